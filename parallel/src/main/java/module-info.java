@@ -5,4 +5,5 @@ module dev.heddle.parallel {
 
   exports dev.heddle.parallel.layout;
   exports dev.heddle.parallel.mesh;
+  exports dev.heddle.parallel.redistribute;
 }
