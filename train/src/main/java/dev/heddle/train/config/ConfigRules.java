@@ -1,5 +1,7 @@
 package dev.heddle.train.config;
 
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.stream.IntStream;
@@ -28,6 +30,7 @@ final class ConfigRules {
     rules.placement("language", config.parallel().language(), config.model().language().heads());
     rules.idleRanks();
     rules.batch();
+    rules.dataPath();
   }
 
   private record View(String key, String reason, String accepted) {}
@@ -87,6 +90,34 @@ final class ConfigRules {
           new View("model.language.contextLength", reason, "at least " + needed),
           new View("model.vision.imageSize", reason, "a smaller picture or a longer context"),
           new View("model.vision.patchSize", reason, "a larger patch or a longer context"));
+    }
+  }
+
+  private void dataPath() {
+    Path path = config.data().path();
+    if (path == null) {
+      return;
+    }
+    String reason = "";
+    if (!Files.isDirectory(path)) {
+      reason = Files.exists(path) ? "not a folder" : "there is no such folder";
+    } else {
+      List<String> missing =
+          DataConfig.EMOJI_FILES.stream()
+              .filter(file -> !Files.isReadable(path.resolve(file)))
+              .toList();
+      if (!missing.isEmpty()) {
+        reason = "cannot read " + String.join(", ", missing) + " in it";
+      }
+    }
+    if (!reason.isEmpty()) {
+      refuse(
+          new View(
+              "data.path",
+              reason,
+              "a folder with "
+                  + String.join(", ", DataConfig.EMOJI_FILES)
+                  + ", or nothing for the pictures shipped with Heddle"));
     }
   }
 

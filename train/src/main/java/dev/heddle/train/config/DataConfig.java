@@ -1,6 +1,7 @@
 package dev.heddle.train.config;
 
 import java.nio.file.Path;
+import java.util.List;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -15,8 +16,9 @@ public record DataConfig(String kind, int holdOut, @Nullable Path path) {
   /** Pictures of emoji with their names. */
   public static final String EMOJI = "emoji";
 
-  /** Side of a picture in the emoji sheets, in pixels. */
-  static final int EMOJI_PICTURE_SIZE = 32;
+  /** The files of an emoji data set. */
+  public static final List<String> EMOJI_FILES =
+      List.of("emoji.jsonl", "google-32.png", "twitter-32.png");
 
   /**
    * Text positions that the longest emoji caption takes: its eight words, the begin and the end

@@ -143,16 +143,40 @@ class ConfigLoaderTest {
   }
 
   @Test
-  void write_thenParse_givesAnEqualConfiguration() {
+  void write_thenParse_givesAnEqualConfiguration() throws IOException {
     List<RunConfig> configs =
         List.of(
             parse(BASE),
             parse("seed: 9223372036854775807"),
             parse(BASE, "train.clipNorm=.inf", "train.learningRate=1e-7"),
-            parse(BASE, "output=\"a b: \\\"#x\\\"\\\\ é\"", "data.path='- x, {y}'"));
+            parse(BASE, "output=\"a b: \\\"#x\\\"\\\\ é\""),
+            parse(BASE, "data.path='" + dataFolder("- x, {y}") + "'"));
     for (RunConfig config : configs) {
       assertThat(parse(ConfigWriter.toYaml(config))).isEqualTo(config);
     }
+  }
+
+  private Path dataFolder(String name) throws IOException {
+    Path data = Files.createDirectory(folder.resolve(name));
+    for (String file : DataConfig.EMOJI_FILES) {
+      Files.writeString(data.resolve(file), "");
+    }
+    return data;
+  }
+
+  @Test
+  void parse_dataThatCannotBeRead_namesWhatIsMissing() throws IOException {
+    String accepted =
+        "; accepted: a folder with emoji.jsonl, google-32.png, twitter-32.png,"
+            + " or nothing for the pictures shipped with Heddle";
+    assertThat(refusal(base("holdOut: 10", "holdOut: 10, path: /no/such/folder")))
+        .isEqualTo("run.yaml:4: data.path = /no/such/folder: there is no such folder" + accepted);
+    Path data = dataFolder("data");
+    Files.delete(data.resolve("google-32.png"));
+    assertThat(refusal(BASE, "data.path=" + data))
+        .isEqualTo("--set data.path=" + data + ": cannot read google-32.png in it" + accepted);
+    assertThat(refusal(BASE, "data.path=" + data.resolve("emoji.jsonl")))
+        .contains(": not a folder; accepted: ");
   }
 
   @Test
