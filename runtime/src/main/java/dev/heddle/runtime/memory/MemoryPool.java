@@ -1,0 +1,181 @@
+package dev.heddle.runtime.memory;
+
+import java.lang.foreign.MemorySegment;
+import java.util.ArrayDeque;
+import java.util.ArrayList;
+import java.util.List;
+
+/**
+ * Hands out blocks of one device's memory and takes them back for the next user. Sizes are rounded
+ * up to classes of at most 12.5 % waste (eight a power of two), so that a training loop that asks
+ * for the same sizes again allocates nothing new. Memory is returned to the system only by {@link
+ * #close()}.
+ *
+ * <p>Thread-safe.
+ */
+public final class MemoryPool implements AutoCloseable {
+  /** Alignment of every block in bytes: a cache line, and the widest vector. */
+  public static final int ALIGNMENT = 64;
+
+  private static final int CLASSES = 512;
+
+  /** Where a pool's memory comes from and goes to. */
+  public interface Source extends AutoCloseable {
+    /** New memory of {@code byteSize} bytes, aligned to {@link #ALIGNMENT}. */
+    MemorySegment allocate(long byteSize);
+
+    /** Returns all memory to the system. */
+    @Override
+    void close();
+  }
+
+  private final String name;
+  private final Source source;
+  private final List<ArrayDeque<Block>> free = new ArrayList<>(CLASSES);
+  private final List<Block> all = new ArrayList<>();
+  private long reservedBytes;
+  private long liveBytes;
+  private long peakLiveBytes;
+  private long systemAllocations;
+  private boolean closed;
+
+  /** A pool named {@code name} in messages, fed by {@code source}, which it closes. */
+  public MemoryPool(String name, Source source) {
+    this.name = name;
+    this.source = source;
+    for (int i = 0; i < CLASSES; i++) {
+      free.add(new ArrayDeque<>(0));
+    }
+  }
+
+  /**
+   * A block of at least {@code byteSize} bytes with unspecified contents, owned by the current
+   * {@link MemoryScope} of this thread.
+   *
+   * @throws IllegalStateException if no scope is open or the pool is closed
+   */
+  public Block allocate(long byteSize) {
+    MemoryScope scope = MemoryScope.current();
+    int sizeClass = sizeClass(byteSize);
+    Block block;
+    synchronized (this) {
+      if (closed) {
+        throw new IllegalStateException("memory pool " + name + ": allocation after close");
+      }
+      block = free.get(sizeClass).pollLast();
+      if (block == null) {
+        long capacity = classBytes(sizeClass);
+        block = new Block(this, sizeClass, source.allocate(capacity), capacity);
+        all.add(block);
+        reservedBytes += capacity;
+        systemAllocations++;
+      }
+      liveBytes += block.byteSize();
+      peakLiveBytes = Math.max(peakLiveBytes, liveBytes);
+    }
+    block.start();
+    block.birth = LeakDetector.trace();
+    scope.own(block);
+    return block;
+  }
+
+  synchronized void giveBack(Block block) {
+    block.birth = null;
+    liveBytes -= block.byteSize();
+    free.get(block.sizeClass).addLast(block);
+  }
+
+  /** Bytes in use now. */
+  public synchronized long liveBytes() {
+    return liveBytes;
+  }
+
+  /** The most bytes that were ever in use at once, since the start or {@link #resetPeak()}. */
+  public synchronized long peakLiveBytes() {
+    return peakLiveBytes;
+  }
+
+  /** Starts a new measurement of {@link #peakLiveBytes()}. */
+  public synchronized void resetPeak() {
+    peakLiveBytes = liveBytes;
+  }
+
+  /** Bytes taken from the system, in use or waiting for reuse. */
+  public synchronized long reservedBytes() {
+    return reservedBytes;
+  }
+
+  /** How often memory was taken from the system: constant once a loop is steady. */
+  public synchronized long systemAllocations() {
+    return systemAllocations;
+  }
+
+  /** A line for each block that is in use: its size and, where it was traced, who allocated it. */
+  public synchronized List<String> leaks() {
+    List<String> lines = new ArrayList<>();
+    for (Block block : all) {
+      if (block.references() > 0) {
+        StringBuilder line = new StringBuilder();
+        line.append("LEAK in ").append(name).append(": ").append(block.byteSize());
+        line.append(" bytes, ").append(block.references()).append(" reference(s)");
+        if (block.birth == null) {
+          line.append("; run with -D").append(LeakDetector.PROPERTY);
+          line.append("=paranoid to see who allocated it");
+        } else {
+          for (StackTraceElement frame : block.birth.getStackTrace()) {
+            line.append(System.lineSeparator()).append("    at ").append(frame);
+          }
+        }
+        lines.add(line.toString());
+      }
+    }
+    return lines;
+  }
+
+  /**
+   * Returns all memory to the system.
+   *
+   * @throws IllegalStateException if blocks are still in use, with their places of birth; the
+   *     memory is returned all the same
+   */
+  @Override
+  public void close() {
+    List<String> leaks;
+    synchronized (this) {
+      if (closed) {
+        return;
+      }
+      closed = true;
+      leaks = leaks();
+      source.close();
+    }
+    if (!leaks.isEmpty()) {
+      throw new IllegalStateException(
+          leaks.size() + " block(s) still in use when " + name + " was closed: close the"
+              + " MemoryScope that owns them first" + System.lineSeparator()
+              + String.join(System.lineSeparator(), leaks));
+    }
+  }
+
+  /** Classes 0..7 are multiples of 64 bytes up to 512; then eight classes a doubling. */
+  static int sizeClass(long byteSize) {
+    if (byteSize < 0) {
+      throw new IllegalArgumentException("memory pool: negative size " + byteSize);
+    }
+    if (byteSize <= 8L * ALIGNMENT) {
+      return byteSize == 0 ? 0 : (int) ((byteSize - 1) / ALIGNMENT);
+    }
+    int log = 63 - Long.numberOfLeadingZeros(byteSize - 1);
+    int eighth = (int) ((byteSize - 1) >>> (log - 3)) & 7;
+    return 8 + (log - 9) * 8 + eighth;
+  }
+
+  static long classBytes(int sizeClass) {
+    if (sizeClass < 8) {
+      return (sizeClass + 1L) * ALIGNMENT;
+    }
+    int log = 9 + (sizeClass - 8) / 8;
+    int eighth = (sizeClass - 8) % 8;
+    return (1L << log) + ((eighth + 1L) << (log - 3));
+  }
+}
