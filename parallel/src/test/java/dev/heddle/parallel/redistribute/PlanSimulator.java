@@ -3,9 +3,11 @@ package dev.heddle.parallel.redistribute;
 import dev.heddle.parallel.layout.Holding;
 import dev.heddle.parallel.layout.Holdings;
 import dev.heddle.parallel.layout.RowRuns;
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.EnumMap;
 import java.util.HashMap;
+import java.util.List;
 import java.util.Map;
 
 /** Executes a plan on arrays, all ranks in turn; what was never written stays NaN. */
@@ -25,17 +27,17 @@ final class PlanSimulator {
     memory.put(PlanBuffer.INPUT, input);
     for (Phase phase : plan.phases()) {
       // Messages leave before any of them arrives: a phase must not depend on its own order.
-      Map<Transfer, double[][]> messages = new java.util.LinkedHashMap<>();
+      List<double[][]> messages = new ArrayList<>();
       for (Transfer transfer : phase.transfers()) {
-        messages.put(transfer, pack(transfer, memory.get(phase.reads()).get(transfer.from())));
+        messages.add(pack(transfer, memory.get(phase.reads()).get(transfer.from())));
       }
       for (boolean adding : new boolean[] {false, true}) {
-        messages.forEach(
-            (transfer, message) -> {
-              if (transfer.accumulate() == adding) {
-                unpack(transfer, message, memory.get(phase.writes()).get(transfer.to()));
-              }
-            });
+        for (int i = 0; i < messages.size(); i++) {
+          Transfer transfer = phase.transfers().get(i);
+          if (transfer.accumulate() == adding) {
+            unpack(transfer, messages.get(i), memory.get(phase.writes()).get(transfer.to()));
+          }
+        }
       }
     }
     return memory.get(PlanBuffer.OUTPUT);

@@ -43,9 +43,9 @@ final class RandomBoundary {
   }
 
   private RowCounts counts() {
-    int[][] rows = new int[random.nextInt(7)][];
+    int[][] rows = new int[random.nextInt(12) == 0 ? 0 : 1 + random.nextInt(6)][];
     for (int sample = 0; sample < rows.length; sample++) {
-      rows[sample] = new int[random.nextInt(3)];
+      rows[sample] = new int[random.nextInt(6) == 0 ? 0 : 1 + random.nextInt(2)];
       for (int item = 0; item < rows[sample].length; item++) {
         rows[sample][item] = random.nextInt(4) == 0 ? 0 : random.nextInt(8);
       }
