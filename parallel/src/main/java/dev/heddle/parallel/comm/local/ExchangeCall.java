@@ -134,14 +134,11 @@ final class ExchangeCall implements PostedCall, LocalRank.Condition {
       return true;
     }
     LocalGroup group = communicator.group;
-    for (int i = firstOpen; i < messages.length; i++) {
-      Message message = messages[i];
-      if (message.take()) {
-        copy(group, message, transfers.get(i).peer());
-      }
-      if (i == firstOpen && message.isDone()) {
-        firstOpen++;
-      }
+    // What comes in first: then each rank writes its own memory, and the peers do the same.
+    copyMatched(group, false);
+    copyMatched(group, true);
+    while (firstOpen < messages.length && messages[firstOpen].isDone()) {
+      firstOpen++;
     }
     if (firstOpen == messages.length) {
       release();
@@ -154,6 +151,15 @@ final class ExchangeCall implements PostedCall, LocalRank.Condition {
       throw failure.toException();
     }
     return false;
+  }
+
+  private void copyMatched(LocalGroup group, boolean sends) {
+    for (int i = firstOpen; i < messages.length; i++) {
+      Transfer transfer = transfers.get(i);
+      if (transfer.isSend() == sends && messages[i].take()) {
+        copy(group, messages[i], transfer.peer());
+      }
+    }
   }
 
   private void copy(LocalGroup group, Message message, int peer) {
