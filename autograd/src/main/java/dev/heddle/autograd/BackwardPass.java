@@ -13,21 +13,30 @@ import org.jspecify.annotations.Nullable;
  * same program gives the same bits. What a node saved, and the gradient it consumed, are released
  * as soon as it has run.
  *
- * <p>A pass may run inside another (recomputation does). A leaf that both walk over keeps the outer
- * pass's state aside meanwhile.
+ * <p>A pass may run inside another. {@link Recompute} runs one for the graph of its block: it ends
+ * at the tensors that the pass around it walks over, and contributes to them in that pass's name.
+ * Any other (a hook that calls {@code backward} on something else) is independent: a leaf that both
+ * walk over keeps the outer pass's state aside meanwhile.
  */
 final class BackwardPass {
+  private static final ThreadLocal<@Nullable BackwardPass> CURRENT = new ThreadLocal<>();
+
   /** What an outer pass knew of a tensor that this pass walks over too. */
   private record Aside(
       Tensor tensor, BackwardPass pass, int pendingUses, @Nullable NDArray incoming) {}
 
   private final boolean retainGraph;
+  private final @Nullable BackwardPass around;
   private final List<Tensor> visited = new ArrayList<>();
   private final List<Tensor> ready = new ArrayList<>();
   private final List<Aside> aside = new ArrayList<>(0);
 
-  private BackwardPass(boolean retainGraph) {
+  /**
+   * @param around the pass in whose name this one contributes to the tensors that it ends at
+   */
+  private BackwardPass(boolean retainGraph, @Nullable BackwardPass around) {
     this.retainGraph = retainGraph;
+    this.around = around;
   }
 
   static void run(Tensor root, NDArray dy, boolean retainGraph) {
@@ -37,18 +46,40 @@ final class BackwardPass {
               + " was computed under noGrad() or detached");
     }
     checkGradient("backward", root, dy);
-    BackwardPass pass = new BackwardPass(retainGraph);
+    new BackwardPass(retainGraph, null).walk(root, dy);
+  }
+
+  /** Walks the graph of a recomputed block; called by its node's backward. */
+  static void runInside(Tensor root, NDArray dy) {
+    BackwardPass around = CURRENT.get();
+    if (around == null || !root.requiresGradient() || around.contains(root.pass)) {
+      throw new IllegalStateException(
+          "backward of Recompute: the block gave " + root.describe() + ", made from other tensors"
+              + " than in the forward; a recomputed block must do the same when called again");
+    }
+    checkGradient("backward of Recompute", root, dy);
+    new BackwardPass(false, around).walk(root, dy);
+  }
+
+  private void walk(Tensor root, NDArray dy) {
+    BackwardPass before = CURRENT.get();
+    CURRENT.set(this);
     try (GradientMode off = GradientMode.noGrad();
         MemoryScope scratch = MemoryScope.open()) {
-      pass.count(root);
+      count(root);
       dy.retain();
       root.incoming = dy;
-      pass.ready.add(root);
-      while (!pass.ready.isEmpty()) {
-        pass.step(pass.ready.removeLast(), scratch);
+      ready.add(root);
+      while (!ready.isEmpty()) {
+        step(ready.removeLast(), scratch);
       }
     } finally {
-      pass.finish();
+      finish();
+      if (before == null) {
+        CURRENT.remove();
+      } else {
+        CURRENT.set(before);
+      }
     }
   }
 
@@ -61,72 +92,100 @@ final class BackwardPass {
       if (record == null) {
         continue;
       }
-      for (Tensor input : record.check(tensor).inputs()) {
-        if (input.requiresGradient()) {
-          visit(input);
+      record.check(tensor);
+      for (Tensor input : record.inputs()) {
+        if (input.requiresGradient() && visit(input)) {
           input.pendingUses++;
         }
       }
     }
   }
 
-  private void visit(Tensor tensor) {
+  /** Whether this pass walks over the tensor: marks it so, unless a pass around this one does. */
+  private boolean visit(Tensor tensor) {
     BackwardPass other = tensor.pass;
     if (other == this) {
-      return;
+      return true;
     }
     if (other != null) {
+      if (around != null && around.contains(other)) {
+        return false;
+      }
       aside.add(new Aside(tensor, other, tensor.pendingUses, tensor.incoming));
     }
     tensor.pass = this;
     tensor.pendingUses = 0;
     tensor.incoming = null;
     visited.add(tensor);
+    return true;
+  }
+
+  /** Whether {@code other} is this pass or one in whose name it contributes. */
+  private boolean contains(@Nullable BackwardPass other) {
+    if (other != null) {
+      for (BackwardPass pass = this; pass != null; pass = pass.around) {
+        if (pass == other) {
+          return true;
+        }
+      }
+    }
+    return false;
   }
 
   /** Handles a tensor whose gradient is complete (or known to be zero: nothing incoming). */
   private void step(Tensor tensor, MemoryScope scratch) {
     NDArray dy = tensor.incoming;
-    tensor.incoming = null;
-    GraphRecord record = tensor.record;
-    if (record == null) {
-      if (dy != null) {
-        tensor.accumulate(dy);
-        scratch.clear();
-        NDArray complete = tensor.gradient();
-        if (complete != null) {
-          tensor.fireHooks(complete);
-        }
-      }
-      return;
-    }
-    Node node = record.check(tensor);
-    Tensor[] inputs = node.inputs();
     if (dy != null) {
-      tensor.fireHooks(dy);
-      Gradients gradients = node.backward(dy);
-      if (gradients.count() != inputs.length) {
-        throw new IllegalStateException(
-            "backward of " + node.operator() + " returned " + gradients.count()
-                + " gradients for " + inputs.length + " inputs");
+      // Still held by `incoming`, so that a failure anywhere below releases it in finish().
+      if (tensor.record == null) {
+        stepLeaf(tensor, dy, scratch);
+      } else {
+        tensor.fireHooks(dy);
+        runNode(tensor, tensor.record, dy);
       }
-      for (int i = 0; i < inputs.length; i++) {
-        NDArray gradient = gradients.get(i);
-        if (inputs[i].requiresGradient() && gradient != null) {
-          checkGradient("backward of " + node.operator() + ", input " + i, inputs[i], gradient);
-          contribute(inputs[i], gradient);
-        }
-      }
+      tensor.incoming = null;
       dy.release();
     }
+    GraphRecord record = tensor.record;
+    if (record == null) {
+      return;
+    }
+    Tensor[] inputs = record.inputs();
     if (!retainGraph) {
       record.release();
     }
     scratch.clear();
     // Pushed in order, so the last input is walked first: the reverse of the forward.
     for (Tensor input : inputs) {
-      if (input.requiresGradient() && --input.pendingUses == 0) {
+      if (input.pass == this && --input.pendingUses == 0) {
         ready.add(input);
+      }
+    }
+  }
+
+  private static void stepLeaf(Tensor leaf, NDArray dy, MemoryScope scratch) {
+    leaf.accumulate(dy);
+    scratch.clear();
+    NDArray complete = leaf.gradient();
+    if (complete != null) {
+      leaf.fireHooks(complete);
+    }
+  }
+
+  private static void runNode(Tensor tensor, GraphRecord record, NDArray dy) {
+    Node node = record.check(tensor);
+    Tensor[] inputs = record.inputs();
+    Gradients gradients = node.backward(dy);
+    if (gradients.count() != inputs.length) {
+      throw new IllegalStateException(
+          "backward of " + node.operator() + " returned " + gradients.count()
+              + " gradients for " + inputs.length + " inputs");
+    }
+    for (int i = 0; i < inputs.length; i++) {
+      NDArray gradient = gradients.get(i);
+      if (inputs[i].requiresGradient() && gradient != null) {
+        checkGradient("backward of " + node.operator() + ", input " + i, inputs[i], gradient);
+        contribute(inputs[i], gradient);
       }
     }
   }

@@ -8,8 +8,10 @@ import org.jspecify.annotations.Nullable;
 /** A node together with the references it holds on what it saved. */
 final class GraphRecord implements Resource {
   private static final int[] NONE = {};
+  private static final Tensor[] NO_INPUTS = {};
 
   private final MemoryScope scope;
+  private Tensor[] inputs;
   private final @Nullable NDArray[] saved;
   private final int[] versions;
   private @Nullable Node node;
@@ -17,7 +19,9 @@ final class GraphRecord implements Resource {
   private boolean scopeClosed;
 
   GraphRecord(Node node) {
+    this.scope = MemoryScope.currentLasting();
     this.node = node;
+    this.inputs = node.inputs();
     this.saved = node.saved();
     this.versions = saved.length == 0 ? NONE : new int[saved.length];
     for (int i = 0; i < saved.length; i++) {
@@ -27,12 +31,7 @@ final class GraphRecord implements Resource {
         versions[i] = array.block().version();
       }
     }
-    this.scope = MemoryScope.currentLasting();
     scope.attach(this);
-  }
-
-  boolean isReleased() {
-    return node == null;
   }
 
   /** The node, if what it saved is still there and unchanged. */
@@ -58,6 +57,11 @@ final class GraphRecord implements Resource {
     return current;
   }
 
+  /** The node's inputs, asked for once; none after the release. */
+  Tensor[] inputs() {
+    return inputs;
+  }
+
   /** The node, or null once released. */
   @Nullable Node node() {
     return node;
@@ -79,6 +83,7 @@ final class GraphRecord implements Resource {
 
   private void drop() {
     node = null;
+    inputs = NO_INPUTS;
     for (int i = 0; i < saved.length; i++) {
       NDArray array = saved[i];
       if (array != null) {

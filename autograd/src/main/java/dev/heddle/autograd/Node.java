@@ -1,6 +1,7 @@
 package dev.heddle.autograd;
 
 import dev.heddle.runtime.NDArray;
+import org.jspecify.annotations.Nullable;
 
 /**
  * How a tensor was made: its inputs, what the backward needs of the forward, and the backward. An
@@ -16,13 +17,14 @@ public interface Node {
    * in place meanwhile. Null entries are skipped, so that an operator can save only what the
    * gradients that are needed want.
    */
-  NDArray[] saved();
+  @Nullable NDArray[] saved();
 
   /**
    * The gradients of the inputs, given the gradient of the value: one entry an input, of the
    * input's shape and dtype. Null where {@link Tensor#requiresGradient()} is false, or where the
-   * gradient is zero everywhere. May return {@code dy} itself or a view of it. Runs with gradients
-   * off; what it allocates and does not return is given back afterwards.
+   * gradient is zero everywhere. May return {@code dy} itself or a view of it; must not change
+   * {@code dy}, which may have any strides. Runs with gradients off; what it allocates and does not
+   * return is given back afterwards.
    */
   Gradients backward(NDArray dy);
 

@@ -68,7 +68,11 @@ public final class Tensor implements Owned {
    * none is needed, the result is a constant and {@code node} is dropped with all that it saved.
    */
   public static Tensor from(NDArray value, Node node) {
-    if (!GradientMode.isEnabled() || !node.requiresGradient()) {
+    if (!GradientMode.isEnabled()) {
+      GradientMode.noteUnrecorded(node);
+      return constant(value);
+    }
+    if (!node.requiresGradient()) {
       return constant(value);
     }
     return new Tensor(value, true, new GraphRecord(node), null);
@@ -143,6 +147,24 @@ public final class Tensor implements Owned {
     return gradient;
   }
 
+  /**
+   * The accumulated gradient, made of zeros if no backward pass reached this leaf: for collectives
+   * that every rank owes, whether or not it had a sample.
+   */
+  public NDArray gradientOrZeros() {
+    requireGradientLeaf("gradientOrZeros");
+    NDArray present = gradient;
+    if (present == null) {
+      MemoryScope scope = MemoryScope.current();
+      present = NDArray.zeros(value.device(), value.dtype(), value.shape());
+      if (home != null && home != scope) {
+        home.adopt(present);
+      }
+      gradient = present;
+    }
+    return present;
+  }
+
   /** Forgets the accumulated gradient and gives its memory back. */
   public void clearGradient() {
     requireGradientLeaf("clearGradient");
@@ -202,22 +224,23 @@ public final class Tensor implements Owned {
     BackwardPass.run(this, dy, retainGraph);
   }
 
-  /** Adds a complete contribution to this leaf's gradient; takes over one reference on it. */
+  /**
+   * Adds a complete contribution to this leaf's gradient. The caller holds one reference on it; if
+   * nobody else does, and it does not keep a much larger block alive, the array itself becomes the
+   * gradient.
+   */
   void accumulate(NDArray contribution) {
     NDArray sum = gradient;
     if (sum != null) {
       sum.kernels().addScaled(contribution.contiguous(), 1, sum);
-      contribution.release();
     } else if (home == null) {
       throw new IllegalStateException("accumulate: not a leaf");
     } else if (contribution.isContiguous()
         && contribution.block().references() == 1
         && contribution.size() * dtype().byteSize() * 2 > contribution.block().byteSize()) {
       gradient = home.adopt(contribution);
-      contribution.release();
     } else {
       gradient = home.adopt(contribution.copy());
-      contribution.release();
     }
   }
 

@@ -11,7 +11,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
 import java.util.Optional;
-import java.util.function.UnaryOperator;
+import java.util.function.Function;
 import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 
@@ -28,8 +28,8 @@ import org.jspecify.annotations.Nullable;
  */
 record LibrarySearch(
     Platform platform,
-    UnaryOperator<@Nullable String> property,
-    UnaryOperator<@Nullable String> environment) {
+    Function<String, @Nullable String> property,
+    Function<String, @Nullable String> environment) {
 
   static LibrarySearch ofThisMachine() {
     return new LibrarySearch(Platform.current(), System::getProperty, System::getenv);
@@ -175,25 +175,25 @@ record LibrarySearch(
     List<Path> folders = new ArrayList<>();
     switch (library) {
       case CUDA -> {
-        if (platform.system() == Platform.System.LINUX) {
+        if (platform.system() == Platform.OperatingSystem.LINUX) {
           folders.add(Path.of("/usr/lib/wsl/lib"));
         }
       }
       case CUBLAS, NCCL -> {
         for (String variable : List.of("CUDA_HOME", "CUDA_PATH", "NCCL_HOME")) {
-          String root = environment.apply(variable);
-          if (root != null && !root.isBlank() && isPath(root)) {
-            boolean windows = platform.system() == Platform.System.WINDOWS;
-            folders.add(Path.of(root).resolve(windows ? "bin" : "lib64"));
-            folders.add(Path.of(root).resolve(windows ? "bin/x64" : "lib"));
+          Path root = folder(environment.apply(variable));
+          if (root != null) {
+            boolean windows = platform.system() == Platform.OperatingSystem.WINDOWS;
+            folders.add(root.resolve(windows ? "bin" : "lib64"));
+            folders.add(root.resolve(windows ? "bin/x64" : "lib"));
           }
         }
-        if (platform.system() == Platform.System.LINUX) {
+        if (platform.system() == Platform.OperatingSystem.LINUX) {
           folders.add(Path.of("/usr/local/cuda/lib64"));
         }
       }
       case MPI, ONEDNN -> {
-        if (platform.system() == Platform.System.MACOS) {
+        if (platform.system() == Platform.OperatingSystem.MACOS) {
           folders.add(Path.of("/opt/homebrew/lib"));
           folders.add(Path.of("/usr/local/lib"));
         }
@@ -202,12 +202,12 @@ record LibrarySearch(
     return folders;
   }
 
-  private static boolean isPath(String text) {
+  /** The folder that a variable names; null if it is not set or no path at all. */
+  private static @Nullable Path folder(@Nullable String value) {
     try {
-      Path.of(text);
-      return true;
+      return value == null || value.isBlank() ? null : Path.of(value);
     } catch (InvalidPathException notOne) {
-      return false;
+      return null;
     }
   }
 

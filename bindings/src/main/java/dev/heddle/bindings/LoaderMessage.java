@@ -12,9 +12,9 @@ import java.util.Optional;
 /**
  * The system loader's own words about a file that it refused.
  *
- * <p>{@code SymbolLookup.libraryLookup} says only "Cannot open library", the same for a missing file
- * and for one that was built for a newer C library. Asking the loader a second time and reading
- * {@code dlerror} tells them apart.
+ * <p>{@code SymbolLookup.libraryLookup} says only "Cannot open library", the same for a missing
+ * file and for one that was built for a newer C library. Asking the loader a second time and
+ * reading {@code dlerror} tells them apart.
  */
 final class LoaderMessage {
   private static final int RTLD_LAZY = 1;

@@ -19,8 +19,8 @@ import org.jspecify.annotations.Nullable;
  *   <li>the system property {@code heddle.NAME} ({@code heddle.cuda}, {@code .cublas}, {@code
  *       .nccl}, {@code .mpi}, {@code .onednn}), else the environment variable {@code HEDDLE_NAME}:
  *       a file, several files separated as in a class path (cuBLAS is two libraries), or {@code
- *       off}. When it is set nothing else is tried, so a mistyped path is reported instead of
- *       being hidden by another copy of the library;
+ *       off}. When it is set nothing else is tried, so a mistyped path is reported instead of being
+ *       hidden by another copy of the library;
  *   <li>for oneDNN, the Maven artifact {@code org.bytedeco:dnnl} on the class path, unpacked once
  *       into the user's cache folder;
  *   <li>the names and folders usual on the platform.
@@ -34,6 +34,9 @@ import org.jspecify.annotations.Nullable;
  *
  * <p>Libraries stay loaded until the JVM ends. All methods may be called from any thread.
  */
+// The fields that change only remember what was found; the constants are the only lookups there
+// are.
+@SuppressWarnings("ImmutableEnumChecker")
 public enum NativeLibrary implements SymbolLookup {
   /** The CUDA driver, {@code libcuda}; comes with the NVIDIA driver. */
   CUDA("CUDA driver"),
@@ -129,6 +132,8 @@ public enum NativeLibrary implements SymbolLookup {
    * <p>A generated function keeps the address that its first call found, so substitute before
    * anything calls the library, and do not expect a function that was already called to move.
    */
+  // Identity, because the same lookup may be substituted twice, one inside the other.
+  @SuppressWarnings("ReferenceEquality")
   public Substitution substitute(SymbolLookup lookup) {
     Objects.requireNonNull(lookup, "lookup");
     synchronized (this) {

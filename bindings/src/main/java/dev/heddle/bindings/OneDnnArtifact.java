@@ -18,8 +18,8 @@ import java.util.zip.CheckedInputStream;
 import org.jspecify.annotations.Nullable;
 
 /**
- * oneDNN out of the Maven artifact {@code org.bytedeco:dnnl}, used as a mere container of files: its
- * Java classes and JavaCPP are not touched.
+ * oneDNN out of the Maven artifact {@code org.bytedeco:dnnl}, used as a mere container of files:
+ * its Java classes and JavaCPP are not touched.
  *
  * <p>A shared library can only be opened from a file, so the two or three files are unpacked into
  * the cache folder, in a sub-folder named after their checksums. Another version of the artifact
@@ -45,7 +45,8 @@ final class OneDnnArtifact {
   }
 
   /**
-   * The unpacked files in the order to open them, or empty if the artifact is not on the class path.
+   * The unpacked files in the order to open them, or empty if the artifact is not on the class
+   * path.
    *
    * @param cache the folder under which they are kept
    * @throws IOException if they cannot be read or written
@@ -116,10 +117,7 @@ final class OneDnnArtifact {
                   .formatted(temporary, Files.size(temporary), size, folder));
         }
         Files.move(
-            temporary,
-            file,
-            StandardCopyOption.ATOMIC_MOVE,
-            StandardCopyOption.REPLACE_EXISTING);
+            temporary, file, StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
       } catch (IOException failure) {
         // Windows does not replace a library that another JVM has just put there and opened.
         if (!isComplete(file)) {

@@ -3,9 +3,9 @@ package dev.heddle.bindings;
 import java.util.Locale;
 
 /** The operating system and processor, in the words that native artifacts use. */
-record Platform(System system, String architecture) {
+record Platform(OperatingSystem system, String architecture) {
 
-  enum System {
+  enum OperatingSystem {
     LINUX("linux"),
     MACOS("macosx"),
     WINDOWS("windows"),
@@ -13,25 +13,24 @@ record Platform(System system, String architecture) {
 
     private final String artifactName;
 
-    System(String artifactName) {
+    OperatingSystem(String artifactName) {
       this.artifactName = artifactName;
     }
   }
 
   static Platform current() {
-    return of(
-        java.lang.System.getProperty("os.name", ""), java.lang.System.getProperty("os.arch", ""));
+    return of(System.getProperty("os.name", ""), System.getProperty("os.arch", ""));
   }
 
   /** From the values of {@code os.name} and {@code os.arch}. */
   static Platform of(String osName, String osArch) {
     String name = osName.toLowerCase(Locale.ROOT);
-    System system =
+    OperatingSystem system =
         name.startsWith("linux")
-            ? System.LINUX
+            ? OperatingSystem.LINUX
             : name.startsWith("mac")
-                ? System.MACOS
-                : name.startsWith("windows") ? System.WINDOWS : System.OTHER;
+                ? OperatingSystem.MACOS
+                : name.startsWith("windows") ? OperatingSystem.WINDOWS : OperatingSystem.OTHER;
     String architecture =
         switch (osArch.toLowerCase(Locale.ROOT)) {
           case "amd64", "x86_64", "x64" -> "x86_64";

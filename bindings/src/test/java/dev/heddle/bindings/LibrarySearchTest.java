@@ -57,7 +57,7 @@ class LibrarySearchTest {
   void search_absentLibrary_namesEveryPlaceTheLoadersWordsAndTheFix() {
     // A platform of no loader here, so that nothing can be found by accident.
     SearchResult result = search(WINDOWS, Map.of(), Map.of()).search(NativeLibrary.CUBLAS);
-    assumeThat(Platform.current().system()).isNotEqualTo(Platform.System.WINDOWS);
+    assumeThat(Platform.current().system()).isNotEqualTo(Platform.OperatingSystem.WINDOWS);
     assertThat(result.lookup()).isNull();
     assertThat(result.explain("cuBLAS"))
         .startsWith("cuBLAS is not available. Tried:\n  cublasLt64_13.dll: ")
@@ -68,7 +68,7 @@ class LibrarySearchTest {
 
   @Test
   void search_chosenFileUnreadable_quotesTheLoaderAndTriesNothingElse() throws Exception {
-    assumeThat(Platform.current().system()).isEqualTo(Platform.System.LINUX);
+    assumeThat(Platform.current().system()).isEqualTo(Platform.OperatingSystem.LINUX);
     Path notALibrary = Files.writeString(folder.resolve("libdnnl.so.3"), "just text, no library");
     SearchResult result =
         search(LINUX, Map.of("heddle.onednn", notALibrary.toString()), Map.of())

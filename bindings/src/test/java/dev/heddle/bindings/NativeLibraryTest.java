@@ -23,6 +23,8 @@ import org.junit.jupiter.api.Test;
 class NativeLibraryTest {
   private static final MemorySegment SOMEWHERE = MemorySegment.ofAddress(64);
 
+  // Called from native code only.
+  @SuppressWarnings("UnusedMethod")
   private static int threeDevices(MemorySegment count) {
     count.reinterpret(Integer.BYTES).set(ValueLayout.JAVA_INT, 0, 3);
     return 0;
@@ -60,7 +62,7 @@ class NativeLibraryTest {
             Arena.global());
     SymbolLookup simulated =
         name -> name.equals("cuDeviceGetCount") ? Optional.of(stub) : Optional.empty();
-    try (Substitution ignored = NativeLibrary.CUDA.substitute(simulated);
+    try (Substitution _ = NativeLibrary.CUDA.substitute(simulated);
         Arena arena = Arena.ofConfined()) {
       assertThat(NativeLibrary.CUDA.isAvailable()).isTrue();
       assertThat(NativeLibrary.CUDA.location()).hasValue("a substituted lookup");
@@ -75,8 +77,8 @@ class NativeLibraryTest {
     String before = NativeLibrary.MPI.reason();
     SymbolLookup outer = name -> Optional.of(SOMEWHERE);
     SymbolLookup inner = name -> Optional.empty();
-    try (Substitution first = NativeLibrary.MPI.substitute(outer)) {
-      try (Substitution second = NativeLibrary.MPI.substitute(inner)) {
+    try (Substitution _ = NativeLibrary.MPI.substitute(outer)) {
+      try (Substitution _ = NativeLibrary.MPI.substitute(inner)) {
         assertThat(NativeLibrary.MPI.find("MPI_Init")).isEmpty();
       }
       assertThat(NativeLibrary.MPI.find("MPI_Init")).hasValue(SOMEWHERE);
@@ -88,7 +90,7 @@ class NativeLibraryTest {
   void find_versionedSymbolAbsent_fallsBackToThePlainName() {
     SymbolLookup oldDriver =
         name -> name.equals("cuEventElapsedTime") ? Optional.of(SOMEWHERE) : Optional.empty();
-    try (Substitution ignored = NativeLibrary.CUDA.substitute(oldDriver)) {
+    try (Substitution _ = NativeLibrary.CUDA.substitute(oldDriver)) {
       assertThat(NativeLibrary.CUDA.find("cuEventElapsedTime_v2")).hasValue(SOMEWHERE);
       assertThat(NativeLibrary.CUDA.find("cuEventCreate_v2")).isEmpty();
       assertThat(NativeLibrary.CUDA.find("_v2")).isEmpty();
@@ -105,7 +107,7 @@ class NativeLibraryTest {
               case "cuMemAlloc" -> Optional.of(elsewhere);
               default -> Optional.empty();
             };
-    try (Substitution ignored = NativeLibrary.CUDA.substitute(both)) {
+    try (Substitution _ = NativeLibrary.CUDA.substitute(both)) {
       assertThat(NativeLibrary.CUDA.find("cuMemAlloc_v2")).hasValue(SOMEWHERE);
       assertThat(NativeLibrary.CUDA.find("cuMemAlloc")).hasValue(elsewhere);
     }
@@ -132,7 +134,7 @@ class NativeLibraryTest {
 
   @Test
   void require_presentLibrary_returnsIt() {
-    try (Substitution ignored = NativeLibrary.NCCL.substitute(name -> Optional.of(SOMEWHERE))) {
+    try (Substitution _ = NativeLibrary.NCCL.substitute(name -> Optional.of(SOMEWHERE))) {
       assertThat(NativeLibrary.NCCL.require()).isSameAs(NativeLibrary.NCCL);
     }
   }
@@ -162,8 +164,7 @@ class NativeLibraryTest {
         Nccl.ncclGetVersion(MemorySegment.NULL);
       } catch (ExceptionInInitializerError absent) {
         System.out.println(
-            "downcall ExceptionInInitializerError "
-                + absent.getCause().getClass().getSimpleName());
+            "downcall ExceptionInInitializerError " + absent.getCause().getClass().getSimpleName());
       }
       System.out.println("constant afterwards " + Nccl.NCCL_MAJOR());
       System.out.println("oneDNN afterwards " + NativeLibrary.ONEDNN.isAvailable());

@@ -4,6 +4,7 @@ import dev.heddle.autograd.Gradients;
 import dev.heddle.autograd.Node;
 import dev.heddle.autograd.Tensor;
 import dev.heddle.runtime.NDArray;
+import org.jspecify.annotations.Nullable;
 
 /** y = factor x.  dx = factor dy. */
 public final class Scale {
@@ -11,9 +12,7 @@ public final class Scale {
 
   /** {@code factor} times {@code x}. */
   public static Tensor scale(Tensor x, double factor) {
-    NDArray y = NDArray.empty(x.device(), x.dtype(), x.shape());
-    x.kernels().scale(x.value().contiguous(), factor, y);
-    return Tensor.from(y, new Saved(x, factor));
+    return Tensor.from(scaled(x.value(), factor), new Saved(x, factor));
   }
 
   private record Saved(Tensor x, double factor) implements Node {
@@ -23,15 +22,19 @@ public final class Scale {
     }
 
     @Override
-    public NDArray[] saved() {
+    public @Nullable NDArray[] saved() {
       return new NDArray[0];
     }
 
     @Override
     public Gradients backward(NDArray dy) {
-      NDArray dx = NDArray.empty(dy.device(), dy.dtype(), dy.shape());
-      dy.kernels().scale(dy.contiguous(), factor, dx);
-      return Gradients.of(dx);
+      return Gradients.of(scaled(dy, factor));
     }
+  }
+
+  private static NDArray scaled(NDArray x, double factor) {
+    NDArray y = Matrices.emptyLike(x);
+    x.kernels().scale(x.contiguous(), factor, y);
+    return y;
   }
 }

@@ -3,7 +3,7 @@ package dev.heddle.runtime;
 import java.util.List;
 import org.jspecify.annotations.Nullable;
 
-/** Computes nothing: arrays of a {@link MetaDevice} have no bytes. */
+/** Checks arguments and computes nothing: arrays of a {@link MetaDevice} have no bytes. */
 final class MetaKernels implements Kernels {
   @Override
   public String name() {
@@ -11,101 +11,236 @@ final class MetaKernels implements Kernels {
   }
 
   @Override
-  public void fill(NDArray y, double value) {}
+  public void fill(NDArray y, double value) {
+    KernelChecks.fill(y, value);
+  }
 
   @Override
-  public void copy(NDArray x, NDArray y) {}
+  public void copy(NDArray x, NDArray y) {
+    KernelChecks.copy(x, y);
+  }
 
   @Override
-  public void gatherRows(NDArray x, NDArray rows, NDArray y) {}
+  public void gatherRows(NDArray x, NDArray rows, NDArray y) {
+    KernelChecks.gatherRows(x, rows, y);
+  }
 
   @Override
-  public void scatterAddRows(NDArray x, NDArray rows, NDArray y) {}
+  public void scatterAddRows(NDArray x, NDArray rows, NDArray y) {
+    KernelChecks.scatterAddRows(x, rows, y);
+  }
 
   @Override
-  public void unary(UnaryOperation op, NDArray x, NDArray y) {}
+  public void unary(UnaryOperation op, NDArray x, NDArray y) {
+    KernelChecks.unary(op, x, y);
+  }
 
   @Override
-  public void unaryBackward(UnaryOperation op, NDArray x, NDArray dy, NDArray dx) {}
+  public void unaryBackward(UnaryOperation op, NDArray x, NDArray dy, NDArray dx) {
+    KernelChecks.unaryBackward(op, x, dy, dx);
+  }
 
   @Override
-  public void binary(BinaryOperation op, NDArray a, NDArray b, NDArray y) {}
+  public void binary(BinaryOperation op, NDArray a, NDArray b, NDArray y) {
+    KernelChecks.binary(op, a, b, y);
+  }
 
   @Override
-  public void scale(NDArray x, double alpha, NDArray y) {}
+  public void scale(NDArray x, double alpha, NDArray y) {
+    KernelChecks.scale(x, alpha, y);
+  }
 
   @Override
-  public void addScaled(NDArray x, double alpha, NDArray y) {}
+  public void addScaled(NDArray x, double alpha, NDArray y) {
+    KernelChecks.addScaled(x, alpha, y);
+  }
 
   @Override
-  public void swiglu(NDArray gate, NDArray up, NDArray y) {}
+  public void swiglu(NDArray gate, NDArray up, NDArray y) {
+    KernelChecks.swiglu(gate, up, y);
+  }
 
   @Override
-  public void swigluBackward(NDArray gate, NDArray up, NDArray dy, NDArray dgate, NDArray dup) {}
+  public void swigluBackward(NDArray gate, NDArray up, NDArray dy, NDArray dgate, NDArray dup) {
+    KernelChecks.swigluBackward(gate, up, dy, dgate, dup);
+  }
 
   @Override
-  public void sumTo(NDArray x, NDArray y) {}
+  public void sumTo(NDArray x, NDArray y) {
+    KernelChecks.sumTo(x, y);
+  }
 
   @Override
   public double sumOfSquares(List<NDArray> arrays) {
+    KernelChecks.sumOfSquares(arrays);
     return 0;
   }
 
   @Override
-  public void argmaxRows(NDArray x, NDArray y) {}
+  public void argmaxRows(NDArray x, NDArray y) {
+    KernelChecks.argmaxRows(x, y);
+  }
 
   @Override
-  public void gemm(NDArray a, boolean transposeA, NDArray b, boolean transposeB, double alpha, double beta, NDArray c) {}
+  public void gemm(
+      NDArray a,
+      boolean transposeA,
+      NDArray b,
+      boolean transposeB,
+      double alpha,
+      double beta,
+      NDArray c) {
+    KernelChecks.gemm(a, transposeA, b, transposeB, alpha, beta, c);
+  }
 
   @Override
-  public void batchedGemm(NDArray a, boolean transposeA, NDArray b, boolean transposeB, double alpha, double beta, NDArray c) {}
+  public void batchedGemm(
+      NDArray a,
+      boolean transposeA,
+      NDArray b,
+      boolean transposeB,
+      double alpha,
+      double beta,
+      NDArray c) {
+    KernelChecks.batchedGemm(a, transposeA, b, transposeB, alpha, beta, c);
+  }
 
   @Override
-  public void linear(NDArray x, NDArray w, @Nullable NDArray bias, UnaryOperation activation, NDArray y, @Nullable NDArray preActivation) {}
+  public void linear(
+      NDArray x,
+      NDArray w,
+      @Nullable NDArray bias,
+      UnaryOperation activation,
+      NDArray y,
+      @Nullable NDArray preActivation) {
+    KernelChecks.linear(x, w, bias, activation, y, preActivation);
+  }
 
   @Override
-  public void softmax(NDArray x, NDArray y) {}
+  public void softmax(NDArray x, NDArray y) {
+    KernelChecks.softmax(x, y);
+  }
 
   @Override
-  public void softmaxBackward(NDArray y, NDArray dy, NDArray dx) {}
+  public void softmaxBackward(NDArray y, NDArray dy, NDArray dx) {
+    KernelChecks.softmaxBackward(y, dy, dx);
+  }
 
   @Override
-  public void layerNorm(NDArray x, NDArray weight, @Nullable NDArray bias, double epsilon, NDArray y, NDArray mean, NDArray rstd) {}
+  public void layerNorm(
+      NDArray x,
+      NDArray weight,
+      @Nullable NDArray bias,
+      double epsilon,
+      NDArray y,
+      NDArray mean,
+      NDArray rstd) {
+    KernelChecks.layerNorm(x, weight, bias, epsilon, y, mean, rstd);
+  }
 
   @Override
-  public void layerNormBackward(NDArray x, NDArray weight, NDArray mean, NDArray rstd, NDArray dy, @Nullable NDArray dx, @Nullable NDArray dweight, @Nullable NDArray dbias) {}
+  public void layerNormBackward(
+      NDArray x,
+      NDArray weight,
+      NDArray mean,
+      NDArray rstd,
+      NDArray dy,
+      @Nullable NDArray dx,
+      @Nullable NDArray dweight,
+      @Nullable NDArray dbias) {
+    KernelChecks.layerNormBackward(x, weight, mean, rstd, dy, dx, dweight, dbias);
+  }
 
   @Override
-  public void rmsNorm(NDArray x, NDArray weight, double epsilon, NDArray y, NDArray rstd) {}
+  public void rmsNorm(NDArray x, NDArray weight, double epsilon, NDArray y, NDArray rstd) {
+    KernelChecks.rmsNorm(x, weight, epsilon, y, rstd);
+  }
 
   @Override
-  public void rmsNormBackward(NDArray x, NDArray weight, NDArray rstd, NDArray dy, @Nullable NDArray dx, @Nullable NDArray dweight) {}
+  public void rmsNormBackward(
+      NDArray x,
+      NDArray weight,
+      NDArray rstd,
+      NDArray dy,
+      @Nullable NDArray dx,
+      @Nullable NDArray dweight) {
+    KernelChecks.rmsNormBackward(x, weight, rstd, dy, dx, dweight);
+  }
 
   @Override
-  public void rotary(NDArray x, NDArray cos, NDArray sin, boolean inverse, NDArray y) {}
+  public void rotary(NDArray x, NDArray cos, NDArray sin, boolean inverse, NDArray y) {
+    KernelChecks.rotary(x, cos, sin, inverse, y);
+  }
 
   @Override
-  public void attention(NDArray q, NDArray k, NDArray v, AttentionMask mask, double scale, NDArray out, NDArray logSumExp) {}
+  public void attention(
+      NDArray q,
+      NDArray k,
+      NDArray v,
+      AttentionMask mask,
+      double scale,
+      NDArray out,
+      NDArray logSumExp) {
+    KernelChecks.attention(q, k, v, mask, scale, out, logSumExp);
+  }
 
   @Override
-  public void attentionBackward(NDArray q, NDArray k, NDArray v, NDArray out, NDArray logSumExp, NDArray dout, AttentionMask mask, double scale, NDArray dq, NDArray dk, NDArray dv) {}
+  public void attentionBackward(
+      NDArray q,
+      NDArray k,
+      NDArray v,
+      NDArray out,
+      NDArray logSumExp,
+      NDArray dout,
+      AttentionMask mask,
+      double scale,
+      NDArray dq,
+      NDArray dk,
+      NDArray dv) {
+    KernelChecks.attentionBackward(q, k, v, out, logSumExp, dout, mask, scale, dq, dk, dv);
+  }
 
   @Override
-  public void crossEntropy(NDArray logits, NDArray targets, long firstColumn, NDArray logSumExp, NDArray targetLogit) {}
+  public void crossEntropy(
+      NDArray logits, NDArray targets, long firstColumn, NDArray logSumExp, NDArray targetLogit) {
+    KernelChecks.crossEntropy(logits, targets, firstColumn, logSumExp, targetLogit);
+  }
 
   @Override
-  public void crossEntropyBackward(NDArray logits, NDArray targets, long firstColumn, NDArray logSumExp, double scale, NDArray dlogits) {}
+  public void crossEntropyBackward(
+      NDArray logits,
+      NDArray targets,
+      long firstColumn,
+      NDArray logSumExp,
+      double scale,
+      NDArray dlogits) {
+    KernelChecks.crossEntropyBackward(logits, targets, firstColumn, logSumExp, scale, dlogits);
+  }
 
   @Override
-  public void adamW(AdamWStep step, NDArray weight, NDArray gradient, NDArray firstMoment, NDArray secondMoment, @Nullable NDArray copy) {}
+  public void adamW(
+      AdamWStep step,
+      NDArray weight,
+      NDArray gradient,
+      NDArray firstMoment,
+      NDArray secondMoment,
+      @Nullable NDArray copy) {
+    KernelChecks.adamW(step, weight, gradient, firstMoment, secondMoment, copy);
+  }
 
   @Override
-  public void randomUniform(RandomKey key, GlobalIndex index, double low, double high, NDArray y) {}
+  public void randomUniform(RandomKey key, GlobalIndex index, double low, double high, NDArray y) {
+    KernelChecks.randomUniform(key, index, low, high, y);
+  }
 
   @Override
-  public void randomNormal(RandomKey key, GlobalIndex index, double mean, double deviation, NDArray y) {}
+  public void randomNormal(
+      RandomKey key, GlobalIndex index, double mean, double deviation, NDArray y) {
+    KernelChecks.randomNormal(key, index, mean, deviation, y);
+  }
 
   @Override
-  public void dropout(RandomKey key, GlobalIndex index, double probability, NDArray x, NDArray y) {}
-
+  public void dropout(RandomKey key, GlobalIndex index, double probability, NDArray x, NDArray y) {
+    KernelChecks.dropout(key, index, probability, x, y);
+  }
 }

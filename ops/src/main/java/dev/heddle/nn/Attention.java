@@ -1,0 +1,79 @@
+package dev.heddle.nn;
+
+import static dev.heddle.ops.Add.add;
+import static dev.heddle.ops.Attention.packed;
+import static dev.heddle.ops.Linear.linear;
+import static dev.heddle.ops.Reshape.reshape;
+
+import dev.heddle.autograd.Tensor;
+import dev.heddle.runtime.AttentionMask;
+import dev.heddle.runtime.Shape;
+
+/**
+ * Multi-head self-attention (Vaswani et al., 2017): x [B,S,C] to [B,S,C]. Ranks divide the heads;
+ * the projections to queries, keys and values are one weight of global shape [3, H D, C], so that a
+ * rank's heads are one interval of dim 1.
+ */
+public final class Attention extends Module {
+  private final Layers layers;
+  private final Parameter qkvWeight;
+  private final Parameter qkvBias;
+  private final Parameter outputWeight;
+  private final Parameter outputBias;
+  private final long localHeads;
+  private final long headSize;
+  private final AttentionMask mask;
+
+  /**
+   * Attention of {@code heads} heads over {@code size} features.
+   *
+   * @param outputDeviation deviation of the output projection's initial weights
+   */
+  public Attention(
+      Layers layers,
+      String name,
+      long size,
+      long heads,
+      AttentionMask mask,
+      double deviation,
+      double outputDeviation) {
+    if (size % heads != 0) {
+      throw new IllegalArgumentException(
+          "Attention " + name + ": " + size + " features do not divide by " + heads + " heads");
+    }
+    this.layers = layers;
+    this.mask = mask;
+    this.headSize = size / heads;
+    this.localHeads = layers.unitCount(heads);
+    Initializer.Normal weights = new Initializer.Normal(deviation);
+    this.qkvWeight =
+        own(layers.parameter(name + ".qkv.weight", Shape.of(3, size, size), 1, heads, weights));
+    this.qkvBias =
+        own(layers.parameter(name + ".qkv.bias", Shape.of(3, size), 1, heads, Initializer.ZEROS));
+    this.outputWeight =
+        own(
+            layers.parameter(
+                name + ".output.weight",
+                Shape.of(size, size),
+                1,
+                heads,
+                new Initializer.Normal(outputDeviation)));
+    this.outputBias =
+        own(layers.parameter(name + ".output.bias", Shape.of(size), Initializer.ZEROS));
+  }
+
+  /** Applies the layer to x [B,S,C]. */
+  public Tensor forward(Tensor x) {
+    long batch = x.dim(0);
+    long length = x.dim(1);
+    Tensor qkv = linear(layers.enter(x), qkvWeight.tensor(), qkvBias.tensor());
+    Tensor heads = reshape(qkv, batch, length, 3 * localHeads, headSize);
+    Tensor mixed = packed(heads, localHeads, mask, 1 / Math.sqrt(headSize));
+    Tensor flat = reshape(mixed, batch, length, localHeads * headSize);
+    if (!layers.isSplit()) {
+      return linear(flat, outputWeight.tensor(), outputBias.tensor());
+    }
+    // The bias is added once, after the ranks' parts are summed.
+    return add(layers.leave(linear(flat, outputWeight.tensor(), null)), outputBias.tensor());
+  }
+}

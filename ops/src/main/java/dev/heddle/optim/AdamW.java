@@ -1,0 +1,136 @@
+package dev.heddle.optim;
+
+import dev.heddle.nn.Parameter;
+import dev.heddle.runtime.AdamWStep;
+import dev.heddle.runtime.DType;
+import dev.heddle.runtime.NDArray;
+import dev.heddle.runtime.memory.MemoryScope;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * AdamW (Loshchilov and Hutter, ICLR 2019): one fused kernel a parameter. The moments are kept in
+ * the accumulation type of the parameters; narrower parameters (bf16) also get a master copy in it,
+ * which is what is updated and then rounded.
+ *
+ * <p>The state belongs to the memory scope that is open when the optimizer is made.
+ */
+public final class AdamW {
+  /**
+   * What stays the same from step to step.
+   *
+   * @param beta1 decay of the first moment
+   * @param beta2 decay of the second moment
+   * @param epsilon added to the denominator
+   * @param weightDecay decoupled decay of the parameters that decay
+   */
+  public record Settings(double beta1, double beta2, double epsilon, double weightDecay) {
+    /** The usual ones: 0.9, 0.95, 1e-8, and the given decay. */
+    public static Settings withDecay(double weightDecay) {
+      return new Settings(0.9, 0.95, 1e-8, weightDecay);
+    }
+  }
+
+  /**
+   * The state of one parameter, of the shape of this rank's part.
+   *
+   * @param firstMoment running mean of gradients
+   * @param secondMoment running mean of squared gradients
+   * @param master the exact weight, or null where the parameter itself is exact
+   */
+  public record State(NDArray firstMoment, NDArray secondMoment, @Nullable NDArray master) {}
+
+  private final List<Parameter> parameters;
+  private final Map<String, State> states = new LinkedHashMap<>();
+  private final Settings settings;
+  private long steps;
+
+  /** An optimizer of {@code parameters} that has not stepped yet: moments zero. */
+  public AdamW(List<Parameter> parameters, Settings settings) {
+    this.parameters = List.copyOf(parameters);
+    this.settings = settings;
+    for (Parameter parameter : parameters) {
+      NDArray weight = parameter.tensor().value();
+      DType wide = weight.dtype().accumulation();
+      State state =
+          new State(
+              NDArray.zeros(weight.device(), wide, weight.shape()),
+              NDArray.zeros(weight.device(), wide, weight.shape()),
+              wide == weight.dtype() ? null : weight.cast(wide));
+      if (states.put(parameter.name(), state) != null) {
+        throw new IllegalArgumentException(
+            "AdamW: two parameters are called " + parameter.name());
+      }
+    }
+  }
+
+  /**
+   * Updates every parameter that has a gradient, in place.
+   *
+   * @param gradientScale what gradients are multiplied by first: 1/N and clipping
+   */
+  public void step(double learningRate, double gradientScale) {
+    steps++;
+    AdamWStep decaying = numbers(learningRate, gradientScale, settings.weightDecay());
+    AdamWStep plain = numbers(learningRate, gradientScale, 0);
+    try (MemoryScope inside = MemoryScope.open()) {
+      for (Parameter parameter : parameters) {
+        NDArray gradient = parameter.tensor().gradient();
+        if (gradient == null) {
+          continue;
+        }
+        NDArray weight = parameter.tensor().value();
+        State state = state(parameter);
+        NDArray master = state.master();
+        weight
+            .kernels()
+            .adamW(
+                parameter.decays() ? decaying : plain,
+                master == null ? weight : master,
+                gradient,
+                state.firstMoment(),
+                state.secondMoment(),
+                master == null ? null : weight);
+        weight.block().touch();
+      }
+    }
+  }
+
+  private AdamWStep numbers(double learningRate, double gradientScale, double decay) {
+    return new AdamWStep(
+        learningRate,
+        settings.beta1(),
+        settings.beta2(),
+        settings.epsilon(),
+        decay,
+        steps,
+        gradientScale);
+  }
+
+  /** The state of a parameter, to be read and written by checkpoints. */
+  public State state(Parameter parameter) {
+    State state = states.get(parameter.name());
+    if (state == null) {
+      throw new IllegalArgumentException(
+          "AdamW: parameter " + parameter.name() + " is not one of its " + states.size());
+    }
+    return state;
+  }
+
+  /** How many steps were taken. */
+  public long steps() {
+    return steps;
+  }
+
+  /** Goes on from step {@code taken}, as a checkpoint says. */
+  public void resumeAt(long taken) {
+    this.steps = taken;
+  }
+
+  /** The parameters that are updated. */
+  public List<Parameter> parameters() {
+    return parameters;
+  }
+}
