@@ -34,7 +34,7 @@ abstract class ExchangeConformance {
               world
                   .exchange(
                       List.of(
-                          Transfer.send((me + 1) % ranks, own), Transfer.receive(left, other)))
+                          Message.send((me + 1) % ranks, own), Message.receive(left, other)))
                   .await();
               assertThat(other.toDoubles()).isEqualTo(Values.of(dtype, size, left));
               own.free();
@@ -54,12 +54,12 @@ abstract class ExchangeConformance {
             NDArray matrix = NDArray.of(device, DType.F32, Shape.of(10, 6), values);
             // Rows out of order and one of them twice; columns 1 to 4.
             long[] rows = {7, 9, 0, 1, 0, 1, 4, 4, 3, 4};
-            world.exchange(List.of(Transfer.sendRows(1, matrix, rows, 1, 4))).await();
+            world.exchange(List.of(Message.sendRows(1, matrix, rows, 1, 4))).await();
           } else {
             NDArray matrix = NDArray.of(device, DType.F32, Shape.of(6, 8), new double[48]);
             // The same five rows, cut differently, to columns 3 to 6.
             long[] rows = {5, 6, 0, 3, 4, 5};
-            world.exchange(List.of(Transfer.receiveRows(0, matrix, rows, 3, 4))).await();
+            world.exchange(List.of(Message.receiveRows(0, matrix, rows, 3, 4))).await();
             double[] got = matrix.toDoubles();
             int[] sources = {8, 0, 0, -1, 3, 7};
             for (int row = 0; row < 6; row++) {
@@ -83,10 +83,10 @@ abstract class ExchangeConformance {
           if (world.rank() == 0) {
             NDArray array = NDArray.of(device, DType.F64, Shape.of(2, 3, 4), values);
             NDArray transposed = array.transpose(0, 2);
-            world.exchange(List.of(Transfer.send(1, transposed))).await();
+            world.exchange(List.of(Message.send(1, transposed))).await();
           } else {
             NDArray array = NDArray.of(device, DType.F64, Shape.of(6, 8), new double[48]);
-            world.exchange(List.of(Transfer.receive(0, array.slice(1, 0, 4)))).await();
+            world.exchange(List.of(Message.receive(0, array.slice(1, 0, 4)))).await();
             double[] got = array.toDoubles();
             int position = 0;
             for (int i = 0; i < 4; i++) {
@@ -110,19 +110,19 @@ abstract class ExchangeConformance {
           int peer = 1 - world.rank();
           List<NDArray> received = new ArrayList<>();
           List<Handle> handles = new ArrayList<>();
-          List<Transfer> all = new ArrayList<>();
+          List<Message> all = new ArrayList<>();
           for (int i = 0; i < 12; i++) {
             NDArray out = NDArray.of(device, DType.I64, Shape.of(1), 100 * world.rank() + i);
             NDArray in = NDArray.empty(device, DType.I64, 1);
             received.add(in);
             if (world.rank() == 0) {
               // One call for each message ...
-              handles.add(world.exchange(List.of(Transfer.send(peer, out))));
-              handles.add(world.exchange(List.of(Transfer.receive(peer, in))));
+              handles.add(world.exchange(List.of(Message.send(peer, out))));
+              handles.add(world.exchange(List.of(Message.receive(peer, in))));
             } else {
               // ... meets one call for all of them.
-              all.add(Transfer.receive(peer, in));
-              all.add(Transfer.send(peer, out));
+              all.add(Message.receive(peer, in));
+              all.add(Message.send(peer, out));
             }
           }
           handles.add(world.exchange(all));
@@ -144,7 +144,7 @@ abstract class ExchangeConformance {
           NDArray from = Values.array(device, DType.F32, Shape.of(5), me);
           NDArray to = NDArray.empty(device, DType.F32, 5);
           CommunicationStatistics before = world.statistics().snapshot();
-          world.exchange(List.of(Transfer.receive(me, to), Transfer.send(me, from))).await();
+          world.exchange(List.of(Message.receive(me, to), Message.send(me, from))).await();
           assertThat(to.toDoubles()).isEqualTo(from.toDoubles());
           assertThat(world.statistics().since(before).of(CommunicationKind.EXCHANGE))
               .isEqualTo(new CommunicationStatistics.Traffic(1, 0, 0));
@@ -164,13 +164,13 @@ abstract class ExchangeConformance {
           NDArray a = NDArray.of(device, DType.F32, Shape.of(1), 1.0 + world.rank());
           NDArray b = NDArray.empty(device, DType.F32, 1);
           if (world.rank() == 0) {
-            Handle send = world.exchange(List.of(Transfer.send(1, a)));
+            Handle send = world.exchange(List.of(Message.send(1, a)));
             assertThat(send.isDone()).isFalse();
             world.barrier();
             send.await();
           } else {
             world.barrier();
-            world.exchange(List.of(Transfer.receive(0, b))).await();
+            world.exchange(List.of(Message.receive(0, b))).await();
             assertThat(b.item()).isEqualTo(1);
           }
         });
@@ -188,7 +188,7 @@ abstract class ExchangeConformance {
           int peer = 1 - odd.rank();
           NDArray own = NDArray.of(device, DType.F32, Shape.of(3), 1, 2, world.rank());
           NDArray other = NDArray.empty(device, DType.F32, 3);
-          odd.exchange(List.of(Transfer.send(peer, own), Transfer.receive(peer, other))).await();
+          odd.exchange(List.of(Message.send(peer, own), Message.receive(peer, other))).await();
           assertThat(other.toDoubles()).containsExactly(1, 2, 4 - world.rank());
           assertThat(odd.statistics().bytesSentTo(4 - world.rank())).isEqualTo(12);
           assertThat(world.totalStatistics().bytesSentTo(4 - world.rank())).isEqualTo(12);
@@ -203,7 +203,7 @@ abstract class ExchangeConformance {
         ranks,
         (world, device) -> {
           int me = world.rank();
-          List<Transfer> transfers = new ArrayList<>();
+          List<Message> messages = new ArrayList<>();
           List<NDArray> sources = new ArrayList<>();
           List<NDArray> byExchange = new ArrayList<>();
           List<NDArray> byAllToAll = new ArrayList<>();
@@ -213,10 +213,10 @@ abstract class ExchangeConformance {
             sources.add(Values.array(device, DType.BF16, Shape.of(outgoing), 10L * me + i));
             byExchange.add(NDArray.empty(device, DType.BF16, incoming));
             byAllToAll.add(NDArray.empty(device, DType.BF16, incoming));
-            transfers.add(Transfer.receive(i, byExchange.get(i)));
-            transfers.add(Transfer.send(i, sources.get(i)));
+            messages.add(Message.receive(i, byExchange.get(i)));
+            messages.add(Message.send(i, sources.get(i)));
           }
-          world.exchange(transfers).await();
+          world.exchange(messages).await();
           world.allToAll(sources, byAllToAll).await();
           for (int i = 0; i < ranks; i++) {
             assertThat(byExchange.get(i).toDoubles()).isEqualTo(byAllToAll.get(i).toDoubles());

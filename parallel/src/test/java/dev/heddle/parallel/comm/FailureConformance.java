@@ -102,7 +102,7 @@ abstract class FailureConformance {
               if (world.rank() == 0) {
                 throw new ArithmeticException("overflow");
               }
-              world.exchange(List.of(Transfer.receive(0, array(device, 3)))).await();
+              world.exchange(List.of(Message.receive(0, array(device, 3)))).await();
             });
     assertThat(failure.rank()).isZero();
   }
@@ -318,9 +318,9 @@ abstract class FailureConformance {
         mismatch(
             (world, device) -> {
               if (world.rank() == 0) {
-                world.exchange(List.of(Transfer.send(1, array(device, 5)))).await();
+                world.exchange(List.of(Message.send(1, array(device, 5)))).await();
               } else {
-                world.exchange(List.of(Transfer.receive(0, array(device, 6)))).await();
+                world.exchange(List.of(Message.receive(0, array(device, 6)))).await();
               }
             });
     assertThat(mismatch)
@@ -338,7 +338,7 @@ abstract class FailureConformance {
             (world, device) -> {
               NDArray array = array(device, 5);
               if (world.rank() == 0) {
-                world.exchange(List.of(Transfer.receive(1, array))).await();
+                world.exchange(List.of(Message.receive(1, array))).await();
               } else {
                 computeForTooLong();
               }
@@ -374,7 +374,7 @@ abstract class FailureConformance {
   private static void leaveASend(Communicator world) {
     var device = dev.heddle.runtime.cpu.CpuDevice.open();
     var scope = dev.heddle.runtime.memory.MemoryScope.open();
-    world.exchange(List.of(Transfer.send(1, array(device, 2))));
+    world.exchange(List.of(Message.send(1, array(device, 2))));
     assertThat(scope).isNotNull();
   }
 
@@ -417,19 +417,19 @@ abstract class FailureConformance {
                                       array.slice(0, 0, 1).expand(Shape.of(3)), ReduceOp.SUM))
                           .hasMessageContaining("dim 0 is broadcast");
                       assertThatThrownBy(
-                              () -> world.exchange(List.of(Transfer.send(5, array))))
+                              () -> world.exchange(List.of(Message.send(5, array))))
                           .hasMessageContaining("send of F32 x 4 to member 5, wanted a member");
                       assertThatThrownBy(() -> world.subgroup("none", List.of(0, 7)))
                           .hasMessageContaining("got ranks [0, 7], wanted distinct members");
                       assertThatThrownBy(
-                              () -> Transfer.sendRows(1, array, new long[] {0, 1}, 0, 1))
+                              () -> Message.sendRows(1, array, new long[] {0, 1}, 0, 1))
                           .hasMessageContaining("rows are picked from a matrix");
                       NDArray matrix = array.reshape(2, 2);
                       assertThatThrownBy(
-                              () -> Transfer.sendRows(1, matrix, new long[] {1, 3}, 0, 1))
+                              () -> Message.sendRows(1, matrix, new long[] {1, 3}, 0, 1))
                           .hasMessageContaining("rows [1,3) are not within F32[2,2]");
                       assertThatThrownBy(
-                              () -> Transfer.sendRows(1, matrix, new long[] {0, 1}, 1, 2))
+                              () -> Message.sendRows(1, matrix, new long[] {0, 1}, 1, 2))
                           .hasMessageContaining("columns [1,3) are not within F32[2,2]");
                       // None of these calls was posted anywhere.
                       world.barrier();

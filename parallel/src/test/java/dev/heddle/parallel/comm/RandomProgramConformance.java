@@ -168,7 +168,7 @@ abstract class RandomProgramConformance {
         Handle handle =
             group.exchange(
                 List.of(
-                    Transfer.send((me + shift) % size, own), Transfer.receive(from, other)));
+                    Message.send((me + shift) % size, own), Message.receive(from, other)));
         yield new Pending(handle, other, Values.of(dtype, count, salt + from), what);
       }
     };

@@ -1,7 +1,7 @@
 package dev.heddle.parallel.comm.local;
 
 import dev.heddle.parallel.comm.ReduceOp;
-import dev.heddle.parallel.comm.Transfer;
+import dev.heddle.parallel.comm.Message;
 import dev.heddle.runtime.DType;
 import dev.heddle.runtime.NDArray;
 import dev.heddle.runtime.cpu.CpuBackend;
@@ -39,8 +39,8 @@ public final class AllReduceBenchmark {
               NDArray other = NDArray.empty(device, DType.F32, bytes / 4);
               array.segment().fill((byte) 0);
               other.segment().fill((byte) 0);
-              List<Transfer> ring =
-                  List.of(Transfer.send(next, array), Transfer.receive(previous, other));
+              List<Message> ring =
+                  List.of(Message.send(next, array), Message.receive(previous, other));
               world.barrier();
               double copy =
                   time(

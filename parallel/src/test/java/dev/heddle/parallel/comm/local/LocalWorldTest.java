@@ -9,7 +9,7 @@ import dev.heddle.parallel.comm.CommunicationKind;
 import dev.heddle.parallel.comm.Communicator;
 import dev.heddle.parallel.comm.RankFailedException;
 import dev.heddle.parallel.comm.ReduceOp;
-import dev.heddle.parallel.comm.Transfer;
+import dev.heddle.parallel.comm.Message;
 import dev.heddle.runtime.DType;
 import dev.heddle.runtime.MetaDevice;
 import dev.heddle.runtime.NDArray;
@@ -143,7 +143,7 @@ class LocalWorldTest {
             world.allReduce(huge, ReduceOp.SUM).await();
             int peer = 1 - world.rank();
             world
-                .exchange(List.of(Transfer.send(peer, huge), Transfer.receive(peer, huge)))
+                .exchange(List.of(Message.send(peer, huge), Message.receive(peer, huge)))
                 .await();
             assertThat(world.statistics().of(CommunicationKind.ALL_REDUCE).sentBytes())
                 .isEqualTo(140_000_000_000L);
@@ -178,9 +178,9 @@ class LocalWorldTest {
             NDArray array = NDArray.of(device, Shape.of(64), new float[64]);
             List<NDArray> halves = List.of(array.slice(0, 0, 32), array.slice(0, 32, 64));
             int peer = 1 - world.rank();
-            List<Transfer> ring =
+            List<Message> ring =
                 List.of(
-                    Transfer.send(peer, halves.get(0)), Transfer.receive(peer, halves.get(1)));
+                    Message.send(peer, halves.get(0)), Message.receive(peer, halves.get(1)));
             communicate(world, array, halves, ring, rounds);
             ThreadMXBean threads = (ThreadMXBean) ManagementFactory.getThreadMXBean();
             long before = threads.getCurrentThreadAllocatedBytes();
@@ -193,7 +193,7 @@ class LocalWorldTest {
   }
 
   private static void communicate(
-      Communicator world, NDArray array, List<NDArray> halves, List<Transfer> ring, int rounds) {
+      Communicator world, NDArray array, List<NDArray> halves, List<Message> ring, int rounds) {
     for (int i = 0; i < rounds; i++) {
       world.allReduce(array, ReduceOp.MAX).await();
       world.allGather(halves.get(world.rank()), halves).await();
