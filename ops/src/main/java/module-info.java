@@ -5,4 +5,6 @@ module dev.heddle.ops {
   requires static org.jspecify;
 
   exports dev.heddle.ops;
+  exports dev.heddle.nn;
+  exports dev.heddle.optim;
 }
