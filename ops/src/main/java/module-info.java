@@ -4,7 +4,7 @@ module dev.heddle.ops {
   requires transitive dev.heddle.autograd;
   requires static org.jspecify;
 
-  exports dev.heddle.ops;
   exports dev.heddle.nn;
+  exports dev.heddle.ops;
   exports dev.heddle.optim;
 }

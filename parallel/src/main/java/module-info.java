@@ -1,8 +1,16 @@
-/** Meshes, layouts and the boundary between components that are laid out differently. */
+/** Meshes, layouts, communicators, the boundary, sharded layers and the model runner. */
 @org.jspecify.annotations.NullMarked
 module dev.heddle.parallel {
+  requires transitive dev.heddle.ops;
   requires static org.jspecify;
 
+  exports dev.heddle.parallel.comm;
+  exports dev.heddle.parallel.comm.local;
+  exports dev.heddle.parallel.component;
+  exports dev.heddle.parallel.data;
   exports dev.heddle.parallel.layout;
   exports dev.heddle.parallel.mesh;
+  exports dev.heddle.parallel.pipeline;
+  exports dev.heddle.parallel.redistribute;
+  exports dev.heddle.parallel.tensor;
 }

@@ -147,6 +147,24 @@ public final class Tensor implements Owned {
     return gradient;
   }
 
+  /**
+   * The accumulated gradient, made of zeros if no backward pass reached this leaf: for collectives
+   * that every rank owes, whether or not it had a sample.
+   */
+  public NDArray gradientOrZeros() {
+    requireGradientLeaf("gradientOrZeros");
+    NDArray present = gradient;
+    if (present == null) {
+      MemoryScope scope = MemoryScope.current();
+      present = NDArray.zeros(value.device(), value.dtype(), value.shape());
+      if (home != null && home != scope) {
+        home.adopt(present);
+      }
+      gradient = present;
+    }
+    return present;
+  }
+
   /** Forgets the accumulated gradient and gives its memory back. */
   public void clearGradient() {
     requireGradientLeaf("clearGradient");

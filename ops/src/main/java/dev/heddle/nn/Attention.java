@@ -1,88 +1,79 @@
 package dev.heddle.nn;
 
+import static dev.heddle.ops.Add.add;
+import static dev.heddle.ops.Attention.packed;
+import static dev.heddle.ops.Linear.linear;
+import static dev.heddle.ops.Reshape.reshape;
+
 import dev.heddle.autograd.Tensor;
-import dev.heddle.ops.Reshape;
-import dev.heddle.ops.RotaryTable;
 import dev.heddle.runtime.AttentionMask;
-import dev.heddle.runtime.UnaryOperation;
-import dev.heddle.runtime.memory.MemoryScope;
-import org.jspecify.annotations.Nullable;
+import dev.heddle.runtime.Shape;
 
 /**
- * Multi-head self-attention: one projection to q, k and v, attention, one projection back. x
- * [B,S,C] -> y [B,S,C].
- *
- * <p>Split over ranks by whole heads. The projection's weight is globally [3,H×D,C], split along
- * H×D, so that a rank has the same heads of q, k and v; parts need not be equal.
+ * Multi-head self-attention (Vaswani et al., 2017): x [B,S,C] to [B,S,C]. Ranks divide the heads;
+ * the projections to queries, keys and values are one weight of global shape [3, H D, C], so that a
+ * rank's heads are one interval of dim 1.
  */
 public final class Attention extends Module {
   private final Layers layers;
+  private final Parameter qkvWeight;
+  private final Parameter qkvBias;
+  private final Parameter outputWeight;
+  private final Parameter outputBias;
   private final long localHeads;
   private final long headSize;
-  private final Linear qkv;
-  private final Linear projection;
+  private final AttentionMask mask;
 
   /**
-   * Attention with {@code headCount} heads of {@code hiddenSize / headCount} features.
+   * Attention of {@code heads} heads over {@code size} features.
    *
-   * @param weights initial values of the projection to q, k, v
-   * @param residual initial values of the projection back to the residual stream
+   * @param outputDeviation deviation of the output projection's initial weights
    */
   public Attention(
       Layers layers,
       String name,
-      long hiddenSize,
-      long headCount,
-      Initializer weights,
-      Initializer residual) {
-    super(name);
-    if (headCount <= 0 || hiddenSize % headCount != 0) {
+      long size,
+      long heads,
+      AttentionMask mask,
+      double deviation,
+      double outputDeviation) {
+    if (size % heads != 0) {
       throw new IllegalArgumentException(
-          "Attention " + name + ": hidden size " + hiddenSize + " and " + headCount
-              + " heads; wanted a hidden size that is a multiple of the heads");
+          "Attention " + name + ": " + size + " features do not divide by " + heads + " heads");
     }
     this.layers = layers;
-    this.headSize = hiddenSize / headCount;
-    Part heads = layers.part(headCount);
-    this.localHeads = heads.size();
-    Part features = heads.times(headSize);
-    qkv =
-        add(
-            Linear.column(
-                layers, name + ".qkv", hiddenSize, 3, features, UnaryOperation.IDENTITY, weights));
-    projection = add(Linear.row(layers, name + ".projection", features, hiddenSize, residual));
+    this.mask = mask;
+    this.headSize = size / heads;
+    this.localHeads = layers.unitCount(heads);
+    Initializer.Normal weights = new Initializer.Normal(deviation);
+    this.qkvWeight =
+        own(layers.parameter(name + ".qkv.weight", Shape.of(3, size, size), 1, heads, weights));
+    this.qkvBias =
+        own(layers.parameter(name + ".qkv.bias", Shape.of(3, size), 1, heads, Initializer.ZEROS));
+    this.outputWeight =
+        own(
+            layers.parameter(
+                name + ".output.weight",
+                Shape.of(size, size),
+                1,
+                heads,
+                new Initializer.Normal(outputDeviation)));
+    this.outputBias =
+        own(layers.parameter(name + ".output.bias", Shape.of(size), Initializer.ZEROS));
   }
 
-  /** How many heads are on this rank. */
-  public long localHeads() {
-    return localHeads;
-  }
-
-  /** Features of a head. */
-  public long headSize() {
-    return headSize;
-  }
-
-  /**
-   * Attention within each sequence of the batch.
-   *
-   * @param rotary the angles of the S positions, or null for no rotary embedding
-   */
-  public Tensor forward(Tensor x, AttentionMask mask, @Nullable RotaryTable rotary) {
-    try (MemoryScope inside = MemoryScope.temporaries()) {
-      long batch = x.dim(0);
-      Tensor packed = qkv.forward(x);
-      long sequence = packed.dim(1);
-      Tensor heads =
-          layers.attention(
-              Reshape.reshape(packed, batch, sequence, 3 * localHeads, headSize),
-              localHeads,
-              mask,
-              1 / Math.sqrt(headSize),
-              rotary);
-      Tensor y =
-          projection.forward(Reshape.reshape(heads, batch, sequence, localHeads * headSize));
-      return inside.keep(y);
+  /** Applies the layer to x [B,S,C]. */
+  public Tensor forward(Tensor x) {
+    long batch = x.dim(0);
+    long length = x.dim(1);
+    Tensor qkv = linear(layers.enter(x), qkvWeight.tensor(), qkvBias.tensor());
+    Tensor heads = reshape(qkv, batch, length, 3 * localHeads, headSize);
+    Tensor mixed = packed(heads, localHeads, mask, 1 / Math.sqrt(headSize));
+    Tensor flat = reshape(mixed, batch, length, localHeads * headSize);
+    if (!layers.isSplit()) {
+      return linear(flat, outputWeight.tensor(), outputBias.tensor());
     }
+    // The bias is added once, after the ranks' parts are summed.
+    return add(layers.leave(linear(flat, outputWeight.tensor(), null)), outputBias.tensor());
   }
 }

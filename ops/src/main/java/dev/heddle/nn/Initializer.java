@@ -1,47 +1,48 @@
 package dev.heddle.nn;
 
+import dev.heddle.runtime.DType;
 import dev.heddle.runtime.GlobalIndex;
 import dev.heddle.runtime.NDArray;
 import dev.heddle.runtime.RandomKey;
 
 /**
- * Fills a new parameter. Values are drawn by the parameter's name and the <em>global</em> index of
- * each element, so every layout starts from the same model.
+ * How a parameter's values begin. Random values are drawn by (seed, name, global index), so a shard
+ * gets exactly its part of what the whole tensor would have got.
  */
-@FunctionalInterface
-public interface Initializer {
-  /**
-   * Writes all of {@code values}.
-   *
-   * @param values the part of the parameter that is here
-   * @param key the stream of the parameter's name
-   * @param index where the elements stand in the whole parameter
-   */
-  void fill(NDArray values, RandomKey key, GlobalIndex index);
+public sealed interface Initializer {
+  /** Every element the same. */
+  record Constant(double value) implements Initializer {}
 
-  /** Normal values with mean 0. */
-  static Initializer normal(double deviation) {
-    return (values, key, index) ->
-        values.kernels().randomNormal(key, index, 0, deviation, values);
+  /** Normally distributed around zero. */
+  record Normal(double deviation) implements Initializer {}
+
+  /** Uniform in [-bound, bound). */
+  record Uniform(double bound) implements Initializer {}
+
+  /** All zeros: biases. */
+  Initializer ZEROS = new Constant(0);
+
+  /** All ones: the weights of norms. */
+  Initializer ONES = new Constant(1);
+
+  /** Fills {@code values}, whose elements have the given global indices. */
+  default void fill(NDArray values, RandomKey key, GlobalIndex index) {
+    switch (this) {
+      case Constant constant -> values.kernels().fill(values, constant.value());
+      case Normal normal ->
+          values.kernels().randomNormal(key, index, 0, normal.deviation(), values);
+      case Uniform uniform ->
+          values.kernels().randomUniform(key, index, -uniform.bound(), uniform.bound(), values);
+    }
   }
 
-  /** Uniform values in [low, high). */
-  static Initializer uniform(double low, double high) {
-    return (values, key, index) -> values.kernels().randomUniform(key, index, low, high, values);
+  /** Whether values are drawn at random. */
+  default boolean isRandom() {
+    return !(this instanceof Constant);
   }
 
-  /** The same value everywhere. */
-  static Initializer constant(double value) {
-    return (values, key, index) -> values.kernels().fill(values, value);
-  }
-
-  /** All 0. */
-  static Initializer zeros() {
-    return constant(0);
-  }
-
-  /** All 1. */
-  static Initializer ones() {
-    return constant(1);
+  /** The type in which initial values are drawn, whatever the parameter's: F64 stays F64. */
+  static DType drawnIn(DType parameter) {
+    return parameter.accumulation();
   }
 }

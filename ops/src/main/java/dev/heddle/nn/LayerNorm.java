@@ -1,31 +1,25 @@
 package dev.heddle.nn;
 
+import static dev.heddle.ops.LayerNorm.layerNorm;
+
 import dev.heddle.autograd.Tensor;
 import dev.heddle.runtime.Shape;
 
-/** Layer norm with weight and bias over the innermost dim; held whole by every rank. */
-public final class LayerNorm extends Module implements Norm {
+/** Layer normalisation over the innermost dim, with weight and bias. */
+public final class LayerNorm extends Module {
+  private static final double EPSILON = 1e-5;
+
   private final Parameter weight;
   private final Parameter bias;
-  private final double epsilon;
 
-  /** A norm of {@code size} features. */
-  public LayerNorm(Layers layers, String name, long size, double epsilon) {
-    super(name);
-    this.epsilon = epsilon;
-    Shape shape = Shape.of(size);
-    weight =
-        add(
-            layers.parameter(
-                ParameterSpec.whole(name + ".weight", shape, Initializer.ones(), false)));
-    bias =
-        add(
-            layers.parameter(
-                ParameterSpec.whole(name + ".bias", shape, Initializer.zeros(), false)));
+  /** A norm over {@code size} features. */
+  public LayerNorm(Layers layers, String name, long size) {
+    this.weight = own(layers.parameter(name + ".weight", Shape.of(size), Initializer.ONES));
+    this.bias = own(layers.parameter(name + ".bias", Shape.of(size), Initializer.ZEROS));
   }
 
-  @Override
+  /** Applies the layer. */
   public Tensor forward(Tensor x) {
-    return dev.heddle.ops.LayerNorm.layerNorm(x, weight.tensor(), bias.tensor(), epsilon);
+    return layerNorm(x, weight.tensor(), bias.tensor(), EPSILON);
   }
 }

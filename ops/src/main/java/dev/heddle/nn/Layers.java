@@ -1,81 +1,74 @@
 package dev.heddle.nn;
 
 import dev.heddle.autograd.Tensor;
-import dev.heddle.ops.Attention;
-import dev.heddle.ops.RotaryTable;
-import dev.heddle.runtime.AttentionMask;
 import dev.heddle.runtime.DType;
 import dev.heddle.runtime.Device;
 import dev.heddle.runtime.NDArray;
-import org.jspecify.annotations.Nullable;
+import dev.heddle.runtime.Shape;
 
 /**
- * All that a layer must be told about where it runs. Layers are written once, for "the heads (hidden
- * units, vocabulary entries) that are here": this interface says which those are, and marks the two
- * places where a tensor crosses between the part of a layer that every rank computes and the part
- * that is split. {@link LocalLayers} is one rank: everything is here and the crossings do nothing.
+ * What a model is built from: it makes parameters, and it says where a value enters and leaves the
+ * region that ranks compute in parts. Model code written against it knows no parallelism: {@link
+ * LocalLayers} holds everything whole, {@code parallel.tensor.TensorParallelLayers} gives each rank
+ * its part of the heads, of the hidden features and of the vocabulary.
  *
- * <p>A split section of a layer looks like this, whatever the ranks:
- *
- * <pre>{@code
- * Tensor inside = layers.enterParallel(x);          // a layer with its output features split
- * Tensor part = f(inside);                          // on this rank's features
- * Tensor y = layers.leaveParallel(rowProduct);      // a layer with its input features split
- * }</pre>
+ * <p>A split is counted in units: the heads of an attention, the rows of a vocabulary. Units need
+ * not divide evenly.
  */
 public interface Layers {
+  /** The dim split of a parameter that every rank holds whole. */
+  int WHOLE = Parameter.WHOLE;
+
   /** Where parameters live. */
   Device device();
 
-  /** The type of parameters and activations. */
+  /** The dtype of parameters and activations. */
   DType dtype();
 
-  /** The run's seed, for initial values. */
-  long seed();
+  /** The first of {@code units} units that this rank has. */
+  long unitStart(long units);
 
-  /** Over how many ranks layers are split; 1 if they are not. */
-  int parallelDegree();
+  /** How many of {@code units} units this rank has. */
+  long unitCount(long units);
 
-  /** Which of {@code count} equal things this rank holds. Parts may differ in size by one. */
-  Part part(long count);
-
-  /**
-   * Where a value that is the same on every rank begins to be used by each for its own part. The
-   * forward changes nothing; the backward sums the ranks' gradients. (With sequence parallelism:
-   * gathers the sequence; the backward sums and scatters it.)
-   */
-  Tensor enterParallel(Tensor x);
+  /** Whether ranks hold parts, so that {@link #leave} adds up what several ranks computed. */
+  boolean isSplit();
 
   /**
-   * Where the ranks' partial results become one: their sum; the backward hands the gradient to
-   * each. (With sequence parallelism: the sum's piece of the sequence; the backward gathers.)
-   */
-  Tensor leaveParallel(Tensor x);
-
-  /**
-   * The sum of the losses of the rows whose target is not negative, the same on every rank.
+   * A new parameter.
    *
-   * @param logits [R,C], C the vocabulary entries that are here
-   * @param targets [R] of I64, numbers in the whole vocabulary
-   * @param vocabulary which entries are here
+   * @param splitDim the dim that ranks divide, or {@link #WHOLE}
+   * @param units how many units the dim consists of; its size is a multiple
    */
-  Tensor crossEntropySum(Tensor logits, NDArray targets, Part vocabulary);
+  Parameter parameter(
+      String name, Shape globalShape, int splitDim, long units, Initializer initializer);
 
-  /** Makes a parameter; the one place where all of a model's parameters pass. */
-  default Parameter parameter(ParameterSpec spec) {
-    return Parameter.create(spec, device(), dtype(), seed());
+  /** A new parameter that every rank holds whole. */
+  default Parameter parameter(String name, Shape shape, Initializer initializer) {
+    return parameter(name, shape, WHOLE, 1, initializer);
   }
 
+  /** {@code x}, the same on all ranks, about to be used by each rank for its part. */
+  Tensor enter(Tensor x);
+
+  /** The sum over the ranks of what each computed from its part. */
+  Tensor leave(Tensor partial);
+
   /**
-   * Attention of the heads that are here over the whole sequence. {@code qkv} is handed over: with
-   * rotary embedding it is overwritten.
-   *
-   * @param qkv [B,S,3H,D]: the heads of q, of k, of v
+   * Rows of a table whose rows are split: ids [n] I64 of the whole vocabulary (negative: a zero
+   * row), table this rank's rows of it; result [n, columns], complete on all ranks.
    */
-  default Tensor attention(
-      Tensor qkv, long headCount, AttentionMask mask, double scale, @Nullable RotaryTable rotary) {
-    return rotary == null
-        ? Attention.packed(qkv, headCount, mask, scale)
-        : Attention.packedRotary(qkv, headCount, mask, scale, rotary);
-  }
+  Tensor embedding(NDArray ids, Tensor table, long vocabularySize);
+
+  /**
+   * The sum over rows of -log softmax(logits)[target], negative targets ignored. Logits [R, C] are
+   * this rank's columns of the vocabulary; the result is complete on all ranks.
+   */
+  Tensor crossEntropySum(Tensor logits, NDArray targets, long vocabularySize);
+
+  /**
+   * For each row the largest logit's column in the whole vocabulary, [R] I64. Logits as in {@link
+   * #crossEntropySum}.
+   */
+  NDArray argmax(NDArray logits, long vocabularySize);
 }

@@ -2,40 +2,76 @@ package dev.heddle.nn;
 
 import dev.heddle.autograd.Tensor;
 import dev.heddle.ops.CrossEntropy;
+import dev.heddle.ops.Embedding;
 import dev.heddle.runtime.DType;
 import dev.heddle.runtime.Device;
 import dev.heddle.runtime.NDArray;
+import dev.heddle.runtime.Shape;
 
-/**
- * Layers that are not split: every head, unit and vocabulary entry is here.
- *
- * @param device where parameters live
- * @param dtype type of parameters and activations
- * @param seed for initial values
- */
-public record LocalLayers(Device device, DType dtype, long seed) implements Layers {
-  @Override
-  public int parallelDegree() {
-    return 1;
+/** Layers of a component that one rank holds whole. */
+public final class LocalLayers implements Layers {
+  private final ParameterFactory factory;
+
+  /** Layers on {@code device}; parameters belong to the memory scope that is open when made. */
+  public LocalLayers(Device device, DType dtype, long seed) {
+    this.factory = new ParameterFactory(device, dtype, seed);
   }
 
   @Override
-  public Part part(long count) {
-    return Part.whole(count);
+  public Device device() {
+    return factory.device();
   }
 
   @Override
-  public Tensor enterParallel(Tensor x) {
+  public DType dtype() {
+    return factory.dtype();
+  }
+
+  @Override
+  public long unitStart(long units) {
+    return 0;
+  }
+
+  @Override
+  public long unitCount(long units) {
+    return units;
+  }
+
+  @Override
+  public boolean isSplit() {
+    return false;
+  }
+
+  @Override
+  public Parameter parameter(
+      String name, Shape globalShape, int splitDim, long units, Initializer initializer) {
+    return factory.make(name, globalShape, WHOLE, 0, 0, initializer);
+  }
+
+  @Override
+  public Tensor enter(Tensor x) {
     return x;
   }
 
   @Override
-  public Tensor leaveParallel(Tensor x) {
-    return x;
+  public Tensor leave(Tensor partial) {
+    return partial;
   }
 
   @Override
-  public Tensor crossEntropySum(Tensor logits, NDArray targets, Part vocabulary) {
+  public Tensor embedding(NDArray ids, Tensor table, long vocabularySize) {
+    return Embedding.embedding(ids, table);
+  }
+
+  @Override
+  public Tensor crossEntropySum(Tensor logits, NDArray targets, long vocabularySize) {
     return CrossEntropy.crossEntropySum(logits, targets);
+  }
+
+  @Override
+  public NDArray argmax(NDArray logits, long vocabularySize) {
+    NDArray best = NDArray.empty(logits.device(), DType.I64, logits.dim(0));
+    logits.kernels().argmaxRows(logits, best);
+    return best;
   }
 }

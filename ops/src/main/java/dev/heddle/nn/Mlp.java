@@ -1,60 +1,90 @@
 package dev.heddle.nn;
 
+import static dev.heddle.ops.Add.add;
+import static dev.heddle.ops.Linear.linear;
+import static dev.heddle.ops.SwiGlu.swiglu;
+
 import dev.heddle.autograd.Tensor;
-import dev.heddle.ops.SwiGlu;
+import dev.heddle.runtime.Shape;
 import dev.heddle.runtime.UnaryOperation;
-import dev.heddle.runtime.memory.MemoryScope;
 
 /**
- * Two linear layers with a nonlinearity between them. x [..,in] -> y [..,out].
- *
- * <p>Split over ranks by hidden units. With SwiGLU the first weight is globally [2,hidden,in]
- * (gates, then values), split along the hidden units, so that a unit's gate and value are together.
+ * Two linear layers with a non-linearity between: x [..., in] to [..., out]. Ranks divide the hidden
+ * features. With SwiGLU (Shazeer, 2020) the first weight has global shape [2, hidden, in]: gate and
+ * up.
  */
-public final class Mlp extends Module implements Layer {
-  /** What is between the two layers. */
+public final class Mlp extends Module {
+  /** What stands between the two layers. */
   public enum Kind {
     GELU,
     SWIGLU
   }
 
+  private final Layers layers;
   private final Kind kind;
-  private final Linear up;
-  private final Linear down;
+  private final Parameter upWeight;
+  private final Parameter upBias;
+  private final Parameter downWeight;
+  private final Parameter downBias;
 
   /**
-   * An MLP with {@code hiddenSize} units.
+   * An MLP with {@code hidden} hidden features.
    *
-   * @param weights initial values of the first layer
-   * @param residual initial values of the second layer
+   * @param downDeviation deviation of the second layer's initial weights
    */
   public Mlp(
       Layers layers,
       String name,
       Kind kind,
-      long inSize,
-      long hiddenSize,
-      long outSize,
-      Initializer weights,
-      Initializer residual) {
-    super(name);
+      long in,
+      long hidden,
+      long out,
+      double deviation,
+      double downDeviation) {
+    this.layers = layers;
     this.kind = kind;
-    Part units = layers.part(hiddenSize);
-    up =
-        add(
-            kind == Kind.GELU
-                ? Linear.column(
-                    layers, name + ".up", inSize, 1, units, UnaryOperation.GELU, weights)
-                : Linear.column(
-                    layers, name + ".up", inSize, 2, units, UnaryOperation.IDENTITY, weights));
-    down = add(Linear.row(layers, name + ".down", units, outSize, residual));
+    boolean gated = kind == Kind.SWIGLU;
+    int hiddenDim = gated ? 1 : 0;
+    Initializer.Normal weights = new Initializer.Normal(deviation);
+    this.upWeight =
+        own(
+            layers.parameter(
+                name + ".up.weight",
+                gated ? Shape.of(2, hidden, in) : Shape.of(hidden, in),
+                hiddenDim,
+                hidden,
+                weights));
+    this.upBias =
+        own(
+            layers.parameter(
+                name + ".up.bias",
+                gated ? Shape.of(2, hidden) : Shape.of(hidden),
+                hiddenDim,
+                hidden,
+                Initializer.ZEROS));
+    this.downWeight =
+        own(
+            layers.parameter(
+                name + ".down.weight",
+                Shape.of(out, hidden),
+                1,
+                hidden,
+                new Initializer.Normal(downDeviation)));
+    this.downBias = own(layers.parameter(name + ".down.bias", Shape.of(out), Initializer.ZEROS));
   }
 
-  @Override
+  /** Applies the layer. */
   public Tensor forward(Tensor x) {
-    try (MemoryScope inside = MemoryScope.temporaries()) {
-      Tensor hidden = up.forward(x);
-      return inside.keep(down.forward(kind == Kind.GELU ? hidden : SwiGlu.swiglu(hidden)));
+    Tensor entered = layers.enter(x);
+    Tensor hidden =
+        switch (kind) {
+          case GELU ->
+              linear(entered, upWeight.tensor(), upBias.tensor(), UnaryOperation.GELU);
+          case SWIGLU -> swiglu(linear(entered, upWeight.tensor(), upBias.tensor()));
+        };
+    if (!layers.isSplit()) {
+      return linear(hidden, downWeight.tensor(), downBias.tensor());
     }
+    return add(layers.leave(linear(hidden, downWeight.tensor(), null)), downBias.tensor());
   }
 }

@@ -1,26 +1,23 @@
 package dev.heddle.nn;
 
+import static dev.heddle.ops.RmsNorm.rmsNorm;
+
 import dev.heddle.autograd.Tensor;
 import dev.heddle.runtime.Shape;
 
-/** RMS norm with a weight over the innermost dim; held whole by every rank. */
-public final class RmsNorm extends Module implements Norm {
-  private final Parameter weight;
-  private final double epsilon;
+/** Root-mean-square normalisation over the innermost dim (Zhang and Sennrich, 2019). */
+public final class RmsNorm extends Module {
+  private static final double EPSILON = 1e-6;
 
-  /** A norm of {@code size} features. */
-  public RmsNorm(Layers layers, String name, long size, double epsilon) {
-    super(name);
-    this.epsilon = epsilon;
-    weight =
-        add(
-            layers.parameter(
-                ParameterSpec.whole(
-                    name + ".weight", Shape.of(size), Initializer.ones(), false)));
+  private final Parameter weight;
+
+  /** A norm over {@code size} features. */
+  public RmsNorm(Layers layers, String name, long size) {
+    this.weight = own(layers.parameter(name + ".weight", Shape.of(size), Initializer.ONES));
   }
 
-  @Override
+  /** Applies the layer. */
   public Tensor forward(Tensor x) {
-    return dev.heddle.ops.RmsNorm.rmsNorm(x, weight.tensor(), epsilon);
+    return rmsNorm(x, weight.tensor(), EPSILON);
   }
 }

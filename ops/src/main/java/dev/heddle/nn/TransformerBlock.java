@@ -1,86 +1,51 @@
 package dev.heddle.nn;
 
+import static dev.heddle.ops.Add.add;
+
 import dev.heddle.autograd.Tensor;
-import dev.heddle.ops.Add;
-import dev.heddle.ops.Dropout;
-import dev.heddle.runtime.RandomKey;
+import dev.heddle.runtime.AttentionMask;
 import dev.heddle.runtime.memory.MemoryScope;
 
 /**
- * A pre-norm transformer block: h = x + attention(norm(x)); y = h + mlp(norm(h)). x [B,S,C] -> y
+ * A pre-norm transformer block: x + attention(norm(x)), then x + mlp(norm(x)). x [B,S,C] to
  * [B,S,C].
- *
- * <p>What the graph does not need is given back before the block returns.
  */
 public final class TransformerBlock extends Module {
-  private final double dropout;
-  private final Norm attentionNorm;
+  /** Deviation of initial weights, as GPT-2 has it. */
+  public static final double DEVIATION = 0.02;
+
+  private final LayerNorm attentionNorm;
   private final Attention attention;
-  private final Norm mlpNorm;
+  private final LayerNorm mlpNorm;
   private final Mlp mlp;
 
-  /** A block of the given shape. */
-  public TransformerBlock(Layers layers, String name, TransformerShape shape) {
-    super(name);
-    dropout = shape.dropout();
-    attentionNorm = norm(layers, name + ".attentionNorm", shape);
-    attention =
-        add(
-            new Attention(
-                layers,
-                name + ".attention",
-                shape.hiddenSize(),
-                shape.headCount(),
-                shape.weights(),
-                shape.residualWeights()));
-    mlpNorm = norm(layers, name + ".mlpNorm", shape);
-    mlp =
-        add(
+  /**
+   * A block.
+   *
+   * @param size C
+   * @param heads number of attention heads
+   * @param mask causal for a language model, full for an encoder
+   * @param depth how many blocks the model has: the layers that write to the residual stream start
+   *     smaller by sqrt(2 depth), so that its variance does not grow with depth
+   */
+  public TransformerBlock(
+      Layers layers, String name, long size, long heads, AttentionMask mask, int depth) {
+    double residual = DEVIATION / Math.sqrt(2.0 * depth);
+    this.attentionNorm = own(new LayerNorm(layers, name + ".attention.norm", size));
+    this.attention =
+        own(new Attention(layers, name + ".attention", size, heads, mask, DEVIATION, residual));
+    this.mlpNorm = own(new LayerNorm(layers, name + ".mlp.norm", size));
+    this.mlp =
+        own(
             new Mlp(
-                layers,
-                name + ".mlp",
-                shape.mlp(),
-                shape.hiddenSize(),
-                shape.mlpSize(),
-                shape.hiddenSize(),
-                shape.weights(),
-                shape.residualWeights()));
+                layers, name + ".mlp", Mlp.Kind.GELU, size, 4 * size, size, DEVIATION, residual));
   }
 
-  private Norm norm(Layers layers, String name, TransformerShape shape) {
-    return switch (shape.norm()) {
-      case LAYER -> add(new LayerNorm(layers, name, shape.hiddenSize(), shape.epsilon()));
-      case RMS -> add(new RmsNorm(layers, name, shape.hiddenSize(), shape.epsilon()));
-    };
-  }
-
-  /** The block's result for {@code x}. */
-  public Tensor forward(Tensor x, BlockContext context) {
+  /** Applies the block; intermediates that the backward does not need are given back at its end. */
+  public Tensor forward(Tensor x) {
     try (MemoryScope inside = MemoryScope.temporaries()) {
-      return inside.keep(mlpPart(attentionPart(x, context), context));
+      Tensor attended = add(x, attention.forward(attentionNorm.forward(x)));
+      return inside.keep(add(attended, mlp.forward(mlpNorm.forward(attended))));
     }
-  }
-
-  private Tensor attentionPart(Tensor x, BlockContext context) {
-    try (MemoryScope inside = MemoryScope.temporaries()) {
-      Tensor y = attention.forward(attentionNorm.forward(x), context.mask(), context.rotary());
-      return inside.keep(Add.add(x, dropped(y, context, ".attention.dropout")));
-    }
-  }
-
-  private Tensor mlpPart(Tensor h, BlockContext context) {
-    try (MemoryScope inside = MemoryScope.temporaries()) {
-      Tensor y = mlp.forward(mlpNorm.forward(h));
-      return inside.keep(Add.add(h, dropped(y, context, ".mlp.dropout")));
-    }
-  }
-
-  private Tensor dropped(Tensor y, BlockContext context, String place) {
-    BlockContext.DropoutDraw draw = context.dropout();
-    if (draw == null || dropout == 0) {
-      return y;
-    }
-    RandomKey key = draw.key().with(RandomKey.of(0, name() + place).stream());
-    return Dropout.dropout(y, dropout, key, draw.index());
   }
 }

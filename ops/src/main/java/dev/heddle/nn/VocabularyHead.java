@@ -1,73 +1,47 @@
 package dev.heddle.nn;
 
+import static dev.heddle.ops.Cast.cast;
 import static dev.heddle.ops.Linear.linear;
 
 import dev.heddle.autograd.Tensor;
-import dev.heddle.ops.Reshape;
 import dev.heddle.runtime.NDArray;
 import dev.heddle.runtime.Shape;
-import dev.heddle.runtime.memory.MemoryScope;
 
-/**
- * From features to a score for each vocabulary entry, and to the loss. x [..,C] -> logits
- * [..,entries here]. No bias; the weight may be that of the embedding ("tied").
- *
- * <p>Split over ranks by vocabulary entries; the loss is computed without gathering the scores.
- */
+/** Scores of all words: logits = x wᵀ without bias; ranks divide the words. */
 public final class VocabularyHead extends Module {
   private final Layers layers;
-  private final Part vocabulary;
   private final Parameter weight;
+  private final long vocabularySize;
 
-  private VocabularyHead(Layers layers, String name, Part vocabulary, Parameter weight) {
-    super(name);
+  /** A head from {@code size} features to {@code vocabularySize} words. */
+  public VocabularyHead(
+      Layers layers, String name, long size, long vocabularySize, double deviation) {
     this.layers = layers;
-    this.vocabulary = vocabulary;
-    this.weight = add(weight);
+    this.vocabularySize = vocabularySize;
+    this.weight =
+        own(
+            layers.parameter(
+                name + ".weight",
+                Shape.of(vocabularySize, size),
+                0,
+                vocabularySize,
+                new Initializer.Normal(deviation)));
   }
 
-  /** A head with a weight of its own. */
-  public static VocabularyHead create(
-      Layers layers, String name, long size, long vocabularySize, Initializer initializer) {
-    Part vocabulary = layers.part(vocabularySize);
-    ParameterSpec spec =
-        ParameterSpec.sharded(
-            name + ".weight", Shape.of(vocabularySize, size), 0, vocabulary, initializer, true);
-    return new VocabularyHead(layers, name, vocabulary, layers.parameter(spec));
+  /** The sum of the losses of rows x [R, size] against targets [R] I64, negative ones ignored. */
+  public Tensor lossSum(Tensor x, NDArray targets) {
+    return layers.crossEntropySum(logits(x), targets, vocabularySize);
   }
 
-  /** A head that uses the weight of {@code embedding}. */
-  public static VocabularyHead tied(Layers layers, String name, VocabularyEmbedding embedding) {
-    return new VocabularyHead(layers, name, embedding.vocabulary(), embedding.weight());
+  /** The most probable word after each row of x [R, size]: [R] I64. */
+  public NDArray mostProbable(Tensor x) {
+    return layers.argmax(logits(x).value(), vocabularySize);
   }
 
-  /** The scores of the entries that are here. */
+  /** This rank's columns of the logits, [R, words of this rank]. */
   public Tensor logits(Tensor x) {
-    return linear(layers.enterParallel(x), weight.tensor(), null);
-  }
-
-  /**
-   * The sum of the losses of the rows of {@code x} whose target is not negative, the same on every
-   * rank.
-   *
-   * @param targets I64, one a row of x
-   */
-  public Tensor crossEntropySum(Tensor x, NDArray targets) {
-    try (MemoryScope inside = MemoryScope.temporaries()) {
-      Tensor logits = logits(x);
-      Tensor rows = Reshape.reshape(logits, logits.shape().rows(), vocabulary.size());
-      NDArray flat = targets.reshape(targets.size());
-      return inside.keep(layers.crossEntropySum(rows, flat, vocabulary));
-    }
-  }
-
-  /** Which entries are here. */
-  public Part vocabulary() {
-    return vocabulary;
-  }
-
-  /** The weight, [V,C]. */
-  public Parameter weight() {
-    return weight;
+    Tensor logits = linear(layers.enter(x), weight.tensor(), null);
+    // Losses of narrow types are formed in the accumulation type: bf16 has three digits.
+    return cast(logits, logits.dtype().accumulation());
   }
 }

@@ -1,19 +1,15 @@
 /**
- * Layers: modules with named parameters, made of the functions in {@code dev.heddle.ops}.
+ * Layers of models: modules that own parameters.
  *
- * <p>A {@link dev.heddle.nn.Module} registers {@link dev.heddle.nn.Parameter}s and further modules
- * in its constructor; a parameter is known by its global name and shape, of which a rank may hold
- * one interval along one dim. {@link dev.heddle.nn.Initializer}s draw by name and global index, so
- * every layout starts from the same model.
+ * <p>Start with {@link dev.heddle.nn.Layers} (what modules are built from), {@link
+ * dev.heddle.nn.Module} and {@link dev.heddle.nn.TransformerBlock}. A module is written once and
+ * knows no parallelism. It says which dim of a weight may be divided, in which units (heads, hidden
+ * features, words), and where a value {@linkplain dev.heddle.nn.Layers#enter enters} and {@linkplain
+ * dev.heddle.nn.Layers#leave leaves} the divided region; {@link dev.heddle.nn.LocalLayers} divides
+ * nothing, {@code dev.heddle.parallel.tensor} divides over ranks.
  *
- * <p>Model code knows no parallelism. The classes here are written for "the heads, units or
- * vocabulary entries that are on this rank", of which there may be all; {@link
- * dev.heddle.nn.Layers} tells which those are ({@code part}) and marks where a value crosses into
- * and out of the split section of a layer ({@code enterParallel}, {@code leaveParallel}). The cut
- * is there, and not at factories for each kind of layer, because splitting changes exactly these:
- * the sizes, two crossings, and the loss over a split vocabulary. A tensor-parallel implementation
- * overrides four methods and inherits every layer; one that gathers a split sequence at the
- * crossings (sequence parallelism) overrides the same ones. A layer that needs more, such as
- * attention over a sequence that is itself split, has its own hook ({@code attention}).
+ * <p>A {@link dev.heddle.nn.Parameter} has a global name and shape and may be one rank's interval of
+ * the global tensor. Initial values are drawn by global index, so every layout starts from the same
+ * model.
  */
 package dev.heddle.nn;

@@ -5,151 +5,132 @@ import dev.heddle.runtime.AdamWStep;
 import dev.heddle.runtime.DType;
 import dev.heddle.runtime.NDArray;
 import dev.heddle.runtime.memory.MemoryScope;
-import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import org.jspecify.annotations.Nullable;
 
 /**
- * The AdamW optimizer (Loshchilov and Hutter, ICLR 2019; the formula is that of {@link AdamWStep}),
- * one fused kernel a parameter. Moments are kept in the parameter's accumulation type; a bf16
- * parameter also has an F32 master weight, of which it is the rounded copy.
+ * AdamW (Loshchilov and Hutter, ICLR 2019): one fused kernel a parameter. The moments are kept in
+ * the accumulation type of the parameters; narrower parameters (bf16) also get a master copy in it,
+ * which is what is updated and then rounded.
  *
- * <p>A parameter without a gradient is stepped as if its gradient were zero: whether a rank's own
- * samples touched it must not change the result.
+ * <p>The state belongs to the memory scope that is open when the optimizer is made.
  */
 public final class AdamW {
   /**
-   * What the optimizer keeps for one parameter.
-   *
-   * @param parameter whose state it is
-   * @param firstMoment running mean of gradients
-   * @param secondMoment running mean of squared gradients
-   * @param master the weight in full precision where the parameter's type is narrower, else null
-   */
-  public record State(
-      Parameter parameter,
-      NDArray firstMoment,
-      NDArray secondMoment,
-      @Nullable NDArray master) {}
-
-  /**
-   * The constants of a run.
+   * What stays the same from step to step.
    *
    * @param beta1 decay of the first moment
    * @param beta2 decay of the second moment
    * @param epsilon added to the denominator
-   * @param weightDecay decoupled decay, for parameters that take it
+   * @param weightDecay decoupled decay of the parameters that decay
    */
-  public record Options(double beta1, double beta2, double epsilon, double weightDecay) {
-    /** Betas 0.9 and 0.999, epsilon 1e-8. */
-    public static Options withWeightDecay(double weightDecay) {
-      return new Options(0.9, 0.999, 1e-8, weightDecay);
+  public record Settings(double beta1, double beta2, double epsilon, double weightDecay) {
+    /** The usual ones: 0.9, 0.95, 1e-8, and the given decay. */
+    public static Settings withDecay(double weightDecay) {
+      return new Settings(0.9, 0.95, 1e-8, weightDecay);
     }
   }
 
-  private final Options options;
-  private final Map<String, State> states = new LinkedHashMap<>();
-  private long stepCount;
-
   /**
-   * An optimizer of {@code parameters}, moments 0. Its memory belongs to the {@link MemoryScope}
-   * that is open now.
+   * The state of one parameter, of the shape of this rank's part.
+   *
+   * @param firstMoment running mean of gradients
+   * @param secondMoment running mean of squared gradients
+   * @param master the exact weight, or null where the parameter itself is exact
    */
-  public AdamW(List<Parameter> parameters, Options options) {
-    this.options = options;
+  public record State(NDArray firstMoment, NDArray secondMoment, @Nullable NDArray master) {}
+
+  private final List<Parameter> parameters;
+  private final Map<String, State> states = new LinkedHashMap<>();
+  private final Settings settings;
+  private long steps;
+
+  /** An optimizer of {@code parameters} that has not stepped yet: moments zero. */
+  public AdamW(List<Parameter> parameters, Settings settings) {
+    this.parameters = List.copyOf(parameters);
+    this.settings = settings;
     for (Parameter parameter : parameters) {
-      NDArray value = parameter.value();
-      DType wide = value.dtype().accumulation();
+      NDArray weight = parameter.tensor().value();
+      DType wide = weight.dtype().accumulation();
       State state =
           new State(
-              parameter,
-              NDArray.zeros(value.device(), wide, value.shape()),
-              NDArray.zeros(value.device(), wide, value.shape()),
-              wide == value.dtype() ? null : value.cast(wide));
-      if (states.putIfAbsent(parameter.name(), state) != null) {
+              NDArray.zeros(weight.device(), wide, weight.shape()),
+              NDArray.zeros(weight.device(), wide, weight.shape()),
+              wide == weight.dtype() ? null : weight.cast(wide));
+      if (states.put(parameter.name(), state) != null) {
         throw new IllegalArgumentException(
-            "AdamW: parameter " + parameter.name() + " is given twice; wanted each once");
+            "AdamW: two parameters are called " + parameter.name());
       }
     }
   }
 
   /**
-   * Changes every parameter in place by its gradient times {@code gradientScale}. The gradients
-   * stay; clear them before the next backward.
+   * Updates every parameter that has a gradient, in place.
    *
-   * @param learningRate this step's
-   * @param gradientScale 1/N times the clipping factor
+   * @param gradientScale what gradients are multiplied by first: 1/N and clipping
    */
   public void step(double learningRate, double gradientScale) {
-    stepCount++;
-    AdamWStep decaying = numbers(learningRate, gradientScale, options.weightDecay());
+    steps++;
+    AdamWStep decaying = numbers(learningRate, gradientScale, settings.weightDecay());
     AdamWStep plain = numbers(learningRate, gradientScale, 0);
-    for (State state : states.values()) {
-      step(state, state.parameter.weightDecay() ? decaying : plain);
+    try (MemoryScope inside = MemoryScope.open()) {
+      for (Parameter parameter : parameters) {
+        NDArray gradient = parameter.tensor().gradient();
+        if (gradient == null) {
+          continue;
+        }
+        NDArray weight = parameter.tensor().value();
+        State state = state(parameter);
+        NDArray master = state.master();
+        weight
+            .kernels()
+            .adamW(
+                parameter.decays() ? decaying : plain,
+                master == null ? weight : master,
+                gradient,
+                state.firstMoment(),
+                state.secondMoment(),
+                master == null ? null : weight);
+        weight.block().touch();
+      }
     }
   }
 
-  private AdamWStep numbers(double learningRate, double gradientScale, double weightDecay) {
+  private AdamWStep numbers(double learningRate, double gradientScale, double decay) {
     return new AdamWStep(
         learningRate,
-        options.beta1(),
-        options.beta2(),
-        options.epsilon(),
-        weightDecay,
-        stepCount,
+        settings.beta1(),
+        settings.beta2(),
+        settings.epsilon(),
+        decay,
+        steps,
         gradientScale);
   }
 
-  private static void step(State state, AdamWStep numbers) {
-    NDArray value = state.parameter.value();
-    NDArray master = state.master;
-    try (MemoryScope inside = MemoryScope.temporaries()) {
-      NDArray gradient = state.parameter.gradient();
-      if (gradient == null) {
-        gradient = NDArray.zeros(value.device(), value.dtype(), value.shape());
-      }
-      value
-          .kernels()
-          .adamW(
-              numbers,
-              master == null ? value : master,
-              gradient,
-              state.firstMoment,
-              state.secondMoment,
-              master == null ? null : value);
+  /** The state of a parameter, to be read and written by checkpoints. */
+  public State state(Parameter parameter) {
+    State state = states.get(parameter.name());
+    if (state == null) {
+      throw new IllegalArgumentException(
+          "AdamW: parameter " + parameter.name() + " is not one of its " + states.size());
     }
-    // A graph that saved this weight must notice that it changed.
-    value.block().touch();
+    return state;
   }
 
-  /** The states by parameter name, in the order of the parameters. */
-  public Map<String, State> states() {
-    return Collections.unmodifiableMap(states);
+  /** How many steps were taken. */
+  public long steps() {
+    return steps;
   }
 
-  /** Steps taken. */
-  public long stepCount() {
-    return stepCount;
+  /** Goes on from step {@code taken}, as a checkpoint says. */
+  public void resumeAt(long taken) {
+    this.steps = taken;
   }
 
-  /** Continues after {@code count} steps: what a resumed run sets besides the states' arrays. */
-  public void stepCount(long count) {
-    if (count < 0) {
-      throw new IllegalArgumentException("AdamW: step count " + count + "; wanted 0 or more");
-    }
-    stepCount = count;
-  }
-
-  /** Takes over parameter values that were written from outside, without a checkpointed master. */
-  public void copyParametersToMasters() {
-    for (State state : states.values()) {
-      NDArray master = state.master;
-      if (master != null) {
-        NDArray value = state.parameter.value();
-        value.kernels().copy(value, master);
-      }
-    }
+  /** The parameters that are updated. */
+  public List<Parameter> parameters() {
+    return parameters;
   }
 }

@@ -1,36 +1,22 @@
 package dev.heddle.optim;
 
 /**
- * A learning rate that rises linearly to its peak over the warm-up, then falls to its floor along
- * half a cosine (Loshchilov and Hutter, "SGDR", ICLR 2017).
+ * Learning rate by step: a straight warm-up from 0, then half a cosine down (Loshchilov and Hutter,
+ * "SGDR", 2017).
  *
- * @param peak the largest rate, that of step {@code warmupSteps}
- * @param floor the rate of the last step and all after it
- * @param warmupSteps steps of the rise; 0 for none
- * @param totalSteps steps of rise and fall
+ * @param peak the highest rate, reached at the end of the warm-up
+ * @param warmupSteps steps of warm-up, 0 for none
+ * @param totalSteps the step at which the floor is reached
+ * @param floor the lowest rate after the warm-up
  */
-public record CosineSchedule(double peak, double floor, long warmupSteps, long totalSteps) {
-  /** Refuses a warm-up that is negative or longer than the run. */
-  public CosineSchedule {
-    if (warmupSteps < 0 || totalSteps < warmupSteps) {
-      throw new IllegalArgumentException(
-          "CosineSchedule: " + warmupSteps + " warm-up steps of " + totalSteps
-              + "; wanted 0 up to all steps");
-    }
-  }
-
-  /** The rate of {@code step}, counted from 1. */
+public record CosineSchedule(double peak, long warmupSteps, long totalSteps, double floor) {
+  /** The rate of step {@code step}, counted from 1. */
   public double at(long step) {
-    if (step < 1) {
-      throw new IllegalArgumentException("CosineSchedule: step " + step + "; steps start at 1");
-    }
-    if (step < warmupSteps) {
+    if (step <= warmupSteps) {
       return peak * step / warmupSteps;
     }
-    if (step >= totalSteps) {
-      return totalSteps == warmupSteps && step == totalSteps ? peak : floor;
-    }
-    double progress = (double) (step - warmupSteps) / (totalSteps - warmupSteps);
+    long falling = Math.max(1, totalSteps - warmupSteps);
+    double progress = Math.min(1, (step - warmupSteps) / (double) falling);
     return floor + (peak - floor) * 0.5 * (1 + Math.cos(Math.PI * progress));
   }
 }

@@ -80,7 +80,7 @@ public record Schedule(Map<Integer, List<Instruction>> ranks, Map<String, List<I
           if (edge.destination().equals(stage.name())) {
             append(
                 lists,
-                meeting.get(edge.name()),
+                members(meeting, edge),
                 new Exchange(edge.name(), microBatch, Direction.FORWARD));
           }
         }
@@ -92,7 +92,7 @@ public record Schedule(Map<Integer, List<Instruction>> ranks, Map<String, List<I
           if (edge.destination().equals(stage.name()) && edge.gradients()) {
             append(
                 lists,
-                meeting.get(edge.name()),
+                members(meeting, edge),
                 new Exchange(edge.name(), microBatch, Direction.BACKWARD));
           }
         }
@@ -120,8 +120,12 @@ public record Schedule(Map<Integer, List<Instruction>> ranks, Map<String, List<I
   private static void append(
       Map<Integer, List<Instruction>> lists, List<Integer> ranks, Instruction instruction) {
     for (int rank : ranks) {
-      lists.get(rank).add(instruction);
+      lists.computeIfAbsent(rank, key -> new ArrayList<>()).add(instruction);
     }
+  }
+
+  private static List<Integer> members(Map<String, List<Integer>> meeting, Edge edge) {
+    return meeting.getOrDefault(edge.name(), List.of());
   }
 
   /** One line a rank. */

@@ -1,0 +1,32 @@
+package dev.heddle.nn;
+
+import dev.heddle.autograd.Tensor;
+import dev.heddle.runtime.NDArray;
+import dev.heddle.runtime.Shape;
+
+/** A table of vectors, one a word; ranks divide the words. */
+public final class Embedding extends Module {
+  private final Layers layers;
+  private final Parameter table;
+  private final long vocabularySize;
+
+  /** A table of {@code vocabularySize} vectors of {@code size} features. */
+  public Embedding(
+      Layers layers, String name, long vocabularySize, long size, double deviation) {
+    this.layers = layers;
+    this.vocabularySize = vocabularySize;
+    this.table =
+        own(
+            layers.parameter(
+                name + ".weight",
+                Shape.of(vocabularySize, size),
+                0,
+                vocabularySize,
+                new Initializer.Normal(deviation)));
+  }
+
+  /** The vectors of {@code ids} [n] I64, [n, size]; a negative id gives zeros. */
+  public Tensor forward(NDArray ids) {
+    return layers.embedding(ids, table.tensor(), vocabularySize);
+  }
+}

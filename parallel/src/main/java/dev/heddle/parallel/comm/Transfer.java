@@ -1,0 +1,152 @@
+package dev.heddle.parallel.comm;
+
+import dev.heddle.runtime.DType;
+import dev.heddle.runtime.NDArray;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * One message of a {@link Communicator#exchange}: elements of an array that go to a peer, or come
+ * from one. A message is a sequence of elements, those of the array in row-major order; the two ends
+ * need the same dtype and the same number of elements, not the same shape or strides.
+ *
+ * <p>Rows can be picked: then the message is the given row intervals, in the order given, of a
+ * column interval of a matrix. So one message carries what a peer needs of an array, however it is
+ * scattered, and neither side packs.
+ */
+public final class Transfer {
+  private final boolean send;
+  private final int peer;
+  private final NDArray array;
+  private final long @Nullable [] rowBounds;
+  private final long firstColumn;
+  private final long columnCount;
+  private final long elementCount;
+
+  private Transfer(
+      boolean send,
+      int peer,
+      NDArray array,
+      long @Nullable [] rowBounds,
+      long firstColumn,
+      long columnCount,
+      long elementCount) {
+    this.send = send;
+    this.peer = peer;
+    this.array = array;
+    this.rowBounds = rowBounds;
+    this.firstColumn = firstColumn;
+    this.columnCount = columnCount;
+    this.elementCount = elementCount;
+  }
+
+  /** All elements of {@code array}, a view of any strides, go to member {@code peer}. */
+  public static Transfer send(int peer, NDArray array) {
+    return new Transfer(true, peer, array, null, 0, 0, array.size());
+  }
+
+  /** All elements of {@code array}, a view of any strides, come from member {@code peer}. */
+  public static Transfer receive(int peer, NDArray array) {
+    return new Transfer(false, peer, array, null, 0, 0, array.size());
+  }
+
+  /**
+   * Rows of a matrix [R,C] go to member {@code peer}.
+   *
+   * @param rowBounds start0, end0, start1, end1, ...: row intervals in the order they are sent; not
+   *     copied, so it must not change
+   * @param firstColumn the first column that is sent
+   * @param columnCount how many columns are sent
+   */
+  public static Transfer sendRows(
+      int peer, NDArray matrix, long[] rowBounds, long firstColumn, long columnCount) {
+    return rows(true, peer, matrix, rowBounds, firstColumn, columnCount);
+  }
+
+  /** Rows of a matrix come from member {@code peer}; see {@link #sendRows}. */
+  public static Transfer receiveRows(
+      int peer, NDArray matrix, long[] rowBounds, long firstColumn, long columnCount) {
+    return rows(false, peer, matrix, rowBounds, firstColumn, columnCount);
+  }
+
+  private static Transfer rows(
+      boolean send,
+      int peer,
+      NDArray matrix,
+      long[] rowBounds,
+      long firstColumn,
+      long columnCount) {
+    if (matrix.rank() != 2 || rowBounds.length % 2 != 0) {
+      throw new IllegalArgumentException(
+          "Transfer: rows are picked from a matrix by start and end of each interval, got "
+              + matrix + " and " + rowBounds.length + " bounds");
+    }
+    if (firstColumn < 0 || columnCount < 0 || firstColumn + columnCount > matrix.dim(1)) {
+      throw new IllegalArgumentException(
+          "Transfer: columns [" + firstColumn + "," + (firstColumn + columnCount)
+              + ") are not within " + matrix);
+    }
+    long rows = 0;
+    for (int i = 0; i < rowBounds.length; i += 2) {
+      if (rowBounds[i] < 0 || rowBounds[i + 1] < rowBounds[i] || rowBounds[i + 1] > matrix.dim(0)) {
+        throw new IllegalArgumentException(
+            "Transfer: rows [" + rowBounds[i] + "," + rowBounds[i + 1] + ") are not within "
+                + matrix);
+      }
+      rows += rowBounds[i + 1] - rowBounds[i];
+    }
+    return new Transfer(
+        send, peer, matrix, rowBounds, firstColumn, columnCount, rows * columnCount);
+  }
+
+  /** Whether the elements leave this rank; else they come in. */
+  public boolean isSend() {
+    return send;
+  }
+
+  /** The member of the group at the other end; may be this rank itself. */
+  public int peer() {
+    return peer;
+  }
+
+  /** The array that the elements are in. */
+  public NDArray array() {
+    return array;
+  }
+
+  /** The type of the elements. */
+  public DType dtype() {
+    return array.dtype();
+  }
+
+  /** How many elements the message has. */
+  public long elementCount() {
+    return elementCount;
+  }
+
+  /** How many bytes the message has. */
+  public long byteCount() {
+    return elementCount * array.dtype().byteSize();
+  }
+
+  /** The picked row intervals as start0, end0, ..., or null for the whole array. Not a copy. */
+  public long @Nullable [] rowBounds() {
+    return rowBounds;
+  }
+
+  /** The first picked column; 0 for the whole array. */
+  public long firstColumn() {
+    return firstColumn;
+  }
+
+  /** The number of picked columns; 0 for the whole array. */
+  public long columnCount() {
+    return columnCount;
+  }
+
+  /** For example {@code send of F32 x 12 to member 1}. */
+  @Override
+  public String toString() {
+    return (send ? "send of " : "receive of ") + dtype() + " x " + elementCount
+        + (send ? " to member " : " from member ") + peer;
+  }
+}

@@ -1,0 +1,178 @@
+package dev.heddle.parallel.comm.local;
+
+import dev.heddle.parallel.comm.ReduceOp;
+import dev.heddle.runtime.NDArray;
+import java.util.List;
+
+/**
+ * The bytes of a collective: what unit {@code member} of each kind does. Unit m writes the result of
+ * member m, except for all-reduce, reduce and broadcast, where it does slice m of the elements for
+ * everybody.
+ */
+final class CollectiveWork {
+  // A slice starts at a cache line, so that no two threads write to the same one.
+  private static final long SLICE_BYTES = 64;
+
+  private CollectiveWork() {}
+
+  static void run(CollectiveOperation operation, int member, int size, LocalRank worker) {
+    CollectiveCall own = operation.call(member);
+    if (!own.hasBytes()) {
+      return;
+    }
+    switch (own.kind) {
+      case ALL_REDUCE -> reduceSlice(operation, member, size, worker, -1);
+      case REDUCE -> reduceSlice(operation, member, size, worker, own.root);
+      case BROADCAST -> broadcastSlice(operation, member, size, worker);
+      case REDUCE_SCATTER -> reducePart(operation, member, size, worker);
+      case ALL_GATHER -> {
+        for (int from = 0; from < size; from++) {
+          copy(operation.call(from).array(), own.destinations.get(from), worker);
+        }
+      }
+      case GATHER ->
+          copy(own.array(), operation.call(own.root).destinations.get(member), worker);
+      case SCATTER -> copy(operation.call(own.root).sources.get(member), own.array(), worker);
+      case ALL_TO_ALL -> {
+        for (int from = 0; from < size; from++) {
+          NDArray source = operation.call(from).sources.get(member);
+          copy(source, own.destinations.get(from), worker);
+        }
+      }
+      case HOST_ALL_REDUCE -> {
+        if (member == 0) {
+          reduceHostValues(operation, size);
+        }
+      }
+      case HOST_ALL_GATHER -> gatherHostValues(operation, member, size);
+      case BARRIER, EXCHANGE -> {
+        // A barrier moves nothing; an exchange is no collective.
+      }
+    }
+  }
+
+  private static void copy(NDArray source, NDArray destination, LocalRank worker) {
+    RunCursor from = worker.sources[0];
+    RunCursor to = worker.destinations[0];
+    from.start(source);
+    to.start(destination);
+    RunCursor.copy(from, to, source.size());
+  }
+
+  /** The first element of slice {@code slice} of {@code size} slices. */
+  private static long sliceStart(NDArray array, int slice, int size) {
+    long lineElements = SLICE_BYTES / array.dtype().byteSize();
+    long lines = (array.size() + lineElements - 1) / lineElements;
+    return Math.min(array.size(), lines * slice / size * lineElements);
+  }
+
+  private static void reduceSlice(
+      CollectiveOperation operation, int slice, int size, LocalRank worker, int onlyRoot) {
+    CollectiveCall own = operation.call(slice);
+    long start = sliceStart(own.array(), slice, size);
+    long count = sliceStart(own.array(), slice + 1, size) - start;
+    if (count == 0) {
+      return;
+    }
+    int destinationCount = 0;
+    for (int i = 0; i < size; i++) {
+      NDArray array = operation.call(i).array();
+      worker.sources[i].start(array);
+      worker.sources[i].seek(start);
+      if (onlyRoot < 0 || onlyRoot == i) {
+        worker.destinations[destinationCount].start(array);
+        worker.destinations[destinationCount++].seek(start);
+      }
+    }
+    worker.reducer.reduce(
+        worker.sources,
+        size,
+        worker.destinations,
+        destinationCount,
+        count,
+        own.array().dtype(),
+        own.op());
+  }
+
+  private static void reducePart(
+      CollectiveOperation operation, int member, int size, LocalRank worker) {
+    CollectiveCall own = operation.call(member);
+    for (int i = 0; i < size; i++) {
+      worker.sources[i].start(operation.call(i).sources.get(member));
+    }
+    worker.destinations[0].start(own.array());
+    worker.reducer.reduce(
+        worker.sources,
+        size,
+        worker.destinations,
+        1,
+        own.array().size(),
+        own.array().dtype(),
+        own.op());
+  }
+
+  private static void broadcastSlice(
+      CollectiveOperation operation, int slice, int size, LocalRank worker) {
+    int root = operation.call(slice).root;
+    NDArray source = operation.call(root).array();
+    long start = sliceStart(source, slice, size);
+    long count = sliceStart(source, slice + 1, size) - start;
+    if (count == 0) {
+      return;
+    }
+    for (int i = 0; i < size; i++) {
+      if (i != root) {
+        worker.sources[0].start(source);
+        worker.sources[0].seek(start);
+        worker.destinations[0].start(operation.call(i).array());
+        worker.destinations[0].seek(start);
+        RunCursor.copy(worker.sources[0], worker.destinations[0], count);
+      }
+    }
+  }
+
+  private static void reduceHostValues(CollectiveOperation operation, int size) {
+    CollectiveCall first = operation.call(0);
+    ReduceOp op = first.op();
+    double[] doubles = first.doubles;
+    long[] longs = first.longs;
+    for (int i = 1; i < size; i++) {
+      double[] moreDoubles = operation.call(i).doubles;
+      for (int j = 0; doubles != null && moreDoubles != null && j < doubles.length; j++) {
+        doubles[j] = Reducer.combine(doubles[j], moreDoubles[j], op);
+      }
+      long[] moreLongs = operation.call(i).longs;
+      for (int j = 0; longs != null && moreLongs != null && j < longs.length; j++) {
+        longs[j] = Reducer.combine(longs[j], moreLongs[j], op);
+      }
+    }
+    for (int i = 1; i < size; i++) {
+      double[] moreDoubles = operation.call(i).doubles;
+      if (doubles != null && moreDoubles != null) {
+        System.arraycopy(doubles, 0, moreDoubles, 0, doubles.length);
+      }
+      long[] moreLongs = operation.call(i).longs;
+      if (longs != null && moreLongs != null) {
+        System.arraycopy(longs, 0, moreLongs, 0, longs.length);
+      }
+    }
+  }
+
+  private static void gatherHostValues(CollectiveOperation operation, int member, int size) {
+    long[][] gathered = new long[size][];
+    for (int i = 0; i < size; i++) {
+      long[] values = operation.call(i).longs;
+      gathered[i] = values == null ? new long[0] : values.clone();
+    }
+    operation.call(member).gathered = gathered;
+  }
+
+  /** Bytes that the arguments of a list have. */
+  static long bytes(List<NDArray> arrays) {
+    long bytes = 0;
+    for (int i = 0; i < arrays.size(); i++) {
+      bytes += arrays.get(i).size() * arrays.get(i).dtype().byteSize();
+    }
+    return bytes;
+  }
+}

@@ -1,0 +1,28 @@
+package dev.heddle.parallel.comm.local;
+
+import dev.heddle.parallel.comm.CommunicationException;
+import dev.heddle.parallel.comm.CommunicationMismatchException;
+import dev.heddle.parallel.comm.CommunicationTimeoutException;
+import dev.heddle.parallel.comm.RankStoppedException;
+import org.jspecify.annotations.Nullable;
+
+/** Why a group can communicate no more. Each rank throws an exception of its own for it. */
+record Failure(Kind kind, String message, @Nullable Throwable cause) {
+  enum Kind {
+    TIMEOUT,
+    MISMATCH,
+    STOPPED,
+    BROKEN
+  }
+
+  CommunicationException toException() {
+    return switch (kind) {
+      case TIMEOUT -> new CommunicationTimeoutException(message);
+      case MISMATCH -> new CommunicationMismatchException(message);
+      case STOPPED ->
+          new RankStoppedException(
+              message, cause == null ? new IllegalStateException(message) : cause);
+      case BROKEN -> new CommunicationException(message, cause);
+    };
+  }
+}

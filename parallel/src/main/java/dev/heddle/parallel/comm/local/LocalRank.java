@@ -1,0 +1,178 @@
+package dev.heddle.parallel.comm.local;
+
+import dev.heddle.parallel.comm.CommunicationException;
+import dev.heddle.parallel.comm.CommunicationStatistics;
+import java.util.HashMap;
+import java.util.Map;
+import java.util.concurrent.locks.LockSupport;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * One rank's thread: how it waits and is woken, what it last did, and the scratch memory with which
+ * it works for a collective.
+ */
+final class LocalRank {
+  /** Something that another thread makes true. */
+  interface Condition {
+    /** Whether waiting is over; called often, by the waiting thread. */
+    boolean isReady();
+  }
+
+  private static final int MANY_SPINS = 4_000;
+  private static final int FEW_SPINS = 40;
+  private static final int YIELDS = 4;
+  private static final long LONGEST_PARK_NANOS = 1_000_000_000L;
+
+  final LocalRun run;
+  final int globalRank;
+  final RunCursor[] sources;
+  final RunCursor[] destinations;
+  final Reducer reducer = new Reducer();
+  final CommunicationStatistics totals = new CommunicationStatistics();
+
+  /** This rank's communicators; used by its own thread only. */
+  final Map<LocalGroup, LocalCommunicator> communicators = new HashMap<>();
+
+  private final int spins;
+  private volatile @Nullable Thread thread;
+  private volatile boolean parked;
+  private volatile boolean ended;
+  private volatile @Nullable PostedCall lastCall;
+
+  LocalRank(LocalRun run, int globalRank, int rankCount) {
+    this.run = run;
+    this.globalRank = globalRank;
+    this.sources = cursors(rankCount);
+    this.destinations = cursors(rankCount);
+    // Spinning pays while every rank has a core; else it takes the core from the rank waited for.
+    boolean coreEach = rankCount <= Runtime.getRuntime().availableProcessors();
+    this.spins = coreEach ? MANY_SPINS : FEW_SPINS;
+  }
+
+  private static RunCursor[] cursors(int count) {
+    RunCursor[] cursors = new RunCursor[count];
+    for (int i = 0; i < count; i++) {
+      cursors[i] = new RunCursor();
+    }
+    return cursors;
+  }
+
+  // ---- life
+
+  void begin() {
+    thread = Thread.currentThread();
+  }
+
+  void end() {
+    ended = true;
+  }
+
+  boolean hasEnded() {
+    return ended;
+  }
+
+  void checkThread() {
+    if (Thread.currentThread() != thread) {
+      throw new IllegalStateException(
+          "communicator of rank " + globalRank + " is used by thread "
+              + Thread.currentThread().getName()
+              + "; only the rank's own thread may communicate, so hand the work to it");
+    }
+  }
+
+  // ---- waiting
+
+  /**
+   * Waits until the condition is ready.
+   *
+   * @return whether it is; false when the time was up
+   */
+  boolean waitFor(Condition condition, long timeoutNanos) {
+    for (int i = 0; i < spins; i++) {
+      if (condition.isReady()) {
+        return true;
+      }
+      Thread.onSpinWait();
+    }
+    for (int i = 0; i < YIELDS; i++) {
+      if (condition.isReady()) {
+        return true;
+      }
+      Thread.yield();
+    }
+    long deadline = System.nanoTime() + timeoutNanos;
+    try {
+      while (true) {
+        parked = true;
+        // A signal after this write sees it and unparks; one before it is seen by isReady.
+        if (condition.isReady()) {
+          return true;
+        }
+        long left = deadline - System.nanoTime();
+        if (left <= 0) {
+          return false;
+        }
+        LockSupport.parkNanos(this, Math.min(left, LONGEST_PARK_NANOS));
+        if (Thread.interrupted()) {
+          throw new CommunicationException(
+              "rank " + globalRank + " was interrupted while it waited for other ranks", null);
+        }
+      }
+    } finally {
+      parked = false;
+    }
+  }
+
+  /** Wakes the rank if it waits; called after what it waits for was made true. */
+  void signal() {
+    if (parked) {
+      LockSupport.unpark(thread);
+    }
+  }
+
+  // ---- what it did, for messages
+
+  void posted(PostedCall call) {
+    lastCall = call;
+  }
+
+  /** Where this rank is, for the message of one that waits for it. */
+  String whereabouts() {
+    StringBuilder text = new StringBuilder("rank ").append(globalRank);
+    PostedCall last = lastCall;
+    if (last == null) {
+      text.append(" (has not communicated yet");
+    } else {
+      text.append(" (last ").append(last.isOpen() ? "posted " : "completed ");
+      text.append(last.describe()).append(" in ").append(last.where());
+    }
+    if (ended) {
+      return text.append("; its program has ended)").toString();
+    }
+    Thread current = thread;
+    if (current != null) {
+      appendFrames(text, current.getStackTrace());
+    }
+    return text.append(')').toString();
+  }
+
+  private static void appendFrames(StringBuilder text, StackTraceElement[] frames) {
+    int shown = 0;
+    for (StackTraceElement frame : frames) {
+      boolean plumbing =
+          frame.getClassName().startsWith("java.lang.Thread")
+              || frame.getClassName().startsWith("java.util.concurrent")
+              || frame.getClassName().startsWith("jdk.internal")
+              || frame.getClassName().startsWith(LocalRank.class.getPackageName() + ".Local");
+      if (plumbing) {
+        continue;
+      }
+      text.append(shown == 0 ? "; is at " : " < ");
+      text.append(frame.getClassName().substring(frame.getClassName().lastIndexOf('.') + 1));
+      text.append('.').append(frame.getMethodName()).append(':').append(frame.getLineNumber());
+      if (++shown == 4) {
+        return;
+      }
+    }
+  }
+}

@@ -1,0 +1,128 @@
+package dev.heddle.parallel.comm.local;
+
+import dev.heddle.parallel.comm.RankProgram;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.stream.IntStream;
+import org.jspecify.annotations.Nullable;
+
+/** One run of a {@link LocalWorld}: its ranks, their groups, and the first rank to fail. */
+final class LocalRun {
+  private record GroupKey(String name, List<Integer> globalRanks) {}
+
+  /** A rank's failure, in the order in which they came. */
+  record RankFailure(int rank, Throwable thrown) {}
+
+  private final String name;
+  private final Duration timeout;
+  private final long timeoutNanos;
+  private final LocalRank[] ranks;
+  private final Map<GroupKey, LocalGroup> groups = new HashMap<>();
+  private final List<RankFailure> rankFailures = new ArrayList<>();
+  private volatile @Nullable Failure failure;
+  private volatile boolean someRankEnded;
+
+  LocalRun(String name, int rankCount, Duration timeout) {
+    this.name = name;
+    this.timeout = timeout;
+    this.timeoutNanos = timeout.toNanos();
+    this.ranks = new LocalRank[rankCount];
+    for (int i = 0; i < rankCount; i++) {
+      ranks[i] = new LocalRank(this, i, rankCount);
+    }
+  }
+
+  LocalRank rank(int globalRank) {
+    return ranks[globalRank];
+  }
+
+  long timeoutNanos() {
+    return timeoutNanos;
+  }
+
+  /** The time-out in words. */
+  String timeout() {
+    return timeout.toMillis() % 1000 == 0
+        ? timeout.toSeconds() + " s"
+        : timeout.toMillis() / 1000.0 + " s";
+  }
+
+  /** The group of that name and ranks, made at the first call. */
+  LocalGroup group(String groupName, List<Integer> globalRanks) {
+    synchronized (groups) {
+      return groups.computeIfAbsent(
+          new GroupKey(groupName, List.copyOf(globalRanks)),
+          key -> new LocalGroup(this, key.name(), key.globalRanks()));
+    }
+  }
+
+  /** Runs one rank on the calling thread, to its end. */
+  void runRank(int globalRank, RankProgram program) {
+    LocalRank rank = ranks[globalRank];
+    rank.begin();
+    try {
+      List<Integer> all = IntStream.range(0, ranks.length).boxed().toList();
+      LocalGroup world = group(name, all);
+      LocalCommunicator communicator = new LocalCommunicator(world, rank);
+      rank.communicators.put(world, communicator);
+      program.run(communicator);
+    } catch (Throwable thrown) {
+      stop(globalRank, thrown);
+    } finally {
+      rank.end();
+      someRankEnded = true;
+      signalAll();
+    }
+  }
+
+  /** Stops all ranks because one threw; the first one to throw is the reason. */
+  void stop(int globalRank, Throwable thrown) {
+    synchronized (rankFailures) {
+      rankFailures.add(new RankFailure(globalRank, thrown));
+      if (failure == null) {
+        failure =
+            new Failure(
+                Failure.Kind.STOPPED,
+                "stopped because rank " + globalRank + " failed: " + thrown,
+                thrown);
+      }
+    }
+    signalAll();
+  }
+
+  private void signalAll() {
+    for (LocalRank rank : ranks) {
+      rank.signal();
+    }
+  }
+
+  @Nullable Failure failure() {
+    return failure;
+  }
+
+  boolean someRankEnded() {
+    return someRankEnded;
+  }
+
+  List<RankFailure> rankFailures() {
+    synchronized (rankFailures) {
+      return List.copyOf(rankFailures);
+    }
+  }
+
+  /** What some rank posted and nobody completed; null if nothing. */
+  @Nullable String leftOver() {
+    synchronized (groups) {
+      for (LocalGroup group : groups.values()) {
+        String left = group.leftOver();
+        if (left != null) {
+          return left;
+        }
+      }
+    }
+    return null;
+  }
+}

@@ -1,0 +1,94 @@
+package dev.heddle.parallel.comm.local;
+
+import dev.heddle.parallel.comm.Transfer;
+import java.util.concurrent.atomic.AtomicInteger;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * A message of which at least one end is posted. Once both are, either end may take it and copy the
+ * bytes straight from source to destination.
+ */
+final class Message {
+  private static final int HALF = 0;
+  private static final int MATCHED = 1;
+  private static final int TAKEN = 2;
+  private static final int DONE = 3;
+
+  final int from;
+  final int to;
+  final long number;
+  private final AtomicInteger state = new AtomicInteger(HALF);
+  private @Nullable Transfer send;
+  private @Nullable Transfer receive;
+
+  /** Message {@code number} from member {@code from} to member {@code to}. */
+  Message(int from, int to, long number) {
+    this.from = from;
+    this.to = to;
+    this.number = number;
+  }
+
+  /** Adds one end, the group's lock being held. */
+  void end(Transfer transfer) {
+    if (transfer.isSend()) {
+      send = transfer;
+    } else {
+      receive = transfer;
+    }
+  }
+
+  /** Lets the message be copied: both ends are posted and fit. */
+  void match() {
+    state.set(MATCHED);
+  }
+
+  Transfer anyEnd() {
+    Transfer end = send == null ? receive : send;
+    if (end == null) {
+      throw new IllegalStateException("a message without ends");
+    }
+    return end;
+  }
+
+  /** Whether one end is posted already, so that the next one completes it. */
+  boolean hasEnd() {
+    return send != null || receive != null;
+  }
+
+  boolean hasSender() {
+    return send != null;
+  }
+
+  boolean isHalf() {
+    return state.get() == HALF;
+  }
+
+  boolean isMatched() {
+    return state.get() == MATCHED;
+  }
+
+  boolean isDone() {
+    return state.get() == DONE;
+  }
+
+  boolean take() {
+    return state.compareAndSet(MATCHED, TAKEN);
+  }
+
+  /** Copies the elements; only by who took it. */
+  void copy(LocalRank worker) {
+    Transfer source = send;
+    Transfer destination = receive;
+    if (source != null && destination != null && source.array().device().hasBytes()) {
+      RunCursor from = worker.sources[0];
+      RunCursor to = worker.destinations[0];
+      from.start(source);
+      to.start(destination);
+      RunCursor.copy(from, to, source.elementCount());
+    }
+  }
+
+  void done() {
+    state.set(DONE);
+  }
+}

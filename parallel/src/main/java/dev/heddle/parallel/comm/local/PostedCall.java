@@ -1,0 +1,15 @@
+package dev.heddle.parallel.comm.local;
+
+import dev.heddle.parallel.comm.Handle;
+
+/** What a rank has posted: a handle that can say what it is. */
+interface PostedCall extends Handle {
+  /** Whether it is not complete yet. */
+  boolean isOpen();
+
+  /** What was called, such as {@code allReduce F32[12] SUM}. */
+  String describe();
+
+  /** The group it was called on, and which of its operations it is. */
+  String where();
+}

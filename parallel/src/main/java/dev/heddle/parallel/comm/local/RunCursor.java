@@ -1,0 +1,187 @@
+package dev.heddle.parallel.comm.local;
+
+import dev.heddle.parallel.comm.Transfer;
+import dev.heddle.runtime.NDArray;
+import java.lang.foreign.MemorySegment;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * Walks the elements of an array in row-major order as runs of contiguous memory, so that any two
+ * views can be copied or combined without packing: both are walked in step, the shorter run at a
+ * time. Reused for one array after the other; allocates nothing.
+ */
+final class RunCursor {
+  private static final int MAXIMUM_RANK = 16;
+
+  private MemorySegment segment = MemorySegment.NULL;
+  private int elementSize;
+  private long runLength;
+
+  // The dims outside a run, outermost first, with the odometer over them.
+  private int outerDims;
+  private final long[] sizes = new long[MAXIMUM_RANK];
+  private final long[] strides = new long[MAXIMUM_RANK];
+  private final long[] index = new long[MAXIMUM_RANK];
+
+  // The run in progress.
+  private long byteOffset;
+  private long available;
+  private long runStart;
+
+  // The picked rows of a matrix, if any: one walk over dims for each interval.
+  private @Nullable Transfer picked;
+  private int nextInterval;
+
+  /** Starts at the first element of {@code array}. */
+  void start(NDArray array) {
+    picked = null;
+    startArray(array);
+    if (array.rank() > MAXIMUM_RANK) {
+      throw new IllegalArgumentException(
+          "arrays of more than " + MAXIMUM_RANK + " dims are not communicated, got " + array);
+    }
+    int rank = array.rank();
+    for (int dim = 0; dim < rank; dim++) {
+      sizes[dim] = array.dim(dim);
+      strides[dim] = array.stride(dim);
+    }
+    startDims(rank, array.offset(), array.size());
+  }
+
+  /** Starts at the first element of the message. */
+  void start(Transfer transfer) {
+    if (transfer.rowBounds() == null) {
+      start(transfer.array());
+      return;
+    }
+    startArray(transfer.array());
+    picked = transfer;
+    nextInterval = 0;
+    available = 0;
+    outerDims = 0;
+    if (transfer.elementCount() > 0) {
+      startInterval(transfer);
+    }
+  }
+
+  private void startArray(NDArray array) {
+    segment = array.segment();
+    elementSize = array.dtype().byteSize();
+  }
+
+  private boolean startInterval(Transfer transfer) {
+    NDArray matrix = transfer.array();
+    long[] bounds = transfer.rowBounds();
+    while (bounds != null && nextInterval < bounds.length) {
+      long start = bounds[nextInterval];
+      long rows = bounds[nextInterval + 1] - start;
+      nextInterval += 2;
+      if (rows > 0) {
+        sizes[0] = rows;
+        sizes[1] = transfer.columnCount();
+        strides[0] = matrix.stride(0);
+        strides[1] = matrix.stride(1);
+        long first = matrix.offset() + start * strides[0] + transfer.firstColumn() * strides[1];
+        startDims(2, first, rows * sizes[1]);
+        return true;
+      }
+    }
+    return false;
+  }
+
+  /** Splits dims 0 to {@code rank} - 1 into the contiguous run and the dims outside it. */
+  private void startDims(int rank, long firstElement, long elementCount) {
+    long run = 1;
+    int dim = rank - 1;
+    while (dim >= 0 && (sizes[dim] == 1 || strides[dim] == run)) {
+      run *= sizes[dim];
+      dim--;
+    }
+    outerDims = dim + 1;
+    for (int i = 0; i < outerDims; i++) {
+      index[i] = 0;
+    }
+    runLength = run;
+    runStart = firstElement;
+    byteOffset = firstElement * elementSize;
+    available = elementCount == 0 ? 0 : run;
+  }
+
+  /** Elements left in the contiguous run at hand; 0 at the end. */
+  long available() {
+    return available;
+  }
+
+  /** The memory that {@link #byteOffset()} counts in. */
+  MemorySegment segment() {
+    return segment;
+  }
+
+  /** Where the next element is. */
+  long byteOffset() {
+    return byteOffset;
+  }
+
+  /** Goes {@code elements} on, at most {@link #available()}. */
+  void advance(long elements) {
+    available -= elements;
+    byteOffset += elements * elementSize;
+    if (available == 0) {
+      nextRun();
+    }
+  }
+
+  private void nextRun() {
+    int dim = outerDims - 1;
+    while (dim >= 0) {
+      runStart += strides[dim];
+      if (++index[dim] < sizes[dim]) {
+        byteOffset = runStart * elementSize;
+        available = runLength;
+        return;
+      }
+      runStart -= sizes[dim] * strides[dim];
+      index[dim] = 0;
+      dim--;
+    }
+    Transfer transfer = picked;
+    if (transfer != null) {
+      startInterval(transfer);
+    }
+  }
+
+  /** Goes to element {@code element} of a whole array, counted from its start. */
+  void seek(long element) {
+    long run = element / runLength;
+    long within = element % runLength;
+    for (int dim = outerDims - 1; dim >= 0; dim--) {
+      long position = run % sizes[dim];
+      run /= sizes[dim];
+      runStart += (position - index[dim]) * strides[dim];
+      index[dim] = position;
+    }
+    byteOffset = (runStart + within) * elementSize;
+    available = runLength - within;
+  }
+
+  /** Copies {@code elements} elements from one walk to the other. */
+  static void copy(RunCursor from, RunCursor to, long elements) {
+    long left = elements;
+    while (left > 0) {
+      long count = Math.min(left, Math.min(from.available, to.available));
+      copyRun(from, to, count);
+      from.advance(count);
+      to.advance(count);
+      left -= count;
+    }
+  }
+
+  private static void copyRun(RunCursor from, RunCursor to, long count) {
+    boolean inPlace =
+        from.byteOffset == to.byteOffset && from.segment.address() == to.segment.address();
+    if (!inPlace) {
+      MemorySegment.copy(
+          from.segment, from.byteOffset, to.segment, to.byteOffset, count * from.elementSize);
+    }
+  }
+}

@@ -1,0 +1,324 @@
+package dev.heddle.parallel.component;
+
+import dev.heddle.autograd.Tensor;
+import dev.heddle.nn.Parameter;
+import dev.heddle.optim.AdamW;
+import dev.heddle.parallel.comm.Communicator;
+import dev.heddle.parallel.comm.ReduceOp;
+import dev.heddle.parallel.data.GradientReduction;
+import dev.heddle.parallel.layout.RowCounts;
+import dev.heddle.parallel.mesh.Axis;
+import dev.heddle.parallel.mesh.Mesh;
+import dev.heddle.parallel.pipeline.Instruction;
+import dev.heddle.parallel.pipeline.Instruction.Direction;
+import dev.heddle.parallel.pipeline.Schedule;
+import dev.heddle.parallel.redistribute.BoundaryExchange;
+import dev.heddle.runtime.DType;
+import dev.heddle.runtime.Device;
+import dev.heddle.runtime.NDArray;
+import dev.heddle.runtime.memory.MemoryScope;
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * One rank of a training run: walks this rank's instruction list, moves rows and gradients across
+ * the boundaries, reduces gradients, and steps the optimizer. Every rank of the world has one, and
+ * all call {@link #step} together, also ranks that had no sample.
+ */
+public final class ModelRunner {
+  /** Row counts of a microbatch, of every boundary; the same on every rank. */
+  @FunctionalInterface
+  public interface Rows {
+    /** How many rows each sample of the microbatch sends across the boundary. */
+    RowCounts of(String boundary, int microBatch);
+  }
+
+  /**
+   * How to update.
+   *
+   * @param learningRate this step's learning rate
+   * @param clipNorm the largest gradient norm; larger ones are scaled down to it; infinite for none
+   */
+  public record Update(double learningRate, double clipNorm) {}
+
+  private final Communicator world;
+  private final ModelGraph graph;
+  private final Device device;
+  private final DType dtype;
+  private final Map<String, Hosted> hosted = new LinkedHashMap<>();
+  private final Map<String, Crossing> crossings = new LinkedHashMap<>();
+  private final List<Instruction> instructions;
+
+  /** A component that this rank runs. */
+  private static final class Hosted {
+    final Component component;
+    final ComponentProgram program;
+    final AdamW optimizer;
+    final @Nullable GradientReduction reduction;
+
+    /** Whether this rank's copy of what its TP and DP neighbours hold too is the one that counts. */
+    final boolean firstReplica;
+
+    final boolean firstTensorRank;
+
+    /** Outputs of the microbatches that have gone forward and not yet back. */
+    final Map<Integer, Tensor> outputs = new HashMap<>();
+
+    /** Gradients of these outputs that boundaries have brought back. */
+    final Map<Integer, NDArray> outputGradients = new HashMap<>();
+
+    Hosted(
+        Component component,
+        ComponentProgram program,
+        AdamW optimizer,
+        @Nullable GradientReduction reduction,
+        int rank) {
+      this.component = component;
+      this.program = program;
+      this.optimizer = optimizer;
+      this.reduction = reduction;
+      Mesh mesh = component.mesh();
+      firstTensorRank = mesh.coordinate(rank, Axis.TP) == 0;
+      firstReplica = mesh.coordinate(rank, Axis.DP) == 0 && mesh.coordinate(rank, Axis.CP) == 0;
+    }
+  }
+
+  /** A boundary that this rank stands on. */
+  private static final class Crossing {
+    final BoundarySpec spec;
+    final Communicator group;
+    final Map<RowCounts, BoundaryExchange> exchanges = new HashMap<>();
+
+    /** What came in, by microbatch: leaves of the destination's graph. */
+    final Map<Integer, Tensor> arrived = new HashMap<>();
+
+    Crossing(BoundarySpec spec, Communicator group) {
+      this.spec = spec;
+      this.group = group;
+    }
+
+    BoundaryExchange exchange(RowCounts counts) {
+      return exchanges.computeIfAbsent(
+          counts, key -> new BoundaryExchange(spec.plan().apply(key), group));
+    }
+  }
+
+  /**
+   * The runner of this rank.
+   *
+   * @param world all ranks of the run
+   * @param graph the model
+   * @param schedule what every rank does in a step, checked
+   * @param programs the programs of the components that this rank runs, by name
+   * @param optimizers their optimizers
+   */
+  public ModelRunner(
+      Communicator world,
+      ModelGraph graph,
+      Schedule schedule,
+      Device device,
+      DType dtype,
+      Map<String, ? extends ComponentProgram> programs,
+      Map<String, AdamW> optimizers) {
+    this.world = world;
+    this.graph = graph;
+    this.device = device;
+    this.dtype = dtype;
+    int rank = world.globalRank(world.rank());
+    instructions = schedule.ranks().getOrDefault(rank, List.of());
+    for (Component component : graph.components()) {
+      Mesh mesh = component.mesh();
+      if (mesh.contains(rank)) {
+        Optional<Communicator> replicas =
+            world.subgroup(
+                component.name() + ".replicas", mesh.group(rank, Axis.DP, Axis.CP));
+        ComponentProgram program = require(programs.get(component.name()), component.name());
+        hosted.put(
+            component.name(),
+            new Hosted(
+                component,
+                program,
+                require(optimizers.get(component.name()), component.name()),
+                replicas
+                    .filter(group -> group.size() > 1)
+                    .map(group -> new GradientReduction(group, program.parameters()))
+                    .orElse(null),
+                rank));
+      }
+    }
+    for (BoundarySpec boundary : graph.boundaries()) {
+      List<Integer> members = schedule.meeting().getOrDefault(boundary.name(), List.of());
+      if (members.contains(rank)) {
+        world
+            .subgroup(boundary.name(), members)
+            .ifPresent(
+                group -> crossings.put(boundary.name(), new Crossing(boundary, group)));
+      }
+    }
+  }
+
+  private static <T> T require(@Nullable T value, String component) {
+    if (value == null) {
+      throw new IllegalArgumentException(
+          "model runner: this rank runs component " + component + " but was given none");
+    }
+    return value;
+  }
+
+  /**
+   * One training step: forward, backward, reduction, update. All ranks call it together, with their
+   * programs' samples staged.
+   *
+   * @return what it came to, the same on every rank
+   */
+  public StepResult step(Rows rows, Update update) {
+    double lossSum = 0;
+    StepResult result = null;
+    try (MemoryScope step = MemoryScope.open()) {
+      for (Instruction instruction : instructions) {
+        switch (instruction) {
+          case Instruction.Forward forward -> lossSum += forward(forward);
+          case Instruction.Backward backward -> backward(backward);
+          case Instruction.Exchange exchange -> exchange(exchange, rows);
+          case Instruction.ReduceGradients reduce -> {
+            GradientReduction reduction = hosted(reduce.component()).reduction;
+            if (reduction != null) {
+              reduction.reduce();
+            }
+          }
+          case Instruction.Step unused -> result = update(lossSum, update);
+        }
+      }
+    } finally {
+      for (Hosted component : hosted.values()) {
+        component.outputs.clear();
+        component.outputGradients.clear();
+      }
+      crossings.values().forEach(crossing -> crossing.arrived.clear());
+    }
+    // A rank that runs no component still owes its part of the agreement.
+    return result == null ? update(0, update) : result;
+  }
+
+  private Hosted hosted(String name) {
+    return require(hosted.get(name), name);
+  }
+
+  /** Runs a component forward; returns this rank's contribution to the sum of the losses. */
+  private double forward(Instruction.Forward forward) {
+    Hosted component = hosted(forward.component());
+    Map<String, Tensor> incoming = new LinkedHashMap<>();
+    for (Crossing crossing : crossings.values()) {
+      Tensor arrived = crossing.arrived.get(forward.microBatch());
+      if (arrived != null && crossing.spec.destination().equals(forward.component())) {
+        incoming.put(crossing.spec.source(), arrived);
+      }
+    }
+    Tensor output = component.program.forward(forward.microBatch(), incoming);
+    if (output == null) {
+      return 0;
+    }
+    component.outputs.put(forward.microBatch(), output);
+    boolean isLoss = component.component.equals(graph.sink());
+    return isLoss && component.firstTensorRank ? output.item() : 0;
+  }
+
+  private void backward(Instruction.Backward backward) {
+    Hosted component = hosted(backward.component());
+    Tensor output = component.outputs.remove(backward.microBatch());
+    NDArray gradient = component.outputGradients.remove(backward.microBatch());
+    if (output == null || !output.requiresGradient()) {
+      return;
+    }
+    if (component.component.equals(graph.sink())) {
+      output.backward();
+    } else if (gradient != null) {
+      output.backward(gradient);
+    }
+  }
+
+  private void exchange(Instruction.Exchange instruction, Rows rows) {
+    Crossing crossing = require(crossings.get(instruction.boundary()), instruction.boundary());
+    BoundarySpec spec = crossing.spec;
+    int microBatch = instruction.microBatch();
+    BoundaryExchange exchange = crossing.exchange(rows.of(instruction.boundary(), microBatch));
+    Hosted source = hosted.get(spec.source());
+    boolean isDestination = hosted.containsKey(spec.destination());
+    if (instruction.direction() == Direction.FORWARD) {
+      Tensor output = source == null ? null : source.outputs.get(microBatch);
+      NDArray sent = source == null ? null : rowsOrNone(output, spec.features());
+      NDArray arrived = exchange.forward(sent, device, dtype);
+      if (isDestination && arrived != null) {
+        crossing.arrived.put(
+            microBatch, spec.gradients() ? Tensor.leaf(arrived) : Tensor.constant(arrived));
+      }
+    } else {
+      Tensor arrived = crossing.arrived.remove(microBatch);
+      NDArray gradient = isDestination && arrived != null ? arrived.gradientOrZeros() : null;
+      NDArray back = exchange.backward(gradient, device, dtype);
+      if (source != null && back != null) {
+        NDArray before = source.outputGradients.get(microBatch);
+        if (before == null) {
+          source.outputGradients.put(microBatch, back);
+        } else {
+          // An output that leaves by several boundaries gets the sum of their gradients.
+          before.kernels().addScaled(back, 1, before);
+        }
+      }
+    }
+  }
+
+  private NDArray rowsOrNone(@Nullable Tensor output, long features) {
+    return output == null
+        ? NDArray.empty(device, dtype, 0, features)
+        : output.value().contiguous();
+  }
+
+  /** The gradient rule: one N, one sum, one norm, one scale for every component. */
+  private StepResult update(double lossSum, Update update) {
+    double squares = 0;
+    long tokens = 0;
+    for (Hosted component : hosted.values()) {
+      if (component.firstTensorRank) {
+        tokens += component.program.validTokens();
+      }
+      if (component.firstReplica) {
+        squares += squares(component);
+      }
+    }
+    double[] sums = {lossSum, tokens, squares};
+    world.allReduce(sums, ReduceOp.SUM);
+    double count = Math.max(1, sums[1]);
+    double norm = Math.sqrt(sums[2]) / count;
+    boolean finite = Double.isFinite(norm) && Double.isFinite(sums[0]);
+    if (finite) {
+      double clip = norm > update.clipNorm() ? update.clipNorm() / norm : 1;
+      for (Hosted component : hosted.values()) {
+        component.optimizer.step(update.learningRate(), clip / count);
+      }
+    }
+    for (Hosted component : hosted.values()) {
+      for (Parameter parameter : component.program.parameters()) {
+        parameter.tensor().clearGradient();
+      }
+    }
+    return new StepResult(sums[0] / count, (long) sums[1], norm, !finite);
+  }
+
+  /** This rank's part of the squared norm: what is sharded over TP everywhere, the rest once. */
+  private double squares(Hosted component) {
+    List<NDArray> counted = new ArrayList<>();
+    for (Parameter parameter : component.program.parameters()) {
+      NDArray gradient = parameter.tensor().gradient();
+      if (gradient != null && (component.firstTensorRank || parameter.isSharded())) {
+        counted.add(gradient);
+      }
+    }
+    return counted.isEmpty() ? 0 : device.kernels(dtype).sumOfSquares(counted);
+  }
+}

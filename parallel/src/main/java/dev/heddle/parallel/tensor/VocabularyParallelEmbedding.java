@@ -1,0 +1,29 @@
+package dev.heddle.parallel.tensor;
+
+import static dev.heddle.parallel.redistribute.PartialToInvariant.partialToInvariant;
+
+import dev.heddle.autograd.Tensor;
+import dev.heddle.ops.Embedding;
+import dev.heddle.parallel.comm.Communicator;
+import dev.heddle.runtime.NDArray;
+import dev.heddle.runtime.Shape;
+
+/**
+ * Embedding with the words divided over ranks: each looks up the words it has, finds zeros for the
+ * others, and the parts are summed. Only one rank contributes to a row, so the sum is exact.
+ */
+final class VocabularyParallelEmbedding {
+  private VocabularyParallelEmbedding() {}
+
+  /** The vectors of {@code ids} [n]; {@code table} holds the words from {@code first} on. */
+  static Tensor embedding(NDArray ids, Tensor table, long first, Communicator group) {
+    long[] words = ids.toLongs();
+    long count = table.dim(0);
+    for (int i = 0; i < words.length; i++) {
+      long local = words[i] - first;
+      words[i] = words[i] >= 0 && local >= 0 && local < count ? local : -1;
+    }
+    NDArray local = NDArray.of(table.device(), Shape.of(words.length), words);
+    return partialToInvariant(Embedding.embedding(local, table), group);
+  }
+}

@@ -1,0 +1,22 @@
+package dev.heddle.parallel.comm;
+
+import dev.heddle.runtime.cpu.CpuBackend;
+import dev.heddle.runtime.cpu.CpuDevice;
+import dev.heddle.runtime.memory.MemoryScope;
+
+/** A test's rank program that wants a device and an open memory scope. */
+@FunctionalInterface
+public interface RankBody {
+  void run(Communicator world, CpuDevice device) throws Exception;
+
+  /** The program that opens a one-thread device and a scope around this body. */
+  @SuppressWarnings("try") // the scope is there to be open
+  default RankProgram program() {
+    return world -> {
+      try (CpuDevice device = CpuDevice.open("cpu:" + world.rank(), 1, CpuBackend.REFERENCE);
+          MemoryScope scope = MemoryScope.open()) {
+        run(world, device);
+      }
+    };
+  }
+}

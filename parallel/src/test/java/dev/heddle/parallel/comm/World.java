@@ -1,0 +1,12 @@
+package dev.heddle.parallel.comm;
+
+import java.time.Duration;
+
+/** A way to run ranks: what the conformance suite needs of an implementation. */
+public interface World {
+  /** A time-out that no test is meant to reach. */
+  Duration PATIENT = Duration.ofSeconds(60);
+
+  /** Runs {@code program} on {@code rankCount} ranks, failing when any of them fails. */
+  void run(int rankCount, Duration timeout, RankProgram program);
+}

@@ -1,0 +1,43 @@
+package dev.heddle.oracle;
+
+import ai.djl.ndarray.NDArray;
+import ai.djl.ndarray.NDList;
+import dev.heddle.autograd.Tensor;
+import java.util.List;
+import java.util.function.Function;
+
+/**
+ * An operator here and the same in libtorch.
+ *
+ * @param name the line in the test report
+ * @param inputs what both are given; whole numbers arrive as constants of type I64
+ * @param ours the operator under test
+ * @param theirs the same function of the same inputs
+ */
+record OperatorCase(
+    String name, List<Input> inputs, Ours ours, Function<NDList, NDArray> theirs) {
+  /** The operator under test. */
+  @FunctionalInterface
+  interface Ours {
+    /** The result for these inputs. */
+    Tensor apply(Inputs inputs);
+  }
+
+  /** The inputs by position. */
+  record Inputs(List<Tensor> tensors) {
+    /** Input {@code index}. */
+    Tensor get(int index) {
+      return tensors.get(index);
+    }
+
+    /** The bare array of input {@code index}: for whole numbers. */
+    dev.heddle.runtime.NDArray array(int index) {
+      return tensors.get(index).value();
+    }
+  }
+
+  @Override
+  public String toString() {
+    return name;
+  }
+}
