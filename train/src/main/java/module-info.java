@@ -4,12 +4,19 @@ module dev.heddle.train {
   requires transitive dev.heddle.parallel;
   requires info.picocli;
   requires java.desktop;
-  requires org.knowm.xchart;
   requires org.snakeyaml.engine.v2;
   requires tools.jackson.core;
+  requires static jdk.incubator.vector;
   requires static org.jspecify;
 
   exports dev.heddle.train.checkpoint;
+  exports dev.heddle.train.cli;
   exports dev.heddle.train.config;
   exports dev.heddle.train.dataset;
+  exports dev.heddle.train.report;
+
+  opens dev.heddle.train.cli to
+      info.picocli;
+
+  uses dev.heddle.train.cli.Application;
 }
