@@ -1,0 +1,272 @@
+package dev.heddle.train.config;
+
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.stream.IntStream;
+
+/**
+ * The checks between keys: sizes that cannot work together and ranks that do not exist. Each check
+ * says the same from the view of every key that takes part, and the refusal names the key that the
+ * user most likely meant to change (see {@link Origin#rank()}).
+ */
+final class ConfigRules {
+  private final RunConfig config;
+  private final Provenance provenance;
+  private final List<ConfigProblem> problems;
+
+  private ConfigRules(RunConfig config, Provenance provenance, List<ConfigProblem> problems) {
+    this.config = config;
+    this.provenance = provenance;
+    this.problems = problems;
+  }
+
+  /** Adds a problem for each rule that the configuration breaks. */
+  static void check(RunConfig config, Provenance provenance, List<ConfigProblem> problems) {
+    ConfigRules rules = new ConfigRules(config, provenance, problems);
+    rules.model();
+    rules.placement("vision", config.parallel().vision(), config.model().vision().heads());
+    rules.placement("language", config.parallel().language(), config.model().language().heads());
+    rules.idleRanks();
+    rules.batch();
+    rules.dataPath();
+  }
+
+  private record View(String key, String reason, String accepted) {}
+
+  private void refuse(View first, View... others) {
+    View named = first;
+    for (View other : others) {
+      if (provenance.rank(other.key) > provenance.rank(named.key)) {
+        named = other;
+      }
+    }
+    problems.add(new ConfigProblem(provenance.locate(named.key), named.reason, named.accepted));
+  }
+
+  private void model() {
+    ModelConfig.Vision vision = config.model().vision();
+    ModelConfig.Language language = config.model().language();
+    boolean headsFit = headsDivide("model.vision", vision.hiddenSize(), vision.heads());
+    headsFit &= headsDivide("model.language", language.hiddenSize(), language.heads());
+    if (headsFit && language.headSize() % 2 != 0) {
+      String reason =
+          "a head has hiddenSize / heads = %d / %d = %d features, an odd number, and rotary"
+              + " embedding turns pairs of features";
+      reason = reason.formatted(language.hiddenSize(), language.heads(), language.headSize());
+      refuse(
+          new View(
+              "model.language.heads",
+              reason,
+              listed(divisors(language.hiddenSize(), 2), "a hiddenSize of an even head size")),
+          new View(
+              "model.language.hiddenSize",
+              reason,
+              "a multiple of " + 2 * language.heads() + " with heads " + language.heads()));
+    }
+    if (vision.imageSize() % vision.patchSize() != 0) {
+      String reason =
+          "a picture of %d pixels is not cut evenly by patches of %d"
+              .formatted(vision.imageSize(), vision.patchSize());
+      refuse(
+          new View(
+              "model.vision.imageSize",
+              reason,
+              "a multiple of patchSize " + vision.patchSize() + ": " + near(vision)),
+          new View("model.vision.patchSize", reason, listed(divisors(vision.imageSize(), 1), "")));
+      return;
+    }
+    long side = vision.imageSize() / vision.patchSize();
+    long needed = side * side + DataConfig.EMOJI_TEXT_LENGTH;
+    if (language.contextLength() < needed) {
+      String reason =
+          "a sequence is %d patches of the picture and up to %d text tokens, %d in all, and"
+              + " contextLength is %d";
+      reason =
+          reason.formatted(
+              side * side, DataConfig.EMOJI_TEXT_LENGTH, needed, language.contextLength());
+      refuse(
+          new View("model.language.contextLength", reason, "at least " + needed),
+          new View("model.vision.imageSize", reason, "a smaller picture or a longer context"),
+          new View("model.vision.patchSize", reason, "a larger patch or a longer context"));
+    }
+  }
+
+  private void dataPath() {
+    Path path = config.data().path();
+    if (path == null) {
+      return;
+    }
+    String reason = "";
+    if (!Files.isDirectory(path)) {
+      reason = Files.exists(path) ? "not a folder" : "there is no such folder";
+    } else {
+      List<String> missing =
+          DataConfig.EMOJI_FILES.stream()
+              .filter(file -> !Files.isReadable(path.resolve(file)))
+              .toList();
+      if (!missing.isEmpty()) {
+        reason = "cannot read " + String.join(", ", missing) + " in it";
+      }
+    }
+    if (!reason.isEmpty()) {
+      refuse(
+          new View(
+              "data.path",
+              reason,
+              "a folder with "
+                  + String.join(", ", DataConfig.EMOJI_FILES)
+                  + ", or nothing for the pictures shipped with Heddle"));
+    }
+  }
+
+  private boolean headsDivide(String component, int hiddenSize, int heads) {
+    if (hiddenSize % heads == 0) {
+      return true;
+    }
+    refuse(
+        new View(
+            component + ".heads",
+            "hiddenSize " + hiddenSize + " is not divisible by " + heads,
+            listed(divisors(hiddenSize, 1), "")),
+        new View(
+            component + ".hiddenSize",
+            "not divisible by heads " + heads,
+            "a multiple of "
+                + heads
+                + ", such as "
+                + Math.max(1, hiddenSize / heads) * (long) heads));
+    return false;
+  }
+
+  private void placement(String component, ParallelConfig.Placement placement, int heads) {
+    String parallel = "parallel." + component;
+    RankSet ranks = placement.ranks();
+    int world = config.parallel().ranks();
+    if (ranks.last() >= world) {
+      String reason =
+          "rank %d does not exist, the run has %s"
+              .formatted(
+                  ranks.ranks().stream().filter(rank -> rank >= world).findFirst().orElseThrow(),
+                  world == 1 ? "only rank 0" : "ranks 0-" + (world - 1));
+      String within = world == 1 ? "0" : "ranks within 0-" + (world - 1);
+      refuse(
+          new View(
+              parallel + ".ranks", reason, within + ", or parallel.ranks " + (ranks.last() + 1)),
+          new View(
+              "parallel.ranks",
+              parallel + " runs on ranks " + ranks,
+              "at least " + (ranks.last() + 1) + ", or " + parallel + ".ranks " + within));
+    }
+    if (placement.axisProduct() != ranks.size()) {
+      String reason =
+          "%s is %s, and tp %d x cp %d x pp %d x dp %d = %d"
+              .formatted(
+                  "ranks " + ranks,
+                  ranks.size() == 1 ? "1 rank" : ranks.size() + " ranks",
+                  placement.tp(),
+                  placement.cp(),
+                  placement.pp(),
+                  placement.dp(),
+                  placement.axisProduct());
+      String sizes = "axis sizes whose product is " + ranks.size();
+      String places = "as many ranks as " + placement.axisProduct();
+      List<View> axes = new ArrayList<>();
+      for (String axis : List.of("tp", "cp", "pp", "dp")) {
+        axes.add(new View(parallel + "." + axis, reason, sizes + ", or " + places));
+      }
+      refuse(
+          new View(parallel + ".ranks", reason, places + ", or " + sizes),
+          axes.toArray(View[]::new));
+    }
+    if (heads < placement.tp()) {
+      String reason =
+          "%d heads cannot be split over tp %d: each rank needs at least one"
+              .formatted(heads, placement.tp());
+      refuse(
+          new View(parallel + ".tp", reason, "1 to " + heads),
+          new View("model." + component + ".heads", reason, "at least " + placement.tp()));
+    }
+  }
+
+  /** A rank without a component would hold cores and never do anything. */
+  private void idleRanks() {
+    ParallelConfig parallel = config.parallel();
+    List<Integer> idle =
+        IntStream.range(0, Math.min(parallel.ranks(), RankSet.MAXIMUM))
+            .filter(r -> !parallel.vision().ranks().contains(r))
+            .filter(r -> !parallel.language().ranks().contains(r))
+            .boxed()
+            .toList();
+    if (!idle.isEmpty()) {
+      int used = 1 + Math.max(parallel.vision().ranks().last(), parallel.language().ranks().last());
+      refuse(
+          new View(
+              "parallel.ranks",
+              "no component runs on " + (idle.size() == 1 ? "rank " : "ranks ") + new RankSet(idle),
+              (used < parallel.ranks() ? used + ", or " : "") + "components placed on every rank"));
+    }
+  }
+
+  private void batch() {
+    TrainConfig train = config.train();
+    if (train.microBatches() > train.globalBatch()) {
+      String reason =
+          "%d samples cannot be cut into %d micro batches"
+              .formatted(train.globalBatch(), train.microBatches());
+      refuse(
+          new View("train.microBatches", reason, "1 to globalBatch " + train.globalBatch()),
+          new View("train.globalBatch", reason, "at least " + train.microBatches()));
+      return;
+    }
+    batch("vision", config.parallel().vision().dp());
+    batch("language", config.parallel().language().dp());
+  }
+
+  private void batch(String component, int dp) {
+    TrainConfig train = config.train();
+    long needed = (long) dp * train.microBatches();
+    if (train.globalBatch() >= needed) {
+      return;
+    }
+    String reason =
+        "globalBatch %d is smaller than parallel.%s.dp %d x microBatches %d = %d: each"
+            + " data-parallel rank needs at least one sample of each micro batch";
+    reason = reason.formatted(train.globalBatch(), component, dp, train.microBatches(), needed);
+    refuse(
+        new View("train.globalBatch", reason, "at least " + needed),
+        new View(
+            "train.microBatches",
+            reason,
+            dp > train.globalBatch()
+                ? "a larger globalBatch"
+                : "1 to " + train.globalBatch() / dp + ", or globalBatch " + needed),
+        new View(
+            "parallel." + component + ".dp",
+            reason,
+            "1 to " + train.globalBatch() / train.microBatches() + ", or globalBatch " + needed));
+  }
+
+  /** The divisors d of a size for which size / d is a multiple of {@code unit}. */
+  private static List<Integer> divisors(int size, int unit) {
+    return IntStream.rangeClosed(1, size)
+        .filter(d -> size % d == 0 && size / d % unit == 0)
+        .boxed()
+        .toList();
+  }
+
+  private static String listed(List<Integer> values, String whenEmpty) {
+    if (values.isEmpty()) {
+      return whenEmpty;
+    }
+    List<String> shown = values.stream().limit(12).map(String::valueOf).toList();
+    return String.join(", ", shown) + (values.size() > 12 ? ", ..." : "");
+  }
+
+  private static String near(ModelConfig.Vision vision) {
+    long below = (long) vision.imageSize() / vision.patchSize() * vision.patchSize();
+    long above = below + vision.patchSize();
+    return below == 0 ? Long.toString(above) : below + " or " + above;
+  }
+}

@@ -1,0 +1,28 @@
+package dev.heddle.train.config;
+
+import java.nio.file.Path;
+import java.util.List;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * The data set.
+ *
+ * @param kind the only one: {@value #EMOJI}
+ * @param holdOut every line of the list whose number is 0 modulo this is held out, at least 2
+ * @param path a folder with {@code emoji.jsonl}, {@code google-32.png} and {@code twitter-32.png};
+ *     null is the set that Heddle ships with
+ */
+public record DataConfig(String kind, int holdOut, @Nullable Path path) {
+  /** Pictures of emoji with their names. */
+  public static final String EMOJI = "emoji";
+
+  /** The files of an emoji data set. */
+  public static final List<String> EMOJI_FILES =
+      List.of("emoji.jsonl", "google-32.png", "twitter-32.png");
+
+  /**
+   * Text positions that the longest emoji caption takes: its eight words, the begin and the end
+   * mark. The data set's test compares this with the data.
+   */
+  public static final int EMOJI_TEXT_LENGTH = 10;
+}
