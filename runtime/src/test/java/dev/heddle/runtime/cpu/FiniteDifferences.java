@@ -70,7 +70,6 @@ final class FiniteDifferences {
           gradients[i] = result.toDoubles();
         }
       }
-      scope.clear();
     }
     for (int i = 0; i < inputs.length; i++) {
       if (gradients[i] == null) {
@@ -98,7 +97,6 @@ final class FiniteDifferences {
       for (int i = 0; i < values.length; i++) {
         sum += values[i] * dy[i];
       }
-      scope.clear();
       return sum;
     }
   }

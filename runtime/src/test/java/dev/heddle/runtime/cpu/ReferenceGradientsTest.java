@@ -166,7 +166,6 @@ class ReferenceGradientsTest {
             return new NDArray[] {dx};
           },
           differences.normal(2, 5, 2, 6));
-      scope.clear();
     }
   }
 
@@ -243,7 +242,6 @@ class ReferenceGradientsTest {
             return new NDArray[] {dlogits};
           },
           differences.normal(4, 5));
-      scope.clear();
     }
   }
 
@@ -283,7 +281,6 @@ class ReferenceGradientsTest {
             return new NDArray[] {dx};
           },
           differences.normal(4, 3));
-      scope.clear();
     }
   }
 
