@@ -9,7 +9,6 @@ import dev.heddle.runtime.DType;
 import dev.heddle.runtime.Device;
 import dev.heddle.runtime.NDArray;
 import dev.heddle.runtime.Shape;
-import dev.heddle.runtime.memory.MemoryScope;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.LinkedHashMap;
@@ -42,13 +41,6 @@ public final class ParameterDirectory {
    * @param count how many indices
    */
   public record Part(int rank, int dim, long start, long count) {}
-
-  /** Receives the global tensors one after the other, on rank 0 only. */
-  @FunctionalInterface
-  public interface Sink {
-    /** Takes a tensor; {@code whole} is valid only during the call. */
-    void accept(Entry entry, NDArray whole);
-  }
 
   private static final int FIELDS = 4;
 
@@ -138,27 +130,17 @@ public final class ParameterDirectory {
   }
 
   /**
-   * Puts together on rank 0, one after the other, a tensor for every parameter; all ranks call it
-   * together.
+   * Puts together on rank 0 what the ranks hold of a parameter; all ranks call it together.
    *
-   * @param which what is gathered of a parameter: its value, or an optimizer's state of its shape
-   * @param dtype the type of these
-   * @param sink takes them, called on rank 0
+   * @param entry one of {@link #entries()}
+   * @param dtype the type of what is gathered
+   * @param which what is gathered: the parameter's value, or an optimizer's state of its shape
+   * @return the global tensor on rank 0, in the current memory scope; null on the other ranks
    */
-  public void gather(
-      Device device, DType dtype, Function<Parameter, NDArray> which, Sink sink) {
-    for (Entry entry : entries) {
-      try (MemoryScope scope = MemoryScope.open()) {
-        gather(entry, device, dtype, which, sink);
-      }
-    }
-  }
-
-  private void gather(
-      Entry entry, Device device, DType dtype, Function<Parameter, NDArray> which, Sink sink) {
+  public @Nullable NDArray gather(
+      Entry entry, Device device, DType dtype, Function<Parameter, NDArray> which) {
     int rank = world.globalRank(world.rank());
-    boolean root = world.rank() == 0;
-    NDArray whole = root ? NDArray.empty(device, dtype, entry.shape()) : null;
+    NDArray whole = world.rank() == 0 ? NDArray.empty(device, dtype, entry.shape()) : null;
     List<Transfer> messages = new ArrayList<>();
     for (Part part : entry.parts()) {
       Parameter parameter = mine.get(entry.name());
@@ -176,8 +158,6 @@ public final class ParameterDirectory {
     if (!messages.isEmpty()) {
       world.exchange(messages).await();
     }
-    if (whole != null) {
-      sink.accept(entry, whole);
-    }
+    return whole;
   }
 }
