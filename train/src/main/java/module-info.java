@@ -13,10 +13,15 @@ module dev.heddle.train {
   exports dev.heddle.train.cli;
   exports dev.heddle.train.config;
   exports dev.heddle.train.dataset;
+  exports dev.heddle.train.model;
   exports dev.heddle.train.report;
+  exports dev.heddle.train.run;
 
   opens dev.heddle.train.cli to
       info.picocli;
 
   uses dev.heddle.train.cli.Application;
+
+  provides dev.heddle.train.cli.Application with
+      dev.heddle.train.run.TrainingApplication;
 }

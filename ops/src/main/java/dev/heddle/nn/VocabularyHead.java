@@ -1,5 +1,6 @@
 package dev.heddle.nn;
 
+import static dev.heddle.ops.Cast.cast;
 import static dev.heddle.ops.Linear.linear;
 
 import dev.heddle.autograd.Tensor;
@@ -39,6 +40,8 @@ public final class VocabularyHead extends Module {
 
   /** This rank's columns of the logits, [R, words of this rank]. */
   public Tensor logits(Tensor x) {
-    return linear(layers.enter(x), weight.tensor(), null);
+    Tensor logits = linear(layers.enter(x), weight.tensor(), null);
+    // Losses of narrow types are formed in the accumulation type: bf16 has three digits.
+    return cast(logits, logits.dtype().accumulation());
   }
 }

@@ -137,6 +137,9 @@ final class ArgumentChecks {
 
   /** No two elements share memory through a stride-0 dim. */
   static void writable(String kernel, String name, NDArray y) {
+    if (y.size() == 0) {
+      return;
+    }
     for (int i = 0; i < y.rank(); i++) {
       if (y.dim(i) > 1 && y.stride(i) == 0) {
         throw refuse(

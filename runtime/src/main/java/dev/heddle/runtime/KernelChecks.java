@@ -76,6 +76,19 @@ public final class KernelChecks {
     }
   }
 
+  /**
+   * The error for a row number that is too large.
+   *
+   * @param entry which entry of {@code rows} it is
+   * @param argument the name of the array that it selects from
+   */
+  public static IndexOutOfBoundsException rowOutOfRange(
+      String kernel, long entry, long row, String argument, long rowCount) {
+    return new IndexOutOfBoundsException(
+        kernel + ": rows[" + entry + "] is " + row + ", but " + argument + " has " + rowCount
+            + " rows; wanted a row below that, or a negative one to skip it");
+  }
+
   // ---- data movement
 
   /** Checks the arguments of {@link Kernels#fill}. */

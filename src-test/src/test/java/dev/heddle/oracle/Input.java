@@ -38,9 +38,10 @@ record Input(Shape shape, Fill fill, boolean differentiable) {
         Shape.of(dims), (random, index) -> low + (high - low) * random.nextDouble(), true);
   }
 
-  /** Whole numbers from 0 to {@code bound} - 1, as I64. */
-  static Input indices(int bound, long... dims) {
-    return new Input(Shape.of(dims), (random, index) -> random.nextInt(bound), false);
+  /** Whole numbers from {@code low} to {@code high}, both included, as I64. */
+  static Input between(long low, long high, long... dims) {
+    return new Input(
+        Shape.of(dims), (random, index) -> low + random.nextInt((int) (high - low + 1)), false);
   }
 
   /** The given whole numbers, as I64. */

@@ -57,7 +57,7 @@ final class Oracle {
         if (ours.requiresGradient()) {
           dev.heddle.runtime.NDArray dy =
               new Input(ours.shape(), (from, index) -> from.nextGaussian(), true)
-                  .create(device, dtype, random);
+                  .create(device, ours.dtype(), random);
           collector.backward(theirs.mul(LibTorch.copy(manager, dy)).sum());
           ours.backward(dy);
         }

@@ -8,8 +8,8 @@ import java.util.Map;
 import org.jspecify.annotations.Nullable;
 
 /**
- * What each rank holds of one value of {@code rowCount x featureCount}. Immutable; in the order of
- * the mesh, or of ascending usefulness to whoever made it, but always one order.
+ * What each rank holds of one value of {@code rowCount x featureCount}, in the order in which the
+ * holdings were given (that of the mesh, for a {@link RowLayout}). Immutable.
  */
 public final class Holdings {
   private final List<Holding> holdings;

@@ -160,12 +160,12 @@ public final class BoundaryExchange {
   private void run(RankPart part, Map<PlanBuffer, NDArray> buffers) {
     NDArray source = buffers.get(part.phase.reads());
     NDArray target = buffers.get(part.phase.writes());
-    List<dev.heddle.parallel.comm.Transfer> messages = new ArrayList<>();
+    List<dev.heddle.parallel.comm.Message> messages = new ArrayList<>();
     List<NDArray> summands = new ArrayList<>();
     for (Part send : part.sends) {
       Transfer transfer = send.transfer;
       messages.add(
-          dev.heddle.parallel.comm.Transfer.sendRows(
+          dev.heddle.parallel.comm.Message.sendRows(
               member(transfer.to()),
               need(source, transfer),
               send.sourceRows,
@@ -181,10 +181,10 @@ public final class BoundaryExchange {
                 into.device(), into.dtype(), transfer.rows(), transfer.features().size());
         summands.add(summand);
         messages.add(
-            dev.heddle.parallel.comm.Transfer.receive(member(transfer.from()), summand));
+            dev.heddle.parallel.comm.Message.receive(member(transfer.from()), summand));
       } else {
         messages.add(
-            dev.heddle.parallel.comm.Transfer.receiveRows(
+            dev.heddle.parallel.comm.Message.receiveRows(
                 member(transfer.from()),
                 into,
                 receive.targetRows,

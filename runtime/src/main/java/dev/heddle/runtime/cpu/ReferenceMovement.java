@@ -1,5 +1,6 @@
 package dev.heddle.runtime.cpu;
 
+import dev.heddle.runtime.KernelChecks;
 import dev.heddle.runtime.NDArray;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
@@ -122,9 +123,7 @@ final class ReferenceMovement {
   private static void checkRows(String kernel, long[] rows, long rowCount, String what) {
     for (int i = 0; i < rows.length; i++) {
       if (rows[i] >= rowCount) {
-        throw new IndexOutOfBoundsException(
-            kernel + ": rows[" + i + "] is " + rows[i] + ", but " + what + " has " + rowCount
-                + " rows; wanted a row below that, or a negative one to skip it");
+        throw KernelChecks.rowOutOfRange(kernel, i, rows[i], what, rowCount);
       }
     }
   }

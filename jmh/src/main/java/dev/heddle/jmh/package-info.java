@@ -1,0 +1,18 @@
+/**
+ * Benchmarks. Nothing here asserts a time: machines differ. What is computed is checked, so that no
+ * benchmark measures a wrong result.
+ *
+ * <p>Two kinds. JMH classes ({@code *Benchmark}) measure one primitive or operator:
+ *
+ * <pre>{@code
+ * java -jar jmh/target/heddle-jmh.jar GemmBenchmark
+ * }</pre>
+ *
+ * <p>{@link dev.heddle.jmh.StepComparison} measures whole training steps against a peer, libtorch
+ * driven through DJL, and prints ratios: {@code jmh/compare-steps}. Both sides train the same model
+ * ({@link dev.heddle.jmh.StepModel}) from the same weights on the same data, each in a JVM of its
+ * own, in turns within one run, because on a shared machine only measurements taken side by side
+ * can be compared. The peer's side is compiled only with the Maven profile {@code peers}.
+ */
+@org.jspecify.annotations.NullMarked
+package dev.heddle.jmh;

@@ -1,0 +1,246 @@
+package dev.heddle.train.run;
+
+import dev.heddle.nn.Parameter;
+import dev.heddle.optim.AdamW;
+import dev.heddle.parallel.component.ParameterDirectory;
+import dev.heddle.parallel.component.ParameterDirectory.Entry;
+import dev.heddle.runtime.DType;
+import dev.heddle.runtime.Device;
+import dev.heddle.runtime.NDArray;
+import dev.heddle.runtime.Shape;
+import dev.heddle.runtime.memory.MemoryScope;
+import dev.heddle.train.checkpoint.Checkpoint;
+import dev.heddle.train.checkpoint.CheckpointDraft;
+import dev.heddle.train.checkpoint.CheckpointException;
+import dev.heddle.train.checkpoint.SafetensorsFile;
+import dev.heddle.train.checkpoint.SafetensorsWriter;
+import dev.heddle.train.checkpoint.TensorSpec;
+import dev.heddle.train.checkpoint.TensorType;
+import java.io.IOException;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Objects;
+import java.util.function.Function;
+
+/**
+ * A model and its optimizer in a checkpoint: global tensors by global names, whatever the layout.
+ * {@code model.safetensors} has the weights, {@code optimizer.safetensors} the moments and, for
+ * bf16, the exact weights.
+ */
+final class ModelCheckpoint {
+  static final String MODEL_FILE = "model.safetensors";
+  static final String OPTIMIZER_FILE = "optimizer.safetensors";
+
+  /** The kinds of tensors that the optimizer's file has of each parameter. */
+  private enum StateKind {
+    FIRST_MOMENT(".firstMoment"),
+    SECOND_MOMENT(".secondMoment"),
+    MASTER(".master");
+
+    private final String suffix;
+
+    StateKind(String suffix) {
+      this.suffix = suffix;
+    }
+
+    NDArray of(AdamW.State state) {
+      return switch (this) {
+        case FIRST_MOMENT -> state.firstMoment();
+        case SECOND_MOMENT -> state.secondMoment();
+        case MASTER -> Objects.requireNonNull(state.master());
+      };
+    }
+  }
+
+  /** A tensor of a file: which parameter it is of, and what. */
+  private record Item(Entry entry, TensorSpec spec, Function<Parameter, NDArray> which) {}
+
+  private final ParameterDirectory directory;
+  private final Device device;
+  private final DType dtype;
+  private final Map<String, AdamW> optimizers;
+
+  /**
+   * Of the model that {@code directory} describes.
+   *
+   * @param dtype the parameters' type
+   * @param optimizers this rank's optimizers, by component
+   */
+  ModelCheckpoint(
+      ParameterDirectory directory, Device device, DType dtype, Map<String, AdamW> optimizers) {
+    this.directory = directory;
+    this.device = device;
+    this.dtype = dtype;
+    this.optimizers = optimizers;
+  }
+
+  /** Writes both files; called on rank 0 while the others are in {@link #help}. */
+  void write(CheckpointDraft draft) throws IOException {
+    write(draft, MODEL_FILE, modelItems(), dtype);
+    write(draft, OPTIMIZER_FILE, optimizerItems(), dtype.accumulation());
+  }
+
+  /** Sends rank 0 what it needs for {@link #write}; called on all other ranks. */
+  void help() {
+    help(modelItems(), dtype);
+    help(optimizerItems(), dtype.accumulation());
+  }
+
+  private void write(CheckpointDraft draft, String file, Map<String, Item> items, DType type)
+      throws IOException {
+    try (Arena arena = Arena.ofConfined()) {
+      long largest =
+          items.values().stream().mapToLong(item -> item.spec.byteSize()).max().orElse(0);
+      MemorySegment host = arena.allocate(Math.max(1, largest), 64);
+      draft.tensors(
+          file,
+          Map.of("format", "heddle"),
+          specs(items),
+          spec -> {
+            Item item = items.get(spec.name());
+            MemorySegment bytes = host.asSlice(0, spec.byteSize());
+            try (MemoryScope scope = MemoryScope.open()) {
+              NDArray whole = directory.gather(item.entry, device, type, item.which);
+              if (whole != null) {
+                whole.readBytes(bytes);
+              }
+            }
+            return bytes;
+          });
+    }
+  }
+
+  private void help(Map<String, Item> items, DType type) {
+    for (TensorSpec spec : SafetensorsWriter.order(specs(items))) {
+      Item item = items.get(spec.name());
+      try (MemoryScope scope = MemoryScope.open()) {
+        directory.gather(item.entry, device, type, item.which);
+      }
+    }
+  }
+
+  private static List<TensorSpec> specs(Map<String, Item> items) {
+    return items.values().stream().map(Item::spec).toList();
+  }
+
+  private Map<String, Item> modelItems() {
+    Map<String, Item> items = new LinkedHashMap<>();
+    for (Entry entry : directory.entries()) {
+      TensorSpec spec = spec(entry.name(), dtype, entry.shape());
+      items.put(spec.name(), new Item(entry, spec, parameter -> parameter.tensor().value()));
+    }
+    return items;
+  }
+
+  private Map<String, Item> optimizerItems() {
+    Map<String, Item> items = new LinkedHashMap<>();
+    for (Entry entry : directory.entries()) {
+      for (StateKind kind : kinds()) {
+        TensorSpec spec = spec(entry.name() + kind.suffix, dtype.accumulation(), entry.shape());
+        items.put(
+            spec.name(),
+            new Item(
+                entry,
+                spec,
+                parameter -> kind.of(optimizer(entry.component()).state(parameter))));
+      }
+    }
+    return items;
+  }
+
+  private List<StateKind> kinds() {
+    List<StateKind> kinds = new ArrayList<>(List.of(StateKind.values()));
+    if (dtype == dtype.accumulation()) {
+      kinds.remove(StateKind.MASTER);
+    }
+    return kinds;
+  }
+
+  private AdamW optimizer(String component) {
+    AdamW optimizer = optimizers.get(component);
+    if (optimizer == null) {
+      throw new IllegalStateException("checkpoint: this rank has no optimizer of " + component);
+    }
+    return optimizer;
+  }
+
+  private static TensorSpec spec(String name, DType dtype, Shape shape) {
+    return TensorSpec.of(name, TensorType.valueOf(dtype.name()), shape.toArray());
+  }
+
+  /** Reads this rank's parts of weights and optimizer state. */
+  void load(Checkpoint checkpoint) {
+    SafetensorsFile model = checkpoint.tensors(MODEL_FILE);
+    SafetensorsFile state = checkpoint.tensors(OPTIMIZER_FILE);
+    for (AdamW optimizer : optimizers.values()) {
+      for (Parameter parameter : optimizer.parameters()) {
+        read(model, parameter.name(), parameter, parameter.tensor().value());
+        for (StateKind kind : kinds()) {
+          read(
+              state,
+              parameter.name() + kind.suffix,
+              parameter,
+              kind.of(optimizer.state(parameter)));
+        }
+      }
+      optimizer.resumeAt(checkpoint.step());
+    }
+  }
+
+  /** Reads the weights only, of parameters that are held whole or in part. */
+  static void loadWeights(Checkpoint checkpoint, List<Parameter> parameters) {
+    SafetensorsFile model = checkpoint.tensors(MODEL_FILE);
+    for (Parameter parameter : parameters) {
+      read(model, parameter.name(), parameter, parameter.tensor().value());
+    }
+  }
+
+  /** Copies this rank's interval of a global tensor into {@code target}. */
+  private static void read(
+      SafetensorsFile file, String name, Parameter parameter, NDArray target) {
+    TensorSpec wanted = spec(name, target.dtype(), parameter.globalShape());
+    TensorSpec found = file.tensor(name).orElse(null);
+    if (!wanted.equals(found)) {
+      throw new CheckpointException(
+          file.path(),
+          found == null
+              ? "has no tensor " + name + "; it is of another model"
+              : "has " + found + ", and the model wants " + wanted
+                  + "; sizes and dtype must be those that it was saved with");
+    }
+    MemorySegment whole = file.data(name);
+    if (!parameter.isSharded()) {
+      target.writeBytes(whole);
+    } else {
+      int dim = parameter.shardDim();
+      Shape shape = parameter.globalShape();
+      long inner = target.dtype().byteSize();
+      for (int i = dim + 1; i < shape.rank(); i++) {
+        inner *= shape.dim(i);
+      }
+      long outer = 1;
+      for (int i = 0; i < dim; i++) {
+        outer *= shape.dim(i);
+      }
+      long wholeRun = shape.dim(dim) * inner;
+      long partRun = target.dim(dim) * inner;
+      try (Arena arena = Arena.ofConfined()) {
+        MemorySegment part = arena.allocate(Math.max(1, outer * partRun), 8);
+        for (long i = 0; i < outer; i++) {
+          MemorySegment.copy(
+              whole,
+              i * wholeRun + parameter.shardStart() * inner,
+              part,
+              i * partRun,
+              partRun);
+        }
+        target.writeBytes(part.asSlice(0, outer * partRun));
+      }
+    }
+    target.block().touch();
+  }
+}

@@ -1,0 +1,177 @@
+package dev.heddle.train.run;
+
+import dev.heddle.nn.Parameter;
+import dev.heddle.optim.AdamW;
+import dev.heddle.optim.CosineSchedule;
+import dev.heddle.parallel.comm.Communicator;
+import dev.heddle.parallel.comm.ReduceOp;
+import dev.heddle.parallel.component.ComponentProgram;
+import dev.heddle.parallel.component.ModelGraph;
+import dev.heddle.parallel.component.ModelRunner;
+import dev.heddle.parallel.component.ParameterDirectory;
+import dev.heddle.parallel.component.StepResult;
+import dev.heddle.runtime.DType;
+import dev.heddle.runtime.Device;
+import dev.heddle.runtime.MetaDevice;
+import dev.heddle.runtime.memory.MemoryScope;
+import dev.heddle.train.checkpoint.Checkpoint;
+import dev.heddle.train.checkpoint.CheckpointStore;
+import dev.heddle.train.config.ConfigWriter;
+import dev.heddle.train.config.RunConfig;
+import dev.heddle.train.config.TrainConfig;
+import dev.heddle.train.model.CaptionModel;
+import dev.heddle.train.report.StepMetrics;
+import java.nio.file.Path;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import org.jspecify.annotations.Nullable;
+
+/** One rank of a training run, from the first step to the last checkpoint. */
+final class RankTrainer {
+  static final String VOCABULARY = "vocabulary.json";
+
+  private static final int CHECKPOINT_EVERY = 100;
+  private static final double FLOOR = 0.02;
+
+  private final RunConfig config;
+  private final TrainingData data;
+  private final Communicator world;
+  private final Device device;
+  private final TrainingListener listener;
+
+  RankTrainer(
+      RunConfig config,
+      TrainingData data,
+      Communicator world,
+      Device device,
+      TrainingListener listener) {
+    this.config = config;
+    this.data = data;
+    this.world = world;
+    this.device = device;
+    this.listener = listener;
+  }
+
+  /**
+   * Trains.
+   *
+   * @param resumed where to go on, or null to begin
+   * @param lastStep the step to stop after
+   */
+  void run(@Nullable Checkpoint resumed, long lastStep) {
+    TrainConfig train = config.train();
+    DType dtype = DTypes.of(config.dtype());
+    try (MemoryScope scope = MemoryScope.open()) {
+      ModelGraph graph = data.graph();
+      int vocabulary = data.tokenizer().vocabularySize();
+      Map<String, ComponentProgram> programs =
+          CaptionModel.programs(
+              config.model(), vocabulary, graph, world, device, dtype, config.seed());
+      Map<String, AdamW> optimizers = new LinkedHashMap<>();
+      programs.forEach(
+          (name, program) ->
+              optimizers.put(
+                  name,
+                  new AdamW(
+                      program.parameters(), AdamW.Settings.withDecay(train.weightDecay()))));
+      ModelRunner runner =
+          new ModelRunner(
+              world,
+              graph,
+              graph.schedule(train.microBatches()),
+              device,
+              dtype,
+              programs,
+              optimizers);
+      ModelCheckpoint state =
+          new ModelCheckpoint(
+              directory(graph, vocabulary, dtype, programs), device, dtype, optimizers);
+      long done = 0;
+      if (resumed != null) {
+        state.load(resumed);
+        done = resumed.step();
+      }
+      StepSamples samples =
+          new StepSamples(
+              config,
+              graph,
+              world.globalRank(world.rank()),
+              data.dataset(),
+              data.tokenizer(),
+              data.textLength(),
+              programs);
+      CosineSchedule schedule =
+          new CosineSchedule(
+              train.learningRate(),
+              train.warmupSteps(),
+              train.steps(),
+              train.learningRate() * FLOOR);
+      for (long step = done + 1; step <= lastStep; step++) {
+        step(step, runner, samples, schedule);
+        if (step % CHECKPOINT_EVERY == 0 || step == lastStep) {
+          save(step, state);
+        }
+      }
+    }
+  }
+
+  /** What the parameters are called and shaped globally does not need their bytes. */
+  private ParameterDirectory directory(
+      ModelGraph graph,
+      int vocabulary,
+      DType dtype,
+      Map<String, ComponentProgram> programs) {
+    try (MetaDevice meta = MetaDevice.open();
+        MemoryScope shapes = MemoryScope.open()) {
+      Map<String, List<Parameter>> global =
+          CaptionModel.globalParameters(config.model(), vocabulary, graph, meta, dtype);
+      return new ParameterDirectory(world, graph, global, programs);
+    }
+  }
+
+  private void step(
+      long step, ModelRunner runner, StepSamples samples, CosineSchedule schedule) {
+    long start = System.nanoTime();
+    double rate = schedule.at(step);
+    samples.stage(step);
+    StepResult result =
+        runner.step(
+            (boundary, microBatch) -> samples.rows(microBatch),
+            new ModelRunner.Update(rate, config.train().clipNorm()));
+    long peak = world.allReduce(device.memory().peakLiveBytes(), ReduceOp.MAX);
+    if (world.rank() == 0) {
+      listener.stepDone(
+          new StepMetrics(
+              step,
+              result.loss(),
+              result.tokens(),
+              result.gradientNorm(),
+              rate,
+              (System.nanoTime() - start) * 1e-9,
+              peak));
+      if (result.skipped()) {
+        listener.stepSkipped(step);
+      }
+    }
+  }
+
+  private void save(long step, ModelCheckpoint state) {
+    if (world.rank() == 0) {
+      CheckpointStore store =
+          new CheckpointStore(CheckpointStore.folderOf(config.output()), TrainingRun.KEPT);
+      Path folder =
+          store.save(
+              step,
+              draft -> {
+                draft.text("config.yaml", ConfigWriter.toYaml(config));
+                draft.text(VOCABULARY, data.tokenizer().toJson());
+                state.write(draft);
+              });
+      listener.checkpointWritten(step, folder);
+    } else {
+      state.help();
+    }
+    world.barrier();
+  }
+}
