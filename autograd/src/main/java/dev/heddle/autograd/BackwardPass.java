@@ -42,7 +42,9 @@ final class BackwardPass {
   static void run(Tensor root, NDArray dy, boolean retainGraph) {
     if (!root.requiresGradient()) {
       throw new IllegalStateException(
-          "backward: " + root.describe() + " requires no gradient: no leaf behind it does, or it"
+          "backward: "
+              + root.describe()
+              + " requires no gradient: no leaf behind it does, or it"
               + " was computed under noGrad() or detached");
     }
     checkGradient("backward", root, dy);
@@ -54,7 +56,9 @@ final class BackwardPass {
     BackwardPass around = CURRENT.get();
     if (around == null || !root.requiresGradient() || around.contains(root.pass)) {
       throw new IllegalStateException(
-          "backward of Recompute: the block gave " + root.describe() + ", made from other tensors"
+          "backward of Recompute: the block gave "
+              + root.describe()
+              + ", made from other tensors"
               + " than in the forward; a recomputed block must do the same when called again");
     }
     checkGradient("backward of Recompute", root, dy);
@@ -178,8 +182,13 @@ final class BackwardPass {
     Gradients gradients = node.backward(dy);
     if (gradients.count() != inputs.length) {
       throw new IllegalStateException(
-          "backward of " + node.operator() + " returned " + gradients.count()
-              + " gradients for " + inputs.length + " inputs");
+          "backward of "
+              + node.operator()
+              + " returned "
+              + gradients.count()
+              + " gradients for "
+              + inputs.length
+              + " inputs");
     }
     for (int i = 0; i < inputs.length; i++) {
       NDArray gradient = gradients.get(i);
@@ -228,8 +237,14 @@ final class BackwardPass {
   private static void checkGradient(String where, Tensor tensor, NDArray gradient) {
     if (!gradient.shape().equals(tensor.shape()) || gradient.dtype() != tensor.dtype()) {
       throw new IllegalArgumentException(
-          where + ": the gradient is " + gradient.dtype() + gradient.shape() + ", the tensor is "
-              + tensor.dtype() + tensor.shape() + "; they must agree");
+          where
+              + ": the gradient is "
+              + gradient.dtype()
+              + gradient.shape()
+              + ", the tensor is "
+              + tensor.dtype()
+              + tensor.shape()
+              + "; they must agree");
     }
   }
 }

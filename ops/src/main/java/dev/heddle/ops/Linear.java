@@ -9,9 +9,9 @@ import dev.heddle.runtime.UnaryOperation;
 import org.jspecify.annotations.Nullable;
 
 /**
- * y = f(z), z = x wᵀ + b.  x [..,K], w [N,K], b [N] or none -> y [..,N].
+ * y = f(z), z = x wᵀ + b. x [..,K], w [N,K], b [N] or none -> y [..,N].
  *
- * <p>dz = f'(z) dy;  dx = dz w;  dw = dzᵀ x;  db = Σ_rows dz.
+ * <p>dz = f'(z) dy; dx = dz w; dw = dzᵀ x; db = Σ_rows dz.
  */
 public final class Linear {
   private Linear() {}
