@@ -47,7 +47,7 @@ final class BackwardPass {
               + " requires no gradient: no leaf behind it does, or it"
               + " was computed under noGrad() or detached");
     }
-    checkGradient("backward", root, dy);
+    checkGradient(null, 0, root, dy);
     new BackwardPass(retainGraph, null).walk(root, dy);
   }
 
@@ -61,7 +61,7 @@ final class BackwardPass {
               + ", made from other tensors"
               + " than in the forward; a recomputed block must do the same when called again");
     }
-    checkGradient("backward of Recompute", root, dy);
+    checkGradient(null, 0, root, dy);
     new BackwardPass(false, around).walk(root, dy);
   }
 
@@ -193,7 +193,7 @@ final class BackwardPass {
     for (int i = 0; i < inputs.length; i++) {
       NDArray gradient = gradients.get(i);
       if (inputs[i].requiresGradient() && gradient != null) {
-        checkGradient("backward of " + node.operator() + ", input " + i, inputs[i], gradient);
+        checkGradient(node, i, inputs[i], gradient);
         contribute(inputs[i], gradient);
       }
     }
@@ -234,10 +234,16 @@ final class BackwardPass {
     }
   }
 
-  private static void checkGradient(String where, Tensor tensor, NDArray gradient) {
+  /**
+   * That a gradient fits its tensor.
+   *
+   * @param node whose backward gave it for its input {@code index}; null for a root's
+   */
+  private static void checkGradient(
+      @Nullable Node node, int index, Tensor tensor, NDArray gradient) {
     if (!gradient.shape().equals(tensor.shape()) || gradient.dtype() != tensor.dtype()) {
       throw new IllegalArgumentException(
-          where
+          (node == null ? "backward" : "backward of " + node.operator() + ", input " + index)
               + ": the gradient is "
               + gradient.dtype()
               + gradient.shape()

@@ -11,6 +11,7 @@ import dev.heddle.runtime.AttentionMask;
 import dev.heddle.runtime.DType;
 import dev.heddle.runtime.Device;
 import dev.heddle.runtime.GlobalIndex;
+import dev.heddle.runtime.MetaDevice;
 import dev.heddle.runtime.NDArray;
 import dev.heddle.runtime.RandomKey;
 import dev.heddle.runtime.Shape;
@@ -374,5 +375,33 @@ class ModuleTest extends ModelTest {
     }
     assertThat(y[1]).containsExactly(y[0], within(1e-12));
     assertThat(block.forward(x).value().toDoubles()).isNotEqualTo(y[0]);
+  }
+
+  /** What a plan says about memory is what a run will use. */
+  @Test
+  void metaDevice_countsTheBytesThatACpuUses() {
+    try (MetaDevice meta = MetaDevice.open();
+        MemoryScope metaScope = MemoryScope.open()) {
+      long[] planned = peakAndGradients(meta);
+      long[] used = peakAndGradients(device);
+      assertThat(planned).isEqualTo(used);
+    }
+  }
+
+  /** The peak of a forward and backward, and what is left after it. */
+  private static long[] peakAndGradients(Device device) {
+    try (MemoryScope all = MemoryScope.open()) {
+      LocalLayers layers = new LocalLayers(device, DType.F32, SEED);
+      Language model = new Language(layers, 24, 2, 2, BlockStyle.gpt(24));
+      NDArray ids = NDArray.zeros(device, DType.I64, 20 * LENGTH);
+      long before = device.memory().liveBytes();
+      device.memory().resetPeak();
+      try (MemoryScope step = MemoryScope.open()) {
+        model.loss(ids, ids, BlockContext.NONE, false).backward();
+      }
+      return new long[] {
+        device.memory().peakLiveBytes() - before, device.memory().liveBytes() - before
+      };
+    }
   }
 }
