@@ -111,6 +111,13 @@ public final class AdamW {
         gradientScale);
   }
 
+  /** Forgets all gradients, so that the next backward pass starts from none. */
+  public void clearGradients() {
+    for (Parameter parameter : parameters) {
+      parameter.tensor().clearGradient();
+    }
+  }
+
   /** The state of a parameter, to be read and written by checkpoints. */
   public State state(Parameter parameter) {
     State state = states.get(parameter.name());

@@ -58,7 +58,8 @@ abstract class FailureConformance {
                 synchronized (seen) {
                   seen.add(stopped);
                 }
-                throw stopped;
+                // As programs do that add where they were.
+                throw new IllegalStateException("in step 7", stopped);
               }
             });
     assertThat(failure.rank()).isEqualTo(2);
