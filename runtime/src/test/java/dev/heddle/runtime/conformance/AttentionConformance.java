@@ -86,8 +86,7 @@ interface AttentionConformance extends Conformance {
   }
 
   private static KernelCase.Call forwardCall(Problem p) {
-    return (kernels, a) ->
-        kernels.attention(a[0], a[1], a[2], p.mask(), p.scale(), a[3], a[4]);
+    return (kernels, a) -> kernels.attention(a[0], a[1], a[2], p.mask(), p.scale(), a[3], a[4]);
   }
 
   @Test
@@ -100,8 +99,7 @@ interface AttentionConformance extends Conformance {
   @Test
   default void attention_peakedScores_neverOverflow() {
     // Scores up to about 300: exp overflows F32 unless the maximum is taken out.
-    Problem problem =
-        new Problem(1, 70, 70, 2, 2, 32, AttentionMask.CAUSAL, Placement.CONTIGUOUS);
+    Problem problem = new Problem(1, 70, 70, 2, 2, 32, AttentionMask.CAUSAL, Placement.CONTIGUOUS);
     forward(problem, 60).tolerance(20).check(forwardCall(problem));
   }
 
@@ -144,11 +142,7 @@ interface AttentionConformance extends Conformance {
     Problem part = new Problem(1, 20, 13, 2, 2, 16, at(20, 0), Placement.CONTIGUOUS);
     int count = Math.toIntExact(part.keyShape().size());
     double[][] ofPart = {
-      known[0],
-      Arrays.copyOf(known[1], count),
-      Arrays.copyOf(known[2], count),
-      known[3],
-      known[4]
+      known[0], Arrays.copyOf(known[1], count), Arrays.copyOf(known[2], count), known[3], known[4]
     };
     backward(part, ofPart).check(backwardCall(part));
   }
@@ -162,7 +156,13 @@ interface AttentionConformance extends Conformance {
     int headSize = 16;
     Problem p =
         new Problem(
-            batch, sequence, sequence, heads, heads, headSize, AttentionMask.CAUSAL,
+            batch,
+            sequence,
+            sequence,
+            heads,
+            heads,
+            headSize,
+            AttentionMask.CAUSAL,
             Placement.CONTIGUOUS);
     double[][] known = forward(p, 1).expected(forwardCall(p));
     kernelCase("attentionBackward packed")

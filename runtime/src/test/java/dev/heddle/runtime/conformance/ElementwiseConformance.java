@@ -21,8 +21,7 @@ interface ElementwiseConformance extends Conformance {
   private static double[] domain(UnaryOperation op, double[] values) {
     return switch (op) {
       case LOG, SQRT -> Arrays.stream(values).map(v -> Math.abs(v) + 0.01).toArray();
-      case RECIPROCAL ->
-          Arrays.stream(values).map(v -> v + Math.copySign(0.1, v)).toArray();
+      case RECIPROCAL -> Arrays.stream(values).map(v -> v + Math.copySign(0.1, v)).toArray();
       default -> values;
     };
   }
@@ -351,8 +350,7 @@ interface ElementwiseConformance extends Conformance {
         NDArray infinite = NDArray.of(subject(), dtype(), Shape.of(37), values);
         values[position] = Double.NaN;
         NDArray nan = NDArray.of(subject(), dtype(), Shape.of(37), values);
-        assertThat(kernels().sumOfSquares(List.of(infinite)))
-            .isEqualTo(Double.POSITIVE_INFINITY);
+        assertThat(kernels().sumOfSquares(List.of(infinite))).isEqualTo(Double.POSITIVE_INFINITY);
         assertThat(kernels().sumOfSquares(List.of(infinite, nan))).isNaN();
       }
     }

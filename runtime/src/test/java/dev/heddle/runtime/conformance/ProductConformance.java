@@ -11,9 +11,7 @@ interface ProductConformance extends Conformance {
   }
 
   private static long[] stored(long batch, boolean transposed, long rows, long columns) {
-    return transposed
-        ? new long[] {batch, columns, rows}
-        : new long[] {batch, rows, columns};
+    return transposed ? new long[] {batch, columns, rows} : new long[] {batch, rows, columns};
   }
 
   @Test
@@ -193,8 +191,7 @@ interface ProductConformance extends Conformance {
             .input(Placement.CONTIGUOUS, 257 - size + 1)
             .output(Placement.CONTIGUOUS, rows, 257 - size + 1)
             .check(
-                (kernels, a) ->
-                    kernels.linear(a[0], a[1], a[2], UnaryOperation.GELU, a[3], null));
+                (kernels, a) -> kernels.linear(a[0], a[1], a[2], UnaryOperation.GELU, a[3], null));
       }
     }
   }
@@ -207,8 +204,7 @@ interface ProductConformance extends Conformance {
         .input(Placement.CONTIGUOUS, 257)
         .output(Placement.CONTIGUOUS, 515, 257)
         .output(Placement.CONTIGUOUS, 515, 257)
-        .check(
-            (kernels, a) -> kernels.linear(a[0], a[1], a[2], UnaryOperation.GELU, a[3], a[4]));
+        .check((kernels, a) -> kernels.linear(a[0], a[1], a[2], UnaryOperation.GELU, a[3], a[4]));
   }
 
   @Test
@@ -219,15 +215,13 @@ interface ProductConformance extends Conformance {
         .input(Placement.CONTIGUOUS, 4)
         .output(Placement.CONTIGUOUS, 0, 4)
         .check(
-            (kernels, a) ->
-                kernels.linear(a[0], a[1], a[2], UnaryOperation.IDENTITY, a[3], null));
+            (kernels, a) -> kernels.linear(a[0], a[1], a[2], UnaryOperation.IDENTITY, a[3], null));
     kernelCase("linear no inner")
         .input(Placement.CONTIGUOUS, 3, 0)
         .input(Placement.CONTIGUOUS, 4, 0)
         .input(Placement.CONTIGUOUS, 4)
         .output(Placement.CONTIGUOUS, 3, 4)
         .check(
-            (kernels, a) ->
-                kernels.linear(a[0], a[1], a[2], UnaryOperation.IDENTITY, a[3], null));
+            (kernels, a) -> kernels.linear(a[0], a[1], a[2], UnaryOperation.IDENTITY, a[3], null));
   }
 }

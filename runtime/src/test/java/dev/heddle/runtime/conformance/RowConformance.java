@@ -18,8 +18,7 @@ interface RowConformance extends Conformance {
             .input(placement, 2, 5, columns)
             .output(placement, 2, 5, columns)
             .check((kernels, a) -> kernels.softmax(a[0], a[1]));
-        double[] probabilities =
-            forward.expected((kernels, a) -> kernels.softmax(a[0], a[1]))[1];
+        double[] probabilities = forward.expected((kernels, a) -> kernels.softmax(a[0], a[1]))[1];
         kernelCase("softmaxBackward " + columns + " " + placement)
             .input(placement, Shape.of(2, 5, columns), probabilities)
             .input(placement, 2, 5, columns)
@@ -107,8 +106,7 @@ interface RowConformance extends Conformance {
             .output(Placement.CONTIGUOUS, columns)
             .check(
                 (kernels, a) ->
-                    kernels.layerNormBackward(
-                        a[0], a[1], a[2], a[3], a[4], a[5], a[6], a[7]));
+                    kernels.layerNormBackward(a[0], a[1], a[2], a[3], a[4], a[5], a[6], a[7]));
       }
     }
   }
@@ -166,12 +164,7 @@ interface RowConformance extends Conformance {
         rms.check(
             (kernels, a) ->
                 kernels.rmsNormBackward(
-                    a[0],
-                    a[1],
-                    a[2],
-                    a[3],
-                    x ? a[4] : null,
-                    weight ? a[a.length - 1] : null));
+                    a[0], a[1], a[2], a[3], x ? a[4] : null, weight ? a[a.length - 1] : null));
       }
     }
   }
