@@ -25,7 +25,7 @@ public final class CpuDevice implements Device {
     this.name = name;
     this.workers = new WorkerPool(name, threads);
     this.memory = new MemoryPool(name, new NativeMemory());
-    this.kernels = backend.tables(workers);
+    this.kernels = backend.tables(workers, memory);
   }
 
   /** A device called {@code cpu} with all cores of the machine and the best kernels found. */

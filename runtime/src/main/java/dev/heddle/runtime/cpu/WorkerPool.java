@@ -1,6 +1,7 @@
 package dev.heddle.runtime.cpu;
 
 import java.util.concurrent.atomic.AtomicInteger;
+import java.util.concurrent.atomic.AtomicLong;
 import java.util.concurrent.locks.LockSupport;
 import org.jspecify.annotations.Nullable;
 
@@ -9,6 +10,11 @@ import org.jspecify.annotations.Nullable;
  * into chunks whose borders depend only on the range and the grain, never on the number of threads,
  * so that results do not either. Helpers spin briefly for the next task and then park, so an idle
  * rank uses no core. One task runs at a time, started by the rank's own thread.
+ *
+ * <p>The caller waits for chunks, not for helpers: one that the system has not scheduled, or that
+ * is still asleep, delays nobody. A chunk is claimed by a step of a counter that carries the number
+ * of its task, so a helper that comes late cannot take a chunk of a task whose description it has
+ * not read.
  */
 public final class WorkerPool implements AutoCloseable {
   /** What is done for the indices {@code start} (inclusive) to {@code end} (exclusive). */
@@ -18,20 +24,35 @@ public final class WorkerPool implements AutoCloseable {
     void run(long start, long end);
   }
 
-  private static final int SPINS = 20_000;
+  /** A {@link RangeTask} that needs scratch memory of its own for each thread. */
+  @FunctionalInterface
+  public interface WorkerTask {
+    /**
+     * Does the work of one chunk.
+     *
+     * @param worker number of the thread that runs it, from 0 to {@link #threads()} - 1
+     */
+    void run(int worker, long start, long end);
+  }
+
+  private static final int SPINS = 10_000;
+  private static final int CHUNK_BITS = 31;
+  private static final long CHUNK_MASK = (1L << CHUNK_BITS) - 1;
 
   private final int threads;
   private final Thread[] helpers;
-  private final boolean[] parked;
+  private final AtomicInteger asleep = new AtomicInteger();
 
-  private final AtomicInteger nextChunk = new AtomicInteger();
-  private final AtomicInteger running = new AtomicInteger();
-  private volatile int epoch;
+  /** Number of the task in the upper bits, count of its unclaimed chunks in the lower. */
+  private final AtomicLong state = new AtomicLong();
+
+  private final AtomicInteger finished = new AtomicInteger();
   private volatile boolean closed;
   private volatile @Nullable Throwable failure;
 
-  // Published by the volatile write of epoch.
-  private @Nullable RangeTask task;
+  // Written before and read after the accesses to `state` that publish a task.
+  private @Nullable RangeTask rangeTask;
+  private @Nullable WorkerTask workerTask;
   private long total;
   private long grain;
   private int chunks;
@@ -43,11 +64,10 @@ public final class WorkerPool implements AutoCloseable {
     }
     this.threads = threads;
     this.helpers = new Thread[threads - 1];
-    this.parked = new boolean[threads - 1];
     for (int i = 0; i < helpers.length; i++) {
-      int index = i;
+      int worker = i + 1;
       helpers[i] =
-          Thread.ofPlatform().name(name + "-worker-" + (i + 1)).daemon().start(() -> help(index));
+          Thread.ofPlatform().name(name + "-worker-" + worker).daemon().start(() -> help(worker));
     }
   }
 
@@ -71,91 +91,120 @@ public final class WorkerPool implements AutoCloseable {
       for (long start = 0; start < total; start += step) {
         task.run(start, Math.min(total, start + step));
       }
+    } else {
+      share(total, step, task, null);
+    }
+  }
+
+  /** {@link #run(long, long, RangeTask)} for a task that wants to know its thread's number. */
+  public void runOnWorkers(long total, long grain, WorkerTask task) {
+    if (total <= 0) {
       return;
     }
-    this.task = task;
-    this.total = total;
-    this.grain = step;
-    this.chunks = Math.toIntExact((total + step - 1) / step);
+    long step = Math.max(1, grain);
+    if (threads == 1 || total <= step) {
+      for (long start = 0; start < total; start += step) {
+        task.run(0, start, Math.min(total, start + step));
+      }
+    } else {
+      share(total, step, null, task);
+    }
+  }
+
+  private void share(
+      long newTotal, long newGrain, @Nullable RangeTask range, @Nullable WorkerTask worker) {
+    int count = Math.toIntExact((newTotal + newGrain - 1) / newGrain);
+    // A late helper may read these now, but no chunk is left to be claimed, and only a claim makes
+    // a reading count.
+    rangeTask = range;
+    workerTask = worker;
+    total = newTotal;
+    grain = newGrain;
+    chunks = count;
     failure = null;
-    running.set(helpers.length);
-    nextChunk.set(0);
-    epoch++;
-    synchronized (parked) {
-      for (int i = 0; i < helpers.length; i++) {
-        if (parked[i]) {
-          LockSupport.unpark(helpers[i]);
-        }
+    finished.set(0);
+    long epoch = (state.get() >>> CHUNK_BITS) + 1;
+    state.set(epoch << CHUNK_BITS | count);
+    if (asleep.get() > 0) {
+      for (Thread helper : helpers) {
+        LockSupport.unpark(helper);
       }
     }
-    work();
+    work(0, epoch);
     int spins = 0;
-    while (running.get() > 0) {
+    while (finished.get() < count) {
       if (++spins < SPINS) {
         Thread.onSpinWait();
       } else {
         Thread.yield();
       }
     }
-    this.task = null;
-    Throwable thrown = failure;
-    if (thrown != null) {
-      if (thrown instanceof RuntimeException runtime) {
-        throw runtime;
-      }
-      if (thrown instanceof Error error) {
-        throw error;
-      }
-      throw new IllegalStateException(thrown);
+    rangeTask = null;
+    workerTask = null;
+    rethrow(failure);
+  }
+
+  private static void rethrow(@Nullable Throwable thrown) {
+    switch (thrown) {
+      case null -> {}
+      case RuntimeException runtime -> throw runtime;
+      case Error error -> throw error;
+      default -> throw new IllegalStateException(thrown);
     }
   }
 
-  private void work() {
-    RangeTask current = task;
-    int count = chunks;
-    if (current == null) {
-      return;
-    }
-    for (int chunk = nextChunk.getAndIncrement(); chunk < count; ) {
-      long start = chunk * grain;
-      try {
-        current.run(start, Math.min(total, start + grain));
-      } catch (Throwable thrown) {
-        failure = thrown;
-        nextChunk.set(count);
+  /** Claims and runs chunks of task number {@code epoch} until none is left. */
+  private void work(int worker, long epoch) {
+    while (true) {
+      long claim = state.get();
+      long unclaimed = claim & CHUNK_MASK;
+      if (claim >>> CHUNK_BITS != epoch || unclaimed == 0) {
         return;
       }
-      chunk = nextChunk.getAndIncrement();
+      RangeTask range = rangeTask;
+      WorkerTask task = workerTask;
+      long end = total;
+      long step = grain;
+      long start = (chunks - unclaimed) * step;
+      // Success proves that what was read above belongs to this task: it cannot end, and the next
+      // cannot be described, while a chunk is unclaimed.
+      if (!state.compareAndSet(claim, claim - 1)) {
+        continue;
+      }
+      try {
+        if (failure == null) {
+          if (range != null) {
+            range.run(start, Math.min(end, start + step));
+          } else if (task != null) {
+            task.run(worker, start, Math.min(end, start + step));
+          }
+        }
+      } catch (Throwable thrown) {
+        failure = thrown;
+      } finally {
+        finished.incrementAndGet();
+      }
     }
   }
 
-  private void help(int index) {
-    int seen = 0;
-    while (true) {
+  private void help(int worker) {
+    long seen = 0;
+    while (!closed) {
       int spins = 0;
-      while (epoch == seen) {
-        if (closed) {
-          return;
-        }
-        if (++spins < SPINS) {
-          Thread.onSpinWait();
-          continue;
-        }
-        synchronized (parked) {
-          parked[index] = true;
-        }
-        // A task started between the test of epoch and this park leaves a permit: no lost wake-up.
-        if (epoch == seen && !closed) {
+      while (state.get() >>> CHUNK_BITS == seen && ++spins < SPINS) {
+        Thread.onSpinWait();
+      }
+      if (state.get() >>> CHUNK_BITS == seen) {
+        asleep.incrementAndGet();
+        // A task started before this test is seen by it; one started after sees `asleep` and
+        // leaves a permit: no lost wake-up.
+        while (state.get() >>> CHUNK_BITS == seen && !closed) {
           LockSupport.park(this);
         }
-        synchronized (parked) {
-          parked[index] = false;
-        }
-        spins = 0;
+        asleep.decrementAndGet();
       }
-      seen = epoch;
-      work();
-      running.decrementAndGet();
+      seen = state.get() >>> CHUNK_BITS;
+      work(worker, seen);
     }
   }
 

@@ -56,6 +56,20 @@ public final class MemoryPool implements AutoCloseable {
    */
   public Block allocate(long byteSize) {
     MemoryScope scope = MemoryScope.current();
+    Block block = take(byteSize);
+    scope.own(block);
+    return block;
+  }
+
+  /**
+   * A block of at least {@code byteSize} bytes that no scope owns: scratch memory of a kernel. The
+   * caller ends its use with {@link Block#release()}.
+   */
+  public Block borrow(long byteSize) {
+    return take(byteSize);
+  }
+
+  private Block take(long byteSize) {
     int sizeClass = sizeClass(byteSize);
     Block block;
     synchronized (this) {
@@ -75,7 +89,6 @@ public final class MemoryPool implements AutoCloseable {
     }
     block.start();
     block.birth = LeakDetector.trace();
-    scope.own(block);
     return block;
   }
 

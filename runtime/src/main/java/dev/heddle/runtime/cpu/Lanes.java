@@ -1,0 +1,124 @@
+package dev.heddle.runtime.cpu;
+
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.nio.ByteOrder;
+import jdk.incubator.vector.FloatVector;
+import jdk.incubator.vector.VectorMask;
+import jdk.incubator.vector.VectorOperators;
+import jdk.incubator.vector.VectorSpecies;
+
+/**
+ * Float vectors at raw addresses: the one door from the fast kernels to memory outside the heap.
+ *
+ * <p>All loads and stores go through one segment that spans the address space, at absolute
+ * addresses. Kernels check arrays and shapes before they take addresses, so nothing is checked
+ * twice. The just-in-time compiler drops the segment's own bounds check where it can see that an
+ * address lies in [0, 2^56): {@link #address} and {@link #stride} tell it so, at the price of one
+ * AND outside the loop. A check that stays is not only slower: it splits the loop body, and the
+ * register allocator then spills.
+ *
+ * <p>Touched only when the Vector API module is present; see {@link CpuBackend}.
+ */
+final class Lanes {
+  /** The widest vectors that this machine computes with. */
+  static final VectorSpecies<Float> SPECIES = FloatVector.SPECIES_PREFERRED;
+
+  /** Floats in a vector. */
+  static final int LENGTH = SPECIES.length();
+
+  /** Bytes of a vector. */
+  static final int BYTES = LENGTH * Float.BYTES;
+
+  static final MemorySegment MEMORY = MemorySegment.NULL.reinterpret(Long.MAX_VALUE);
+
+  private static final ByteOrder ORDER = ByteOrder.nativeOrder();
+  private static final ValueLayout.OfFloat FLOAT = ValueLayout.JAVA_FLOAT_UNALIGNED;
+  private static final long ADDRESS_BITS = 0x00ff_ffff_ffff_ffffL;
+  private static final long STRIDE_BITS = 0x0000_00ff_ffff_ffffL;
+
+  private Lanes() {}
+
+  /** {@code address} itself, in a form from which the compiler sees that it is in bounds. */
+  static long address(long address) {
+    return address & ADDRESS_BITS;
+  }
+
+  /** A byte stride, not negative, in a form from which the compiler sees its range. */
+  static long stride(long stride) {
+    return stride & STRIDE_BITS;
+  }
+
+  static FloatVector load(long address) {
+    return FloatVector.fromMemorySegment(SPECIES, MEMORY, address, ORDER);
+  }
+
+  static void store(FloatVector vector, long address) {
+    vector.intoMemorySegment(MEMORY, address, ORDER);
+  }
+
+  /** The first {@code count} lanes, below {@link #LENGTH}, set. */
+  static VectorMask<Float> first(int count) {
+    return SPECIES.indexInRange(0, count);
+  }
+
+  /** Loads the lanes that are set; the others are 0 and their memory is not touched. */
+  static FloatVector load(long address, VectorMask<Float> mask) {
+    return FloatVector.fromMemorySegment(SPECIES, MEMORY, address, ORDER, mask);
+  }
+
+  static void store(FloatVector vector, long address, VectorMask<Float> mask) {
+    vector.intoMemorySegment(MEMORY, address, ORDER, mask);
+  }
+
+  static FloatVector broadcast(float value) {
+    return FloatVector.broadcast(SPECIES, value);
+  }
+
+  /** All lanes the float at {@code address}. */
+  static FloatVector broadcastAt(long address) {
+    return FloatVector.broadcast(SPECIES, MEMORY.get(FLOAT, address));
+  }
+
+  static FloatVector zero() {
+    return FloatVector.zero(SPECIES);
+  }
+
+  static float get(long address) {
+    return MEMORY.get(FLOAT, address);
+  }
+
+  static void set(long address, float value) {
+    MEMORY.set(FLOAT, address, value);
+  }
+
+  /**
+   * The sum of the lanes, always in the same order. {@code reduceLanes(ADD)} may add in another
+   * order once it is compiled, which would make results depend on how warm the program is.
+   */
+  static float sum(FloatVector v) {
+    return switch (LENGTH) {
+      case 4 -> (v.lane(0) + v.lane(2)) + (v.lane(1) + v.lane(3));
+      case 8 ->
+          ((v.lane(0) + v.lane(4)) + (v.lane(2) + v.lane(6)))
+              + ((v.lane(1) + v.lane(5)) + (v.lane(3) + v.lane(7)));
+      default -> sumInOrder(v);
+    };
+  }
+
+  private static float sumInOrder(FloatVector v) {
+    // Halving keeps the chain of dependent additions short for wide vectors.
+    float low = 0;
+    float high = 0;
+    for (int i = 0; i < LENGTH / 2; i++) {
+      low += v.lane(i);
+      high += v.lane(i + LENGTH / 2);
+    }
+    return low + high;
+  }
+
+  /** The largest lane; NaN if there is one. */
+  static float max(FloatVector v) {
+    return v.reduceLanes(VectorOperators.MAX);
+  }
+}
