@@ -60,6 +60,7 @@ interface AttentionConformance extends Conformance {
           new Problem(1, 33, 33, 2, 2, 16, at(33, 0), Placement.CONTIGUOUS),
           new Problem(1, 40, 24, 2, 2, 16, at(0, 11), Placement.CONTIGUOUS),
           new Problem(1, 70, 70, 2, 1, 48, at(5, 40), Placement.HEADS_FIRST),
+          new Problem(3, 21, 21, 2, 2, 16, AttentionMask.CAUSAL, Placement.SWAPPED_LEADING),
           new Problem(1, 5, 9, 2, 1, 8, at(0, 100), Placement.CONTIGUOUS),
           new Problem(1, 5, 0, 2, 1, 8, AttentionMask.FULL, Placement.CONTIGUOUS),
           new Problem(2, 0, 5, 2, 1, 8, AttentionMask.CAUSAL, Placement.CONTIGUOUS),
@@ -191,6 +192,25 @@ interface AttentionConformance extends Conformance {
   }
 
   @Test
+  default void attention_queriesKeysValuesOfOneArray_match() {
+    int heads = 3;
+    kernelCase("attention packed")
+        .input(Placement.CONTIGUOUS, 2, 37, 3L * heads, 16)
+        .output(Placement.CONTIGUOUS, 2, 37, heads, 16)
+        .outputStatistic(2, heads, 37)
+        .check(
+            (kernels, a) ->
+                kernels.attention(
+                    a[0].slice(2, 0, heads),
+                    a[0].slice(2, heads, 2 * heads),
+                    a[0].slice(2, 2 * heads, 3 * heads),
+                    AttentionMask.CAUSAL,
+                    0.25,
+                    a[1],
+                    a[2]));
+  }
+
+  @Test
   default void attention_large_sameBitsForAnyThreadCount() {
     Problem problem =
         new Problem(3, 150, 150, 4, 2, 32, AttentionMask.CAUSAL, Placement.CONTIGUOUS);
@@ -207,6 +227,7 @@ interface AttentionConformance extends Conformance {
               Placement.CONTIGUOUS,
               Placement.SHIFTED,
               Placement.PACKED_HEADS,
+              Placement.SWAPPED_LEADING,
               Placement.HEADS_FIRST)) {
         for (boolean inverse : List.of(false, true)) {
           String name = "rotary " + half + " " + placement + " " + inverse;

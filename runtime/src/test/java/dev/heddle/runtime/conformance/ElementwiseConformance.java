@@ -260,6 +260,31 @@ interface ElementwiseConformance extends Conformance {
   }
 
   @Test
+  default void swiglu_gateAndUpInOneArray_matchesBothWays() {
+    for (long columns : new long[] {1, 7, 64, 100}) {
+      kernelCase("swiglu packed " + columns)
+          .input(Placement.CONTIGUOUS, 9, 2 * columns)
+          .output(Placement.CONTIGUOUS, 9, columns)
+          .check(
+              (kernels, a) ->
+                  kernels.swiglu(
+                      a[0].slice(1, 0, columns), a[0].slice(1, columns, 2 * columns), a[1]));
+      kernelCase("swigluBackward packed " + columns)
+          .input(Placement.CONTIGUOUS, 9, 2 * columns)
+          .input(Placement.CONTIGUOUS, 9, columns)
+          .output(Placement.CONTIGUOUS, 9, 2 * columns)
+          .check(
+              (kernels, a) ->
+                  kernels.swigluBackward(
+                      a[0].slice(1, 0, columns),
+                      a[0].slice(1, columns, 2 * columns),
+                      a[1],
+                      a[2].slice(1, 0, columns),
+                      a[2].slice(1, columns, 2 * columns)));
+    }
+  }
+
+  @Test
   default void sumTo_everyBroadcast_isItsTranspose() {
     long[][][] shapes = {
       {{4, 5, 6}, {6}},

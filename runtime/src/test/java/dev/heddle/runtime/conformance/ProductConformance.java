@@ -1,5 +1,6 @@
 package dev.heddle.runtime.conformance;
 
+import dev.heddle.runtime.Shape;
 import dev.heddle.runtime.UnaryOperation;
 import java.util.List;
 import org.junit.jupiter.api.Test;
@@ -121,6 +122,37 @@ interface ProductConformance extends Conformance {
                   kernels.batchedGemm(a[0], transposeA, a[1], transposeB, 0.7, beta, a[2]));
         }
       }
+    }
+  }
+
+  @Test
+  default void batchedGemm_large_sameBitsForAnyThreadCount() {
+    kernelCase("batchedGemm large")
+        .input(Placement.CONTIGUOUS, 6, 130, 70)
+        .input(Placement.SWAPPED_LEADING, 6, 90, 70)
+        .output(Placement.SWAPPED_LEADING, 6, 130, 90)
+        .check((kernels, a) -> kernels.batchedGemm(a[0], false, a[1], true, 0.5, 0, a[2]));
+  }
+
+  /** Loss scaling and overflow consensus rely on it. */
+  @Test
+  default void products_notFinite_propagate() {
+    for (double bad : new double[] {Double.NaN, Double.POSITIVE_INFINITY}) {
+      KernelCase gemm = kernelCase("gemm with " + bad);
+      double[] a = gemm.normal(19 * 33);
+      a[5 * 33 + 32] = bad;
+      gemm.input(Placement.CONTIGUOUS, Shape.of(19, 33), a)
+          .input(Placement.CONTIGUOUS, 33, 21)
+          .output(Placement.CONTIGUOUS, 19, 21)
+          .check((kernels, x) -> kernels.gemm(x[0], false, x[1], false, 1, 0, x[2]));
+      KernelCase linear = kernelCase("linear with " + bad);
+      linear
+          .input(Placement.CONTIGUOUS, Shape.of(19, 33), a)
+          .input(Placement.CONTIGUOUS, 21, 33)
+          .output(Placement.CONTIGUOUS, 19, 21)
+          .check(
+              (kernels, x) ->
+                  kernels.linear(x[0], x[1], null, UnaryOperation.IDENTITY, x[2], null));
     }
   }
 
