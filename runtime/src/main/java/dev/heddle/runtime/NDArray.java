@@ -290,7 +290,10 @@ public final class NDArray implements Owned {
     }
     if (!stretchesTo(target)) {
       throw new IllegalArgumentException(
-          "NDArray.expand: " + shape + " does not stretch to " + target
+          "NDArray.expand: "
+              + shape
+              + " does not stretch to "
+              + target
               + ": aligned at the innermost dim, its sizes must be those of the target or 1");
     }
     long[] newStrides = new long[target.rank()];
