@@ -120,7 +120,8 @@ final class AttentionCases {
                     scale),
             in -> {
               NDList parts =
-                  split(in.get(0).mul(1.25).reshape(s.batch, s.queries, all, s.size), s);
+                  split(
+                      LibTorch.times(in.get(0), 1.25).reshape(s.batch, s.queries, all, s.size), s);
               return composed(parts.get(0), parts.get(1), parts.get(2), s, mask, scale);
             }));
     if (s.size % 2 == 0) {
@@ -162,10 +163,10 @@ final class AttentionCases {
         visible[i] = seen ? 1 : visible[i];
       }
     }
+    NDArray products =
+        heads(q, s, s.queries).matMul(heads(k, s, s.keys).swapAxes(-1, -2));
     NDArray scores =
-        heads(q, s, s.queries)
-            .matMul(heads(k, s, s.keys).swapAxes(-1, -2))
-            .mul(scale)
+        LibTorch.times(products, scale)
             .add(manager.create(hidden, new Shape(1, 1, s.queries, s.keys)));
     return scores
         .softmax(-1)

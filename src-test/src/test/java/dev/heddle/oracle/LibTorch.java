@@ -71,6 +71,14 @@ final class LibTorch {
         : manager.create(array.toLongs(), shape);
   }
 
+  /**
+   * factor x. Not {@code x.mul(factor)}: DJL 0.35.1 frees the memory of the number that it makes
+   * for that as soon as the product is computed, while libtorch still reads it in the backward.
+   */
+  static NDArray times(NDArray x, double factor) {
+    return x.mul(x.getManager().create(factor));
+  }
+
   /** The values in row-major order. */
   static double[] values(NDArray array) {
     return switch (array.getDataType()) {

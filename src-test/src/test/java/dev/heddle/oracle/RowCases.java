@@ -159,6 +159,7 @@ final class RowCases {
               NDArray valid = targets.gte(0L).toType(ai.djl.ndarray.types.DataType.FLOAT64, false);
               NDArray place = targets.clip(0L, size[1]).expandDims(1);
               return in.get(0).logSoftmax(-1).gather(place, 1).squeeze(1).mul(valid).sum().neg();
-            }));
+            },
+            Math.max(1, deviation / 3)));
   }
 }

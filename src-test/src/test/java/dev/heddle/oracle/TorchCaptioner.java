@@ -53,11 +53,6 @@ final class TorchCaptioner {
     }
   }
 
-  /** The gradient of the last {@link #step}'s mean loss. */
-  double[] weight(String name) {
-    return LibTorch.values(weights.get(name).value);
-  }
-
   /**
    * Forward, backward and an AdamW step.
    *
@@ -122,14 +117,8 @@ final class TorchCaptioner {
     NDArray targets = manager.create(batch.targets());
     NDArray valid = targets.gte(0L).toType(DataType.FLOAT64, false);
     NDArray place = targets.clip(0L, (long) TinyCaptioner.WORDS).expandDims(1);
-    return logits
-        .logSoftmax(-1)
-        .gather(place, 1)
-        .squeeze(1)
-        .mul(valid)
-        .sum()
-        .neg()
-        .div((double) batch.words());
+    NDArray sum = logits.logSoftmax(-1).gather(place, 1).squeeze(1).mul(valid).sum();
+    return LibTorch.times(sum, -1.0 / batch.words());
   }
 
   /** A matrix with a 1 in column {@code columns[i]} of row i; none where that is negative. */
@@ -158,7 +147,8 @@ final class TorchCaptioner {
             .reshape(batch, length, 3, heads, size / heads)
             .transpose(2, 0, 3, 1, 4);
     NDArray scores =
-        packed.get(0).matMul(packed.get(1).swapAxes(-1, -2)).mul(1 / Math.sqrt(size / heads));
+        LibTorch.times(
+            packed.get(0).matMul(packed.get(1).swapAxes(-1, -2)), 1 / Math.sqrt(size / heads));
     if (causal) {
       double[] hidden = new double[(int) (length * length)];
       for (int i = 0; i < length; i++) {
