@@ -273,14 +273,24 @@ public final class NDArray implements Owned {
     if (target.equals(shape)) {
       return this;
     }
-    if (!Shape.broadcast(shape, target).equals(target)) {
-      throw new IllegalArgumentException("NDArray.expand: " + shape + " to " + target);
+    if (!stretchesTo(target)) {
+      throw new IllegalArgumentException(
+          "NDArray.expand: " + shape + " does not stretch to " + target
+              + ": aligned at the innermost dim, its sizes must be those of the target or 1");
     }
     long[] newStrides = new long[target.rank()];
     for (int i = 1; i <= shape.rank(); i++) {
       newStrides[target.rank() - i] = shape.dim(-i) == 1 ? 0 : strides[shape.rank() - i];
     }
     return view(target, newStrides, offset);
+  }
+
+  private boolean stretchesTo(Shape target) {
+    boolean fits = rank() <= target.rank();
+    for (int i = 1; fits && i <= rank(); i++) {
+      fits = dim(-i) == target.dim(-i) || dim(-i) == 1;
+    }
+    return fits;
   }
 
   /**
@@ -415,10 +425,9 @@ public final class NDArray implements Owned {
   /** All values in row-major order; waits for the device. */
   public double[] toDoubles() {
     requireBytes("toDoubles");
-    NDArray packed = contiguous();
     double[] values = new double[Math.toIntExact(size())];
     try (Arena arena = Arena.ofConfined()) {
-      MemorySegment host = packed.toHost(arena);
+      MemorySegment host = toHost(arena);
       for (int i = 0; i < values.length; i++) {
         values[i] = dtype.read(host, i);
       }
@@ -442,10 +451,9 @@ public final class NDArray implements Owned {
       throw new IllegalArgumentException("NDArray.toLongs: the array is " + dtype);
     }
     requireBytes("toLongs");
-    NDArray packed = contiguous();
     long[] values = new long[Math.toIntExact(size())];
     try (Arena arena = Arena.ofConfined()) {
-      MemorySegment host = packed.toHost(arena);
+      MemorySegment host = toHost(arena);
       for (int i = 0; i < values.length; i++) {
         values[i] =
             dtype == DType.I64
@@ -456,9 +464,11 @@ public final class NDArray implements Owned {
     return values;
   }
 
-  /** Overwrites all values from packed row-major host memory of this dtype. */
+  /**
+   * Overwrites all values from packed row-major host memory of this dtype. On a device without
+   * bytes the values are dropped, so that a program that makes its constants runs there too.
+   */
   public void writeBytes(MemorySegment source) {
-    requireBytes("writeBytes");
     long bytes = size() * dtype.byteSize();
     if (!contiguous || source.byteSize() != bytes) {
       throw new IllegalArgumentException(
@@ -476,8 +486,19 @@ public final class NDArray implements Owned {
       throw new IllegalArgumentException(
           "NDArray.readBytes: wanted room for " + bytes + " bytes, got " + destination.byteSize());
     }
-    NDArray packed = contiguous();
-    device.copyToHost(packed.block(), packed.byteOffset(), destination);
+    copyPackedTo(destination);
+  }
+
+  private void copyPackedTo(MemorySegment destination) {
+    checkLive();
+    if (contiguous) {
+      device.copyToHost(block, byteOffset(), destination);
+      return;
+    }
+    try (MemoryScope scope = MemoryScope.open()) {
+      NDArray packed = copy();
+      device.copyToHost(packed.block, packed.byteOffset(), destination);
+    }
   }
 
   /** Overwrites all values, given in row-major order. */
@@ -495,7 +516,7 @@ public final class NDArray implements Owned {
   private MemorySegment toHost(Arena arena) {
     long bytes = size() * dtype.byteSize();
     MemorySegment host = arena.allocate(Math.max(1, bytes), 8).asSlice(0, bytes);
-    device.copyToHost(block(), byteOffset(), host);
+    copyPackedTo(host);
     return host;
   }
 
@@ -507,12 +528,12 @@ public final class NDArray implements Owned {
   }
 
   private static boolean isContiguous(Shape shape, long[] strides) {
+    if (shape.size() == 0) {
+      return true;
+    }
     long expected = 1;
     for (int i = shape.rank() - 1; i >= 0; i--) {
       long size = shape.dim(i);
-      if (size == 0) {
-        return true;
-      }
       if (size != 1 && strides[i] != expected) {
         return false;
       }

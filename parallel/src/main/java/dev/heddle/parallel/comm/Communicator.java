@@ -89,7 +89,7 @@ public interface Communicator {
    * send from a to b over this communicator belongs to the n-th receive at b from a, whichever calls
    * they were part of.
    */
-  Handle exchange(List<Transfer> transfers);
+  Handle exchange(List<Message> messages);
 
   // ---- blocking helpers
 

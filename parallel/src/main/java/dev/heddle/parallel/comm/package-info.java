@@ -3,7 +3,7 @@
  *
  * <p>Start with {@link dev.heddle.parallel.comm.Communicator}: collectives, each returning a {@link
  * dev.heddle.parallel.comm.Handle}, and {@link dev.heddle.parallel.comm.Communicator#exchange},
- * grouped point-to-point {@link dev.heddle.parallel.comm.Transfer}s that pick rows of matrices so
+ * grouped point-to-point {@link dev.heddle.parallel.comm.Message}s that pick rows of matrices so
  * that nothing is packed. {@link dev.heddle.parallel.comm.Communicator#subgroup} makes the groups of
  * a mesh's axes.
  *

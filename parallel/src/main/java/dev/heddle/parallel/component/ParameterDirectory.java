@@ -2,7 +2,7 @@ package dev.heddle.parallel.component;
 
 import dev.heddle.nn.Parameter;
 import dev.heddle.parallel.comm.Communicator;
-import dev.heddle.parallel.comm.Transfer;
+import dev.heddle.parallel.comm.Message;
 import dev.heddle.parallel.mesh.Axis;
 import dev.heddle.parallel.mesh.Mesh;
 import dev.heddle.runtime.DType;
@@ -141,18 +141,18 @@ public final class ParameterDirectory {
       Entry entry, Device device, DType dtype, Function<Parameter, NDArray> which) {
     int rank = world.globalRank(world.rank());
     NDArray whole = world.rank() == 0 ? NDArray.empty(device, dtype, entry.shape()) : null;
-    List<Transfer> messages = new ArrayList<>();
+    List<Message> messages = new ArrayList<>();
     for (Part part : entry.parts()) {
       Parameter parameter = mine.get(entry.name());
       if (part.rank() == rank && parameter != null) {
-        messages.add(Transfer.send(0, which.apply(parameter)));
+        messages.add(Message.send(0, which.apply(parameter)));
       }
       if (whole != null) {
         NDArray window =
             part.dim() == Parameter.WHOLE
                 ? whole
                 : whole.slice(part.dim(), part.start(), part.start() + part.count());
-        messages.add(Transfer.receive(world.globalRanks().indexOf(part.rank()), window));
+        messages.add(Message.receive(world.globalRanks().indexOf(part.rank()), window));
       }
     }
     if (!messages.isEmpty()) {

@@ -76,10 +76,12 @@ public final class Block {
     if (references == 0) {
       throw new IllegalStateException("Block: released more often than retained");
     }
+    if (references == 1 && owner != null) {
+      throw new IllegalStateException(
+          "Block: released more often than retained; the last reference is that of the MemoryScope"
+              + " that owns it, which its close() or NDArray.free() ends");
+    }
     if (--references == 0) {
-      if (owner != null) {
-        throw new IllegalStateException("Block: the owning scope's reference was released by another");
-      }
       generation++;
       pool.giveBack(this);
     }

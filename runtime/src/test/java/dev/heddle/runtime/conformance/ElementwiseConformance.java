@@ -330,7 +330,6 @@ interface ElementwiseConformance extends Conformance {
       assertThat(kernels().sumOfSquares(List.of(first, empty, second)))
           .isCloseTo(expected, within(1e-10 * expected));
       assertThat(kernels().sumOfSquares(List.of())).isZero();
-      scope.clear();
     }
   }
 
@@ -356,7 +355,6 @@ interface ElementwiseConformance extends Conformance {
             .isEqualTo(Double.POSITIVE_INFINITY);
         assertThat(kernels().sumOfSquares(List.of(infinite, nan))).isNaN();
       }
-      scope.clear();
     }
   }
 

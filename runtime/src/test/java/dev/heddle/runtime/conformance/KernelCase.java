@@ -226,7 +226,6 @@ public final class KernelCase {
         }
         sameBits(after, before[i], "inputs and padding of argument " + i + " on " + device);
       }
-      scope.clear();
       return results;
     }
   }

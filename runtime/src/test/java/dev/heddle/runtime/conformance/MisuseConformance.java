@@ -63,7 +63,6 @@ interface MisuseConformance extends Conformance {
           "scatterAddRows: x is [4,3]; wanted [2,3], a row for each entry of rows, the columns of"
               + " y",
           () -> kernels().scatterAddRows(x, longs(0, 1), array(9, 3)));
-      scope.clear();
     }
   }
 
@@ -80,7 +79,6 @@ interface MisuseConformance extends Conformance {
           .hasMessage(
               "scatterAddRows: rows[2] is 4, but y has 4 rows; wanted a row below that, or a"
                   + " negative one to skip it");
-      scope.clear();
     }
   }
 
@@ -140,7 +138,6 @@ interface MisuseConformance extends Conformance {
           "sumOfSquares: array 1 is " + strided
               + "; wanted a contiguous array: pass array 1.contiguous()",
           () -> kernels().sumOfSquares(List.of(x, transposed)));
-      scope.clear();
     }
   }
 
@@ -210,7 +207,6 @@ interface MisuseConformance extends Conformance {
                       UnaryOperation.IDENTITY,
                       array(4, 3),
                       array(4, 3)));
-      scope.clear();
     }
   }
 
@@ -245,7 +241,6 @@ interface MisuseConformance extends Conformance {
           () ->
               kernels()
                   .crossEntropyBackward(x, longs(1, 2), 0, statistic(2), 1, array(3, 2)));
-      scope.clear();
     }
   }
 
@@ -288,7 +283,6 @@ interface MisuseConformance extends Conformance {
       refused(
           "rotary: cos is [5,4]; wanted [4,4], sequence length by half the head size",
           () -> kernels().rotary(q, statistic(5, 4), statistic(4, 4), false, out));
-      scope.clear();
     }
   }
 
@@ -327,7 +321,6 @@ interface MisuseConformance extends Conformance {
                 kernels()
                     .adamW(step, statistic(3), array(3), statistic(3), statistic(3), array(3)));
       }
-      scope.clear();
     }
   }
 
@@ -343,7 +336,6 @@ interface MisuseConformance extends Conformance {
       assertThatThrownBy(() -> kernels().fill(gone, 1))
           .isInstanceOf(IllegalStateException.class)
           .hasMessageContaining("is used after its memory was given back");
-      scope.clear();
     }
   }
 }

@@ -202,7 +202,7 @@ final class CollectiveCall implements PostedCall, LocalRank.Condition {
         || (current.hasArrived() ? current.hasWork() : communicator.group.isHopeless(current));
   }
 
-  // ---- messages
+  // ---- in words
 
   @Override
   public boolean isOpen() {

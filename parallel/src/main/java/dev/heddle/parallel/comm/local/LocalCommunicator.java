@@ -5,7 +5,7 @@ import dev.heddle.parallel.comm.CommunicationStatistics;
 import dev.heddle.parallel.comm.Communicator;
 import dev.heddle.parallel.comm.Handle;
 import dev.heddle.parallel.comm.ReduceOp;
-import dev.heddle.parallel.comm.Transfer;
+import dev.heddle.parallel.comm.Message;
 import dev.heddle.runtime.NDArray;
 import java.util.List;
 import java.util.Optional;
@@ -176,33 +176,33 @@ final class LocalCommunicator implements Communicator {
   // ---- point to point
 
   @Override
-  public Handle exchange(List<Transfer> transfers) {
+  public Handle exchange(List<Message> messages) {
     me.checkThread();
     long sent = 0;
     long received = 0;
-    for (int i = 0; i < transfers.size(); i++) {
-      Transfer transfer = transfers.get(i);
-      int peer = transfer.peer();
+    for (int i = 0; i < messages.size(); i++) {
+      Message message = messages.get(i);
+      int peer = message.peer();
       if (peer < 0 || peer >= size()) {
         throw new IllegalArgumentException(
-            "exchange in " + group.describe() + ": got a " + transfer + ", wanted a member from 0"
+            "exchange in " + group.describe() + ": got a " + message + ", wanted a member from 0"
                 + " to " + (size() - 1));
       }
-      CallChecks.reachable(group, CommunicationKind.EXCHANGE, transfer.array());
-      if (!transfer.isSend()) {
-        CallChecks.writable(group, CommunicationKind.EXCHANGE, transfer.array());
-        transfer.array().block().touch();
+      CallChecks.reachable(group, CommunicationKind.EXCHANGE, message.array());
+      if (!message.isSend()) {
+        CallChecks.writable(group, CommunicationKind.EXCHANGE, message.array());
+        message.array().block().touch();
       }
-      if (peer != rank && transfer.isSend()) {
-        sent += transfer.byteCount();
-        statistics.recordSentTo(globalRank(peer), transfer.byteCount());
-        me.totals.recordSentTo(globalRank(peer), transfer.byteCount());
+      if (peer != rank && message.isSend()) {
+        sent += message.byteCount();
+        statistics.recordSentTo(globalRank(peer), message.byteCount());
+        me.totals.recordSentTo(globalRank(peer), message.byteCount());
       } else if (peer != rank) {
-        received += transfer.byteCount();
+        received += message.byteCount();
       }
     }
     count(CommunicationKind.EXCHANGE, sent, received);
-    ExchangeCall call = new ExchangeCall(this, transfers, nextExchange++);
+    ExchangeCall call = new ExchangeCall(this, messages, nextExchange++);
     me.posted(call);
     return call;
   }

@@ -151,6 +151,17 @@ public final class LocalWorld {
       return alive;
     }
 
+    /** Whether a rank threw only because it was stopped; its program may have wrapped that. */
+    private static boolean isConsequence(Throwable thrown) {
+      int depth = 0;
+      for (Throwable t = thrown; t != null && depth < 10; t = t.getCause(), depth++) {
+        if (t instanceof RankStoppedException) {
+          return true;
+        }
+      }
+      return false;
+    }
+
     private static void report(LocalRun run, List<Integer> abandoned) {
       List<LocalRun.RankFailure> failures = run.rankFailures();
       if (failures.isEmpty()) {
@@ -164,7 +175,7 @@ public final class LocalWorld {
       LocalRun.RankFailure first = failures.get(0);
       RankFailedException report = new RankFailedException(first.rank(), first.thrown());
       for (LocalRun.RankFailure other : failures.subList(1, failures.size())) {
-        if (!(other.thrown() instanceof RankStoppedException)) {
+        if (!isConsequence(other.thrown())) {
           report.addSuppressed(other.thrown());
         }
       }
