@@ -47,7 +47,9 @@ final class AttentionCases {
       table.packed(sizes, AttentionMask.FULL, "full");
     }
     for (Sizes sizes :
-        List.of(new Sizes(1, 1, 9, 2, 2, 8), new Sizes(2, 5, 70, 2, 1, 16),
+        List.of(
+            new Sizes(1, 1, 9, 2, 2, 8),
+            new Sizes(2, 5, 70, 2, 1, 16),
             new Sizes(1, 66, 3, 1, 1, 12))) {
       table.attention(sizes, AttentionMask.FULL, "full");
       table.attention(sizes, new AttentionMask(true, 4, 0), "causal, queries from 4");
@@ -140,7 +142,11 @@ final class AttentionCases {
               in -> {
                 NDList parts = split(in.get(0), s);
                 return composed(
-                    rotated(parts.get(0), 3), rotated(parts.get(1), 3), parts.get(2), s, mask,
+                    rotated(parts.get(0), 3),
+                    rotated(parts.get(1), 3),
+                    parts.get(2),
+                    s,
+                    mask,
                     scale);
               }));
     }
@@ -163,8 +169,7 @@ final class AttentionCases {
         visible[i] = seen ? 1 : visible[i];
       }
     }
-    NDArray products =
-        heads(q, s, s.queries).matMul(heads(k, s, s.keys).swapAxes(-1, -2));
+    NDArray products = heads(q, s, s.queries).matMul(heads(k, s, s.keys).swapAxes(-1, -2));
     NDArray scores =
         LibTorch.times(products, scale)
             .add(manager.create(hidden, new Shape(1, 1, s.queries, s.keys)));

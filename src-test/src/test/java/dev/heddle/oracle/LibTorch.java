@@ -8,8 +8,8 @@ import dev.heddle.runtime.DType;
 import java.io.PrintWriter;
 import java.io.StringWriter;
 import java.util.Locale;
-import org.junit.jupiter.api.Assumptions;
 import org.jspecify.annotations.Nullable;
+import org.junit.jupiter.api.Assumptions;
 
 /** libtorch through DJL: loaded once, without network, with one thread. */
 final class LibTorch {
@@ -101,8 +101,7 @@ final class LibTorch {
     if (dtype != DType.F64) {
       for (int i = 0; i < result.length; i++) {
         float narrow = (float) result[i];
-        result[i] =
-            dtype == DType.BF16 ? DType.bf16ToFloat(DType.floatToBf16(narrow)) : narrow;
+        result[i] = dtype == DType.BF16 ? DType.bf16ToFloat(DType.floatToBf16(narrow)) : narrow;
       }
     }
     return result;

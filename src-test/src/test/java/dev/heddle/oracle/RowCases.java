@@ -48,7 +48,8 @@ final class RowCases {
     cases.add(
         new OperatorCase(
             "layer norm " + name,
-            List.of(Input.normal(0.5, 2, shape), Input.normal(1, 0.3, columns), Input.normal(columns)),
+            List.of(
+                Input.normal(0.5, 2, shape), Input.normal(1, 0.3, columns), Input.normal(columns)),
             in -> LayerNorm.layerNorm(in.get(0), in.get(1), in.get(2), EPSILON),
             in ->
                 ai.djl.nn.norm.LayerNorm.layerNorm(

@@ -95,7 +95,9 @@ final class TorchCaptioner {
 
   private NDArray loss(TinyCaptioner.Batch batch) {
     NDArray x =
-        linear("vision.patch", manager.create(batch.patches(), new Shape(IMAGES, PATCHES, PATCH_VALUES)))
+        linear(
+                "vision.patch",
+                manager.create(batch.patches(), new Shape(IMAGES, PATCHES, PATCH_VALUES)))
             .add(get("vision.position.weight"));
     for (int i = 0; i < LAYERS; i++) {
       x = block("vision.block" + i, x, VISION_SIZE, VISION_HEADS, false);
@@ -105,8 +107,7 @@ final class TorchCaptioner {
         chosen(batch.ids(), TinyCaptioner.WORDS)
             .matMul(get("language.word.weight"))
             .add(chosen(batch.rows(), SAMPLES * LENGTH).swapAxes(0, 1).matMul(image));
-    NDArray y =
-        fused.reshape(SAMPLES, LENGTH, LANGUAGE_SIZE).add(get("language.position.weight"));
+    NDArray y = fused.reshape(SAMPLES, LENGTH, LANGUAGE_SIZE).add(get("language.position.weight"));
     for (int i = 0; i < LAYERS; i++) {
       y = block("language.block" + i, y, LANGUAGE_SIZE, LANGUAGE_HEADS, true);
     }
@@ -134,7 +135,8 @@ final class TorchCaptioner {
 
   private NDArray block(String name, NDArray x, long size, long heads, boolean causal) {
     NDArray attended =
-        x.add(attention(name + ".attention", norm(name + ".attention.norm", x), size, heads, causal));
+        x.add(
+            attention(name + ".attention", norm(name + ".attention.norm", x), size, heads, causal));
     return attended.add(mlp(name + ".mlp", norm(name + ".mlp.norm", attended)));
   }
 
