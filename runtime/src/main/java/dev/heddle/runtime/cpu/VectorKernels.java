@@ -24,6 +24,10 @@ final class VectorKernels implements Kernels {
   private final Kernels fallback = new ReferenceKernels();
   private final VectorGemm gemm;
   private final VectorElementwise elementwise;
+  private final VectorBroadcast broadcast;
+  private final VectorSums sums;
+  private final VectorSoftmax softmax;
+  private final VectorNorms norms;
 
   /**
    * @param workers the rank's threads
@@ -33,6 +37,11 @@ final class VectorKernels implements Kernels {
   VectorKernels(WorkerPool workers, MemoryPool memory, MatrixMultiply multiply) {
     this.gemm = new VectorGemm(multiply);
     this.elementwise = new VectorElementwise(workers);
+    this.broadcast = new VectorBroadcast(workers);
+    ColumnSums columnSums = new ColumnSums(workers, memory);
+    this.sums = new VectorSums(workers, memory, columnSums);
+    this.softmax = new VectorSoftmax(workers);
+    this.norms = new VectorNorms(workers, memory, columnSums);
   }
 
   @Override
@@ -79,7 +88,7 @@ final class VectorKernels implements Kernels {
   @Override
   public void binary(BinaryOperation op, NDArray a, NDArray b, NDArray y) {
     KernelChecks.binary(op, a, b, y);
-    fallback.binary(op, a, b, y);
+    broadcast.binary(op, a, b, y);
   }
 
   @Override
@@ -109,19 +118,21 @@ final class VectorKernels implements Kernels {
   @Override
   public void sumTo(NDArray x, NDArray y) {
     KernelChecks.sumTo(x, y);
-    fallback.sumTo(x, y);
+    if (!sums.sumTo(x, y)) {
+      fallback.sumTo(x, y);
+    }
   }
 
   @Override
   public double sumOfSquares(List<NDArray> arrays) {
     KernelChecks.sumOfSquares(arrays);
-    return fallback.sumOfSquares(arrays);
+    return sums.sumOfSquares(arrays);
   }
 
   @Override
   public void argmaxRows(NDArray x, NDArray y) {
     KernelChecks.argmaxRows(x, y);
-    fallback.argmaxRows(x, y);
+    softmax.argmaxRows(x, y);
   }
 
   @Override
@@ -165,13 +176,13 @@ final class VectorKernels implements Kernels {
   @Override
   public void softmax(NDArray x, NDArray y) {
     KernelChecks.softmax(x, y);
-    fallback.softmax(x, y);
+    softmax.softmax(x, y);
   }
 
   @Override
   public void softmaxBackward(NDArray y, NDArray dy, NDArray dx) {
     KernelChecks.softmaxBackward(y, dy, dx);
-    fallback.softmaxBackward(y, dy, dx);
+    softmax.softmaxBackward(y, dy, dx);
   }
 
   @Override
@@ -184,7 +195,7 @@ final class VectorKernels implements Kernels {
       NDArray mean,
       NDArray rstd) {
     KernelChecks.layerNorm(x, weight, bias, epsilon, y, mean, rstd);
-    fallback.layerNorm(x, weight, bias, epsilon, y, mean, rstd);
+    norms.layerNorm(x, weight, bias, epsilon, y, mean, rstd);
   }
 
   @Override
@@ -198,13 +209,13 @@ final class VectorKernels implements Kernels {
       @Nullable NDArray dweight,
       @Nullable NDArray dbias) {
     KernelChecks.layerNormBackward(x, weight, mean, rstd, dy, dx, dweight, dbias);
-    fallback.layerNormBackward(x, weight, mean, rstd, dy, dx, dweight, dbias);
+    norms.layerNormBackward(x, weight, mean, rstd, dy, dx, dweight, dbias);
   }
 
   @Override
   public void rmsNorm(NDArray x, NDArray weight, double epsilon, NDArray y, NDArray rstd) {
     KernelChecks.rmsNorm(x, weight, epsilon, y, rstd);
-    fallback.rmsNorm(x, weight, epsilon, y, rstd);
+    norms.rmsNorm(x, weight, epsilon, y, rstd);
   }
 
   @Override
@@ -216,7 +227,7 @@ final class VectorKernels implements Kernels {
       @Nullable NDArray dx,
       @Nullable NDArray dweight) {
     KernelChecks.rmsNormBackward(x, weight, rstd, dy, dx, dweight);
-    fallback.rmsNormBackward(x, weight, rstd, dy, dx, dweight);
+    norms.rmsNormBackward(x, weight, rstd, dy, dx, dweight);
   }
 
   @Override
@@ -259,7 +270,7 @@ final class VectorKernels implements Kernels {
   public void crossEntropy(
       NDArray logits, NDArray targets, long firstColumn, NDArray logSumExp, NDArray targetLogit) {
     KernelChecks.crossEntropy(logits, targets, firstColumn, logSumExp, targetLogit);
-    fallback.crossEntropy(logits, targets, firstColumn, logSumExp, targetLogit);
+    softmax.crossEntropy(logits, targets, firstColumn, logSumExp, targetLogit);
   }
 
   @Override
@@ -271,7 +282,7 @@ final class VectorKernels implements Kernels {
       double scale,
       NDArray dlogits) {
     KernelChecks.crossEntropyBackward(logits, targets, firstColumn, logSumExp, scale, dlogits);
-    fallback.crossEntropyBackward(logits, targets, firstColumn, logSumExp, scale, dlogits);
+    softmax.crossEntropyBackward(logits, targets, firstColumn, logSumExp, scale, dlogits);
   }
 
   @Override
