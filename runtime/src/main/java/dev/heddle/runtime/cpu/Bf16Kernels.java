@@ -85,6 +85,7 @@ final class Bf16Kernels implements Kernels {
 
   @Override
   public void fill(NDArray y, double value) {
+    KernelChecks.fill(y, value);
     reference.fill(y, value);
   }
 
@@ -102,6 +103,7 @@ final class Bf16Kernels implements Kernels {
 
   @Override
   public double sumOfSquares(List<NDArray> arrays) {
+    KernelChecks.sumOfSquares(arrays);
     double sum = 0;
     for (NDArray array : arrays) {
       try (MemoryScope scratch = MemoryScope.open()) {
@@ -132,6 +134,7 @@ final class Bf16Kernels implements Kernels {
 
   @Override
   public void gatherRows(NDArray x, NDArray rows, NDArray y) {
+    KernelChecks.gatherRows(x, rows, y);
     try (MemoryScope scratch = MemoryScope.open()) {
       NDArray yWide = room(y);
       floats.gatherRows(wide(x), rows, yWide);
@@ -141,6 +144,7 @@ final class Bf16Kernels implements Kernels {
 
   @Override
   public void scatterAddRows(NDArray x, NDArray rows, NDArray y) {
+    KernelChecks.scatterAddRows(x, rows, y);
     try (MemoryScope scratch = MemoryScope.open()) {
       NDArray yWide = wide(y);
       floats.scatterAddRows(wide(x), rows, yWide);
@@ -150,6 +154,7 @@ final class Bf16Kernels implements Kernels {
 
   @Override
   public void unary(UnaryOperation op, NDArray x, NDArray y) {
+    KernelChecks.unary(op, x, y);
     try (MemoryScope scratch = MemoryScope.open()) {
       NDArray yWide = room(y);
       floats.unary(op, wide(x), yWide);
@@ -159,6 +164,7 @@ final class Bf16Kernels implements Kernels {
 
   @Override
   public void unaryBackward(UnaryOperation op, NDArray x, NDArray dy, NDArray dx) {
+    KernelChecks.unaryBackward(op, x, dy, dx);
     try (MemoryScope scratch = MemoryScope.open()) {
       NDArray dxWide = room(dx);
       floats.unaryBackward(op, wide(x), wide(dy), dxWide);
@@ -168,6 +174,7 @@ final class Bf16Kernels implements Kernels {
 
   @Override
   public void binary(BinaryOperation op, NDArray a, NDArray b, NDArray y) {
+    KernelChecks.binary(op, a, b, y);
     try (MemoryScope scratch = MemoryScope.open()) {
       NDArray yWide = room(y);
       floats.binary(op, wide(a), wide(b), yWide);
@@ -177,6 +184,7 @@ final class Bf16Kernels implements Kernels {
 
   @Override
   public void scale(NDArray x, double alpha, NDArray y) {
+    KernelChecks.scale(x, alpha, y);
     try (MemoryScope scratch = MemoryScope.open()) {
       NDArray yWide = room(y);
       floats.scale(wide(x), alpha, yWide);
@@ -186,6 +194,7 @@ final class Bf16Kernels implements Kernels {
 
   @Override
   public void addScaled(NDArray x, double alpha, NDArray y) {
+    KernelChecks.addScaled(x, alpha, y);
     try (MemoryScope scratch = MemoryScope.open()) {
       NDArray yWide = wide(y);
       floats.addScaled(wide(x), alpha, yWide);
@@ -195,6 +204,7 @@ final class Bf16Kernels implements Kernels {
 
   @Override
   public void swiglu(NDArray gate, NDArray up, NDArray y) {
+    KernelChecks.swiglu(gate, up, y);
     try (MemoryScope scratch = MemoryScope.open()) {
       NDArray yWide = room(y);
       floats.swiglu(wide(gate), wide(up), yWide);
@@ -204,6 +214,7 @@ final class Bf16Kernels implements Kernels {
 
   @Override
   public void swigluBackward(NDArray gate, NDArray up, NDArray dy, NDArray dgate, NDArray dup) {
+    KernelChecks.swigluBackward(gate, up, dy, dgate, dup);
     try (MemoryScope scratch = MemoryScope.open()) {
       NDArray dgateWide = room(dgate);
       NDArray dupWide = room(dup);
@@ -215,6 +226,7 @@ final class Bf16Kernels implements Kernels {
 
   @Override
   public void sumTo(NDArray x, NDArray y) {
+    KernelChecks.sumTo(x, y);
     try (MemoryScope scratch = MemoryScope.open()) {
       NDArray yWide = room(y);
       floats.sumTo(wide(x), yWide);
@@ -224,6 +236,7 @@ final class Bf16Kernels implements Kernels {
 
   @Override
   public void argmaxRows(NDArray x, NDArray y) {
+    KernelChecks.argmaxRows(x, y);
     try (MemoryScope scratch = MemoryScope.open()) {
       floats.argmaxRows(wide(x), y);
     }
@@ -231,6 +244,7 @@ final class Bf16Kernels implements Kernels {
 
   @Override
   public void gemm(NDArray a, boolean transposeA, NDArray b, boolean transposeB, double alpha, double beta, NDArray c) {
+    KernelChecks.gemm(a, transposeA, b, transposeB, alpha, beta, c);
     try (MemoryScope scratch = MemoryScope.open()) {
       NDArray cWide = wide(c);
       floats.gemm(wide(a), transposeA, wide(b), transposeB, alpha, beta, cWide);
@@ -240,6 +254,7 @@ final class Bf16Kernels implements Kernels {
 
   @Override
   public void batchedGemm(NDArray a, boolean transposeA, NDArray b, boolean transposeB, double alpha, double beta, NDArray c) {
+    KernelChecks.batchedGemm(a, transposeA, b, transposeB, alpha, beta, c);
     try (MemoryScope scratch = MemoryScope.open()) {
       NDArray cWide = wide(c);
       floats.batchedGemm(wide(a), transposeA, wide(b), transposeB, alpha, beta, cWide);
@@ -249,6 +264,7 @@ final class Bf16Kernels implements Kernels {
 
   @Override
   public void linear(NDArray x, NDArray w, @Nullable NDArray bias, UnaryOperation activation, NDArray y, @Nullable NDArray preActivation) {
+    KernelChecks.linear(x, w, bias, activation, y, preActivation);
     try (MemoryScope scratch = MemoryScope.open()) {
       NDArray yWide = room(y);
       @Nullable NDArray preActivationWide = roomOrNull(preActivation);
@@ -260,6 +276,7 @@ final class Bf16Kernels implements Kernels {
 
   @Override
   public void softmax(NDArray x, NDArray y) {
+    KernelChecks.softmax(x, y);
     try (MemoryScope scratch = MemoryScope.open()) {
       NDArray yWide = room(y);
       floats.softmax(wide(x), yWide);
@@ -269,6 +286,7 @@ final class Bf16Kernels implements Kernels {
 
   @Override
   public void softmaxBackward(NDArray y, NDArray dy, NDArray dx) {
+    KernelChecks.softmaxBackward(y, dy, dx);
     try (MemoryScope scratch = MemoryScope.open()) {
       NDArray dxWide = room(dx);
       floats.softmaxBackward(wide(y), wide(dy), dxWide);
@@ -278,6 +296,7 @@ final class Bf16Kernels implements Kernels {
 
   @Override
   public void layerNorm(NDArray x, NDArray weight, @Nullable NDArray bias, double epsilon, NDArray y, NDArray mean, NDArray rstd) {
+    KernelChecks.layerNorm(x, weight, bias, epsilon, y, mean, rstd);
     try (MemoryScope scratch = MemoryScope.open()) {
       NDArray yWide = room(y);
       floats.layerNorm(wide(x), wide(weight), wideOrNull(bias), epsilon, yWide, mean, rstd);
@@ -287,6 +306,7 @@ final class Bf16Kernels implements Kernels {
 
   @Override
   public void layerNormBackward(NDArray x, NDArray weight, NDArray mean, NDArray rstd, NDArray dy, @Nullable NDArray dx, @Nullable NDArray dweight, @Nullable NDArray dbias) {
+    KernelChecks.layerNormBackward(x, weight, mean, rstd, dy, dx, dweight, dbias);
     try (MemoryScope scratch = MemoryScope.open()) {
       @Nullable NDArray dxWide = roomOrNull(dx);
       @Nullable NDArray dweightWide = roomOrNull(dweight);
@@ -300,6 +320,7 @@ final class Bf16Kernels implements Kernels {
 
   @Override
   public void rmsNorm(NDArray x, NDArray weight, double epsilon, NDArray y, NDArray rstd) {
+    KernelChecks.rmsNorm(x, weight, epsilon, y, rstd);
     try (MemoryScope scratch = MemoryScope.open()) {
       NDArray yWide = room(y);
       floats.rmsNorm(wide(x), wide(weight), epsilon, yWide, rstd);
@@ -309,6 +330,7 @@ final class Bf16Kernels implements Kernels {
 
   @Override
   public void rmsNormBackward(NDArray x, NDArray weight, NDArray rstd, NDArray dy, @Nullable NDArray dx, @Nullable NDArray dweight) {
+    KernelChecks.rmsNormBackward(x, weight, rstd, dy, dx, dweight);
     try (MemoryScope scratch = MemoryScope.open()) {
       @Nullable NDArray dxWide = roomOrNull(dx);
       @Nullable NDArray dweightWide = roomOrNull(dweight);
@@ -320,6 +342,7 @@ final class Bf16Kernels implements Kernels {
 
   @Override
   public void rotary(NDArray x, NDArray cos, NDArray sin, boolean inverse, NDArray y) {
+    KernelChecks.rotary(x, cos, sin, inverse, y);
     try (MemoryScope scratch = MemoryScope.open()) {
       NDArray yWide = room(y);
       floats.rotary(wide(x), cos, sin, inverse, yWide);
@@ -329,6 +352,7 @@ final class Bf16Kernels implements Kernels {
 
   @Override
   public void attention(NDArray q, NDArray k, NDArray v, AttentionMask mask, double scale, NDArray out, NDArray logSumExp) {
+    KernelChecks.attention(q, k, v, mask, scale, out, logSumExp);
     try (MemoryScope scratch = MemoryScope.open()) {
       NDArray outWide = room(out);
       floats.attention(wide(q), wide(k), wide(v), mask, scale, outWide, logSumExp);
@@ -338,6 +362,7 @@ final class Bf16Kernels implements Kernels {
 
   @Override
   public void attentionBackward(NDArray q, NDArray k, NDArray v, NDArray out, NDArray logSumExp, NDArray dout, AttentionMask mask, double scale, NDArray dq, NDArray dk, NDArray dv) {
+    KernelChecks.attentionBackward(q, k, v, out, logSumExp, dout, mask, scale, dq, dk, dv);
     try (MemoryScope scratch = MemoryScope.open()) {
       NDArray dqWide = room(dq);
       NDArray dkWide = room(dk);
@@ -351,6 +376,7 @@ final class Bf16Kernels implements Kernels {
 
   @Override
   public void crossEntropy(NDArray logits, NDArray targets, long firstColumn, NDArray logSumExp, NDArray targetLogit) {
+    KernelChecks.crossEntropy(logits, targets, firstColumn, logSumExp, targetLogit);
     try (MemoryScope scratch = MemoryScope.open()) {
       floats.crossEntropy(wide(logits), targets, firstColumn, logSumExp, targetLogit);
     }
@@ -358,6 +384,7 @@ final class Bf16Kernels implements Kernels {
 
   @Override
   public void crossEntropyBackward(NDArray logits, NDArray targets, long firstColumn, NDArray logSumExp, double scale, NDArray dlogits) {
+    KernelChecks.crossEntropyBackward(logits, targets, firstColumn, logSumExp, scale, dlogits);
     try (MemoryScope scratch = MemoryScope.open()) {
       NDArray dlogitsWide = room(dlogits);
       floats.crossEntropyBackward(wide(logits), targets, firstColumn, logSumExp, scale, dlogitsWide);
@@ -367,6 +394,7 @@ final class Bf16Kernels implements Kernels {
 
   @Override
   public void randomUniform(RandomKey key, GlobalIndex index, double low, double high, NDArray y) {
+    KernelChecks.randomUniform(key, index, low, high, y);
     try (MemoryScope scratch = MemoryScope.open()) {
       NDArray yWide = room(y);
       floats.randomUniform(key, index, low, high, yWide);
@@ -376,6 +404,7 @@ final class Bf16Kernels implements Kernels {
 
   @Override
   public void randomNormal(RandomKey key, GlobalIndex index, double mean, double deviation, NDArray y) {
+    KernelChecks.randomNormal(key, index, mean, deviation, y);
     try (MemoryScope scratch = MemoryScope.open()) {
       NDArray yWide = room(y);
       floats.randomNormal(key, index, mean, deviation, yWide);
@@ -385,6 +414,7 @@ final class Bf16Kernels implements Kernels {
 
   @Override
   public void dropout(RandomKey key, GlobalIndex index, double probability, NDArray x, NDArray y) {
+    KernelChecks.dropout(key, index, probability, x, y);
     try (MemoryScope scratch = MemoryScope.open()) {
       NDArray yWide = room(y);
       floats.dropout(key, index, probability, wide(x), yWide);
