@@ -24,6 +24,8 @@ final class VectorKernels implements Kernels {
   private final Kernels fallback = new ReferenceKernels();
   private final VectorGemm gemm;
   private final VectorElementwise elementwise;
+  private final VectorAttention attention;
+  private final VectorAttentionBackward attentionBackward;
 
   /**
    * @param workers the rank's threads
@@ -33,6 +35,8 @@ final class VectorKernels implements Kernels {
   VectorKernels(WorkerPool workers, MemoryPool memory, MatrixMultiply multiply) {
     this.gemm = new VectorGemm(multiply);
     this.elementwise = new VectorElementwise(workers);
+    this.attention = new VectorAttention(workers, memory);
+    this.attentionBackward = new VectorAttentionBackward(workers, memory);
   }
 
   @Override
@@ -235,7 +239,7 @@ final class VectorKernels implements Kernels {
       NDArray out,
       NDArray logSumExp) {
     KernelChecks.attention(q, k, v, mask, scale, out, logSumExp);
-    fallback.attention(q, k, v, mask, scale, out, logSumExp);
+    attention.attention(q, k, v, mask, scale, out, logSumExp);
   }
 
   @Override
@@ -252,7 +256,8 @@ final class VectorKernels implements Kernels {
       NDArray dk,
       NDArray dv) {
     KernelChecks.attentionBackward(q, k, v, out, logSumExp, dout, mask, scale, dq, dk, dv);
-    fallback.attentionBackward(q, k, v, out, logSumExp, dout, mask, scale, dq, dk, dv);
+    attentionBackward.attentionBackward(
+        q, k, v, out, logSumExp, dout, mask, scale, dq, dk, dv);
   }
 
   @Override
