@@ -92,8 +92,8 @@ final class AttentionBlocks {
    * values).
    *
    * @param block first query of the block
-   * @param count its queries; the rows of {@code a} up to a whole tile exist
-   * @param a rows {@link #sizeBytes} apart
+   * @param count its queries
+   * @param a panels of a, as {@link Packing#rowPanels} packs them
    * @param panels of bᵀ
    * @param zeros a row of zeros
    * @param c rows {@link #scoreBytes} apart
@@ -105,15 +105,9 @@ final class AttentionBlocks {
       long panel = panels + column / COLUMNS * panelBytes;
       long to = c + 4L * column;
       for (int row = (int) firstRow(block, column) / ROWS * ROWS; row < count; row += ROWS) {
-        MicroKernel.tileOfRows(
-            a + row * sizeBytes,
-            sizeBytes,
-            panel,
-            headSize,
-            zeros,
-            0,
-            to + row * scoreBytes,
-            scoreBytes);
+        long rows = a + (long) row * headSize * Float.BYTES;
+        MicroKernel.tile(
+            rows, panel, headSize, zeros, 0, to + row * scoreBytes, scoreBytes);
       }
     }
   }
@@ -169,17 +163,5 @@ final class AttentionBlocks {
             sizeBytes);
       }
     }
-  }
-
-  /**
-   * Copies {@code count} vectors times {@code factor} to rows {@link #sizeBytes} apart, and zeros
-   * for the rest of the last tile.
-   */
-  void gather(long from, long fromBytes, int count, float factor, long to) {
-    for (int row = 0; row < count; row++) {
-      VectorArithmetic.scale(from + row * fromBytes, factor, to + row * sizeBytes, headSize);
-    }
-    long padding = roundUp(count, ROWS) - count;
-    Tiles.fill(to + count * sizeBytes, padding * sizeBytes / 4, 0);
   }
 }

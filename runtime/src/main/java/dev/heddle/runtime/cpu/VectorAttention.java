@@ -39,7 +39,7 @@ final class VectorAttention {
   private long scratch;
   private long scratchBytes;
   private long valuePanels;
-  private long queryBlock;
+  private long queryPanels;
   private long scores;
   private long mixed;
   private long statistics;
@@ -83,8 +83,8 @@ final class VectorAttention {
   private void divideScratch() {
     AttentionBlocks g = blocks;
     valuePanels = 4 * roundUp(g.keys, MicroKernel.COLUMNS) * g.headSize;
-    queryBlock = valuePanels + g.keys * g.sizeBytes;
-    scores = roundUp(queryBlock + g.rows * g.sizeBytes, MemoryPool.ALIGNMENT);
+    queryPanels = valuePanels + g.keys * g.sizeBytes;
+    scores = roundUp(queryPanels + g.rows * g.sizeBytes, MemoryPool.ALIGNMENT);
     mixed = scores + g.rows * g.scoreBytes;
     statistics = mixed + g.rows * g.sizeBytes;
     zeros = statistics + 2 * statisticBytes(g.rows);
@@ -104,6 +104,8 @@ final class VectorAttention {
       long keyHead = unit % g.keyHeads;
       Packing.columnPanels(
           k.at(batch, 0, keyHead), k.rowBytes, true, g.keys, g.headSize, own);
+      // The scale goes into the keys: they are fewer than the scores.
+      VectorArithmetic.scale(own, scale, own, (int) (valuePanels / Float.BYTES));
       Packing.columnPanels(
           v.at(batch, 0, keyHead), v.rowBytes, false, g.headSize, g.keys, own + valuePanels);
       for (long head = keyHead * g.group; head < (keyHead + 1) * g.group; head++) {
@@ -116,13 +118,14 @@ final class VectorAttention {
 
   private void queryBlock(long batch, long head, int first, int count, long own) {
     AttentionBlocks g = blocks;
-    long queryRows = own + queryBlock;
+    long packed = own + queryPanels;
     long scoreRows = own + scores;
     long mixedRows = own + mixed;
     long sums = own + statistics;
     long maxima = sums + statisticBytes(g.rows);
-    g.gather(q.at(batch, first, head), q.rowBytes, count, scale, queryRows);
-    g.scores(first, count, queryRows, own, own + zeros, scoreRows);
+    Packing.rowPanels(
+        q.at(batch, first, head), q.rowBytes, false, count, g.headSize, packed);
+    g.scores(first, count, packed, own, own + zeros, scoreRows);
     for (int row = 0; row < count; row++) {
       exponentials(
           scoreRows + row * g.scoreBytes,
@@ -148,7 +151,7 @@ final class VectorAttention {
    * Scores x become exp(x - maximum) where visible and 0 from there to {@code limit}; the maximum
    * and the sum of the exponentials are written. Both are 0 where nothing is visible.
    */
-  private static void exponentials(
+  static void exponentials(
       long scores, int visible, int limit, long maximumAt, long sumAt) {
     long row = address(scores);
     int bound = hideTail(row, visible);

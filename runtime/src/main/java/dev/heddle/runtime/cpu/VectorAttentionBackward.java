@@ -14,8 +14,8 @@ import jdk.incubator.vector.FloatVector;
 
 /**
  * Gradients of {@link VectorAttention}, by the same blocks. With p a block's probabilities,
- * computed again as exp(scale q kᵀ - logSumExp), and δ = Σ dout out for each query: dv += pᵀ dout;
- * ds = p (dout vᵀ - δ); dq = scale ds k; dk += scale dsᵀ q. (Dao et al., "FlashAttention", 2022,
+ * computed again as exp(scale q kᵀ - logSumExp), and δ = Σ dout out for each query: dv = pᵀ dout;
+ * ds = p (dout vᵀ - δ); dq = scale ds k; dk = scale dsᵀ q. (Dao et al., "FlashAttention", 2022,
  * algorithm 4.)
  *
  * <p>A task is one key head with all query heads that read it: it alone adds to its part of dk and
@@ -45,10 +45,8 @@ final class VectorAttentionBackward {
   private long keyPanels;
   private long dkSums;
   private long dvSums;
-  private long queryBlock;
-  private long queryPanels;
-  private long doutBlock;
-  private long doutPanels;
+  private long rowPanels;
+  private long columnPanels;
   private long dqBlock;
   private long scores;
   private long dscores;
@@ -106,11 +104,9 @@ final class VectorAttentionBackward {
     keyPanels = valuePanels + acrossBytes;
     dkSums = keyPanels + keyBytes;
     dvSums = dkSums + keyBytes;
-    queryBlock = dvSums + keyBytes;
-    queryPanels = queryBlock + blockBytes;
-    doutBlock = queryPanels + blockBytes;
-    doutPanels = doutBlock + blockBytes;
-    dqBlock = doutPanels + blockBytes;
+    rowPanels = dvSums + keyBytes;
+    columnPanels = rowPanels + blockBytes;
+    dqBlock = columnPanels + blockBytes;
     scores = roundUp(dqBlock + blockBytes, MemoryPool.ALIGNMENT);
     dscores = scores + g.rows * g.scoreBytes;
     transposed = dscores + g.rows * g.scoreBytes;
@@ -128,10 +124,12 @@ final class VectorAttentionBackward {
       long keyRows = k.at(batch, 0, keyHead);
       long valueRows = v.at(batch, 0, keyHead);
       Packing.columnPanels(keyRows, k.rowBytes, true, g.keys, g.headSize, own);
+      // The scale goes into the keys: they are fewer than the scores.
+      VectorArithmetic.scale(own, scale, own, (int) (valuePanels / Float.BYTES));
       Packing.columnPanels(valueRows, v.rowBytes, true, g.keys, g.headSize, own + valuePanels);
       Packing.columnPanels(keyRows, k.rowBytes, false, g.headSize, g.keys, own + keyPanels);
       // dkSums and dvSums are neighbours.
-      Tiles.fill(own + dkSums, (queryBlock - dkSums) / 4, 0);
+      Tiles.fill(own + dkSums, (rowPanels - dkSums) / 4, 0);
       for (long head = keyHead * g.group; head < (keyHead + 1) * g.group; head++) {
         for (int query = 0; query < g.queries; query += g.rows) {
           queryBlock(batch, head, query, Math.min(g.rows, g.queries - query), own);
@@ -139,27 +137,30 @@ final class VectorAttentionBackward {
       }
       long dkRows = dk.at(batch, 0, keyHead);
       long dvRows = dv.at(batch, 0, keyHead);
-      Tiles.copy(own + dkSums, g.sizeBytes, dkRows, dk.rowBytes, g.keys, g.headSize);
+      for (int key = 0; key < g.keys; key++) {
+        long from = own + dkSums + key * g.sizeBytes;
+        VectorArithmetic.scale(from, scale, dkRows + key * dk.rowBytes, g.headSize);
+      }
       Tiles.copy(own + dvSums, g.sizeBytes, dvRows, dv.rowBytes, g.keys, g.headSize);
     }
   }
 
   private void queryBlock(long batch, long head, int first, int count, long own) {
     AttentionBlocks g = blocks;
-    long queryRows = own + queryBlock;
-    long doutRows = own + doutBlock;
+    long queryRows = q.at(batch, first, head);
+    long doutRows = dout.at(batch, first, head);
     long scoreRows = own + scores;
     long dscoreRows = own + dscores;
     long zeroRow = own + zeros;
-    g.gather(q.at(batch, first, head), q.rowBytes, count, scale, queryRows);
-    g.gather(dout.at(batch, first, head), dout.rowBytes, count, 1, doutRows);
-    g.scores(first, count, queryRows, own, zeroRow, scoreRows);
-    g.scores(first, count, doutRows, own + valuePanels, zeroRow, dscoreRows);
+    Packing.rowPanels(queryRows, q.rowBytes, false, count, g.headSize, own + rowPanels);
+    g.scores(first, count, own + rowPanels, own, zeroRow, scoreRows);
+    Packing.rowPanels(doutRows, dout.rowBytes, false, count, g.headSize, own + rowPanels);
+    g.scores(first, count, own + rowPanels, own + valuePanels, zeroRow, dscoreRows);
     long statistic = logSumExp + 4 * ((batch * g.heads + head) * g.queries + first);
     for (int row = 0; row < count; row++) {
       float logSum = Lanes.get(statistic + 4L * row);
       float delta =
-          dot(doutRows + row * g.sizeBytes, out.at(batch, first + row, head), g.headSize);
+          dot(doutRows + row * dout.rowBytes, out.at(batch, first + row, head), g.headSize);
       // A query without keys has no gradients, and -infinity - -infinity would be NaN.
       int visible = logSum == Float.NEGATIVE_INFINITY ? 0 : g.visible(first + row);
       long at = row * g.scoreBytes;
@@ -168,11 +169,11 @@ final class VectorAttentionBackward {
     }
     int seen = (int) roundUp(g.visible(first + count - 1), MicroKernel.ROWS);
     Packing.rowPanels(scoreRows, g.scoreBytes, true, seen, count, own + transposed);
-    Packing.columnPanels(doutRows, g.sizeBytes, false, g.headSize, count, own + doutPanels);
-    g.addTransposed(first, count, own + transposed, own + doutPanels, own + dvSums);
+    Packing.columnPanels(doutRows, dout.rowBytes, false, g.headSize, count, own + columnPanels);
+    g.addTransposed(first, count, own + transposed, own + columnPanels, own + dvSums);
     Packing.rowPanels(dscoreRows, g.scoreBytes, true, seen, count, own + transposed);
-    Packing.columnPanels(queryRows, g.sizeBytes, false, g.headSize, count, own + queryPanels);
-    g.addTransposed(first, count, own + transposed, own + queryPanels, own + dkSums);
+    Packing.columnPanels(queryRows, q.rowBytes, false, g.headSize, count, own + columnPanels);
+    g.addTransposed(first, count, own + transposed, own + columnPanels, own + dkSums);
     g.mix(first, count, dscoreRows, own + keyPanels, zeroRow, own + dqBlock);
     for (int row = 0; row < count; row++) {
       long from = own + dqBlock + row * g.sizeBytes;
@@ -181,7 +182,7 @@ final class VectorAttentionBackward {
   }
 
   /** Scores become probabilities p, and their gradients p (gradient - delta). */
-  private static void probabilities(
+  static void probabilities(
       long scores, long gradients, int visible, int limit, float logSumExp, float delta) {
     long row = address(scores);
     long gradientRow = address(gradients);
