@@ -31,6 +31,8 @@ final class VectorKernels implements Kernels {
   private final VectorSums sums;
   private final VectorSoftmax softmax;
   private final VectorNorms norms;
+  private final VectorAttention attention;
+  private final VectorAttentionBackward attentionBackward;
 
   /**
    * @param workers the rank's threads
@@ -47,6 +49,8 @@ final class VectorKernels implements Kernels {
     this.sums = new VectorSums(workers, memory, columnSums);
     this.softmax = new VectorSoftmax(workers);
     this.norms = new VectorNorms(workers, memory, columnSums);
+    this.attention = new VectorAttention(workers, memory);
+    this.attentionBackward = new VectorAttentionBackward(workers, memory);
   }
 
   @Override
@@ -261,7 +265,7 @@ final class VectorKernels implements Kernels {
       NDArray out,
       NDArray logSumExp) {
     KernelChecks.attention(q, k, v, mask, scale, out, logSumExp);
-    fallback.attention(q, k, v, mask, scale, out, logSumExp);
+    attention.attention(q, k, v, mask, scale, out, logSumExp);
   }
 
   @Override
@@ -278,7 +282,8 @@ final class VectorKernels implements Kernels {
       NDArray dk,
       NDArray dv) {
     KernelChecks.attentionBackward(q, k, v, out, logSumExp, dout, mask, scale, dq, dk, dv);
-    fallback.attentionBackward(q, k, v, out, logSumExp, dout, mask, scale, dq, dk, dv);
+    attentionBackward.attentionBackward(
+        q, k, v, out, logSumExp, dout, mask, scale, dq, dk, dv);
   }
 
   @Override
