@@ -106,7 +106,7 @@ final class ArgumentChecks {
 
   /** Neighbours in the innermost dim are neighbours in memory. */
   static void contiguousColumns(String kernel, String name, NDArray x) {
-    if (x.dim(-1) > 1 && x.stride(-1) != 1) {
+    if (x.dim(-1) > 1 && x.stride(-1) != 1 && x.size() != 0) {
       throw refuse(
           "%s: %s %s has stride %s in its innermost dim; wanted 1: pass %s.contiguous()",
           kernel, name, x.shape(), x.stride(-1), name);
