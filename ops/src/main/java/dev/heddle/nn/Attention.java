@@ -42,7 +42,12 @@ public final class Attention extends Module {
       double outputDeviation) {
     if (heads <= 0 || size % heads != 0) {
       throw new IllegalArgumentException(
-          "Attention " + name + ": " + size + " features do not divide by " + heads
+          "Attention "
+              + name
+              + ": "
+              + size
+              + " features do not divide by "
+              + heads
               + " heads; choose a number of heads that divides the features");
     }
     this.layers = layers;
@@ -81,7 +86,7 @@ public final class Attention extends Module {
     long length = x.dim(1);
     Tensor qkv = linear(layers.enter(x), qkvWeight.tensor(), qkvBias.tensor());
     Tensor heads = reshape(qkv, batch, length, 3 * localHeads, headSize);
-    double scale = 1 / Math.sqrt(headSize);
+    double scale = 1 / Math.sqrt((double) headSize);
     Tensor mixed =
         rotary == null
             ? packed(heads, localHeads, mask, scale)

@@ -11,6 +11,9 @@ import java.util.List;
 public abstract class Module {
   private final List<Parameter> parameters = new ArrayList<>();
 
+  /** A module without parameters yet. */
+  protected Module() {}
+
   /**
    * Registers a parameter of this module. One that is registered already (tied weights) stays where
    * it is.
@@ -19,13 +22,15 @@ public abstract class Module {
    */
   protected final Parameter own(Parameter parameter) {
     for (Parameter present : parameters) {
-      if (present == parameter) {
+      if (present.equals(parameter)) {
         return parameter;
       }
       if (present.name().equals(parameter.name())) {
         throw new IllegalArgumentException(
-            getClass().getSimpleName() + ": two different parameters are called "
-                + parameter.name() + "; give their modules different names");
+            getClass().getSimpleName()
+                + ": two different parameters are called "
+                + parameter.name()
+                + "; give their modules different names");
       }
     }
     parameters.add(parameter);

@@ -107,7 +107,6 @@ public final class TransformerBlock extends Module {
     BlockContext.DropoutDraw draw = context.dropout();
     return draw == null
         ? y
-        : Dropout.dropout(
-            y, draw.probability(), draw.key().with(place.stream()), draw.index());
+        : Dropout.dropout(y, draw.probability(), draw.key().with(place.stream()), draw.index());
   }
 }

@@ -61,7 +61,8 @@ public final class AdamW {
               wide == weight.dtype() ? null : weight.cast(wide));
       if (states.put(parameter.name(), state) != null) {
         throw new IllegalArgumentException(
-            "AdamW: two parameters are called " + parameter.name()
+            "AdamW: two parameters are called "
+                + parameter.name()
                 + "; state goes by name, so give each once and under its own name");
       }
     }

@@ -51,7 +51,8 @@ public final class GradientClipping {
     }
     if (!Double.isFinite(norm)) {
       throw new ArithmeticException(
-          "GradientClipping: the gradient norm is " + norm
+          "GradientClipping: the gradient norm is "
+              + norm
               + ": a gradient overflowed; skip this step or lower the learning rate");
     }
     return norm > maxNorm ? maxNorm / norm : 1;

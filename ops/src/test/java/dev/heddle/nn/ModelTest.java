@@ -59,8 +59,7 @@ abstract class ModelTest extends DeviceTest {
                   ? Recompute.recompute(input -> block.forward(input, context), x)
                   : block.forward(x, context);
         }
-        return inside.keep(
-            head.lossSum(reshape(norm.forward(x), batch * LENGTH, size), targets));
+        return inside.keep(head.lossSum(reshape(norm.forward(x), batch * LENGTH, size), targets));
       }
     }
 

@@ -11,6 +11,7 @@ import dev.heddle.runtime.AttentionMask;
 import dev.heddle.runtime.DType;
 import dev.heddle.runtime.Device;
 import dev.heddle.runtime.GlobalIndex;
+import dev.heddle.runtime.MetaDevice;
 import dev.heddle.runtime.NDArray;
 import dev.heddle.runtime.RandomKey;
 import dev.heddle.runtime.Shape;
@@ -91,8 +92,7 @@ class ModuleTest extends ModelTest {
     assertThat(values(model, "block0.mlp.up.weight"))
         .isNotEqualTo(values(model, "block1.mlp.up.weight"));
     for (Parameter parameter : model.parameters()) {
-      boolean matrix =
-          !parameter.name().contains("bias") && !parameter.name().contains("norm");
+      boolean matrix = !parameter.name().contains("bias") && !parameter.name().contains("norm");
       assertThat(parameter.decays()).as(parameter.name()).isEqualTo(matrix);
     }
   }
@@ -195,8 +195,7 @@ class ModuleTest extends ModelTest {
       Language[] ranks = new Language[degree];
       for (int rank = 0; rank < degree; rank++) {
         ranks[rank] =
-            new Language(
-                new SplitLayers(local, degree, rank), 12, 4, 2, BlockStyle.llama(10));
+            new Language(new SplitLayers(local, degree, rank), 12, 4, 2, BlockStyle.llama(10));
       }
       for (Parameter parameter : whole.parameters()) {
         NDArray assembled = NDArray.full(device, DType.F64, parameter.globalShape(), Double.NaN);
@@ -271,8 +270,7 @@ class ModuleTest extends ModelTest {
   void featuresThatHeadsDoNotDivide_areRefused() {
     for (long heads : new long[] {3, 0}) {
       assertThatThrownBy(
-              () ->
-                  new Attention(layers(DType.F32), "a", 10, heads, AttentionMask.FULL, 1, 1))
+              () -> new Attention(layers(DType.F32), "a", 10, heads, AttentionMask.FULL, 1, 1))
           .isInstanceOf(IllegalArgumentException.class)
           .hasMessage(
               "Attention a: 10 features do not divide by %d heads; choose a number of heads that"
@@ -282,8 +280,7 @@ class ModuleTest extends ModelTest {
   }
 
   private TransformerBlock block(long size, BlockStyle style) {
-    return new TransformerBlock(
-        layers(DType.F64), "b", size, 2, AttentionMask.CAUSAL, 1, style);
+    return new TransformerBlock(layers(DType.F64), "b", size, 2, AttentionMask.CAUSAL, 1, style);
   }
 
   @Test
@@ -371,12 +368,40 @@ class ModuleTest extends ModelTest {
   void rotaryBlock_dependsOnDistanceOnly() {
     TransformerBlock block = block(8, BlockStyle.llama(12));
     Tensor x = Tensor.constant(values(1, 4, 8));
-    double[][] y = new double[3][];
+    double[][] y = new double[2][];
     for (int i = 0; i < 2; i++) {
-      RotaryTable table = RotaryTable.of(device, DType.F64, 50 * i, 4, 4, 100);
+      RotaryTable table = RotaryTable.of(device, DType.F64, 50L * i, 4, 4, 100);
       y[i] = block.forward(x, BlockContext.NONE.withRotary(table)).value().toDoubles();
     }
     assertThat(y[1]).containsExactly(y[0], within(1e-12));
     assertThat(block.forward(x).value().toDoubles()).isNotEqualTo(y[0]);
+  }
+
+  /** What a plan says about memory is what a run will use. */
+  @Test
+  void metaDevice_countsTheBytesThatACpuUses() {
+    try (MetaDevice meta = MetaDevice.open();
+        MemoryScope metaScope = MemoryScope.open()) {
+      long[] planned = peakAndGradients(meta);
+      long[] used = peakAndGradients(device);
+      assertThat(planned).isEqualTo(used);
+    }
+  }
+
+  /** The peak of a forward and backward, and what is left after it. */
+  private static long[] peakAndGradients(Device device) {
+    try (MemoryScope all = MemoryScope.open()) {
+      LocalLayers layers = new LocalLayers(device, DType.F32, SEED);
+      Language model = new Language(layers, 24, 2, 2, BlockStyle.gpt(24));
+      NDArray ids = NDArray.zeros(device, DType.I64, 20 * LENGTH);
+      long before = device.memory().liveBytes();
+      device.memory().resetPeak();
+      try (MemoryScope step = MemoryScope.open()) {
+        model.loss(ids, ids, BlockContext.NONE, false).backward();
+      }
+      return new long[] {
+        device.memory().peakLiveBytes() - before, device.memory().liveBytes() - before
+      };
+    }
   }
 }

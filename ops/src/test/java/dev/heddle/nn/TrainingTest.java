@@ -30,8 +30,7 @@ class TrainingTest extends ModelTest {
         losses[i] = loss.item() / count;
         loss.backward();
         double norm =
-            GradientClipping.norm(
-                GradientClipping.sumOfSquares(model.parameters()), 1.0 / count);
+            GradientClipping.norm(GradientClipping.sumOfSquares(model.parameters()), 1.0 / count);
         optimizer.step(0.01, GradientClipping.factor(norm, 1) / count);
       }
       if (i == 2) {

@@ -143,10 +143,7 @@ class OptimizerTest extends DeviceTest {
   @Test
   void sameParameterTwice_isRefused() {
     Parameter parameter = parameter("a", DType.F64, false, 1);
-    assertThatThrownBy(
-            () ->
-                new AdamW(
-                    List.of(parameter, parameter), AdamW.Settings.withDecay(0)))
+    assertThatThrownBy(() -> new AdamW(List.of(parameter, parameter), AdamW.Settings.withDecay(0)))
         .isInstanceOf(IllegalArgumentException.class)
         .hasMessageContaining("two parameters are called a");
   }

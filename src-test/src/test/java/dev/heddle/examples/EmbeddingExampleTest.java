@@ -66,15 +66,13 @@ class EmbeddingExampleTest {
   void theExampleLearnsWhatItSays() {
     learnExclusiveOr();
 
-    assertThat(Arrays.stream(ANSWERS.get()).map(Math::rint).toArray())
-        .containsExactly(0, 1, 1, 0);
+    assertThat(Arrays.stream(ANSWERS.get()).map(Math::rint).toArray()).containsExactly(0, 1, 1, 0);
   }
 
   @Test
   void theReadmeShowsThisVeryCode() throws IOException {
     String source =
-        Files.readString(
-            Path.of("src/test/java/dev/heddle/examples/EmbeddingExampleTest.java"));
+        Files.readString(Path.of("src/test/java/dev/heddle/examples/EmbeddingExampleTest.java"));
     String example =
         source
             .substring(
