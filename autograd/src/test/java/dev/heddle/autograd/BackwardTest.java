@@ -329,8 +329,7 @@ class BackwardTest extends DeviceTest {
                 + " from is needed: backward(gradient)");
     assertThatThrownBy(() -> multiply(x, x).backward(vector(1)))
         .isInstanceOf(IllegalArgumentException.class)
-        .hasMessage(
-            "backward: the gradient is F64[1], the tensor is F64[2]; they must agree");
+        .hasMessage("backward: the gradient is F64[1], the tensor is F64[2]; they must agree");
   }
 
   @Test

@@ -146,8 +146,7 @@ final class Functions {
     return Tensor.from(x.value().copy(), new Custom(x, backward));
   }
 
-  private record Custom(Tensor x, Function<NDArray, Gradients> does)
-      implements Node {
+  private record Custom(Tensor x, Function<NDArray, Gradients> does) implements Node {
     @Override
     public Tensor[] inputs() {
       return new Tensor[] {x};

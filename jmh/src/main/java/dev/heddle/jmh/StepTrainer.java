@@ -30,15 +30,13 @@ public final class StepTrainer implements AutoCloseable {
     // The peer's settings: DJL's defaults.
     this.optimizer =
         new AdamW(
-            transformer.parameters(),
-            new AdamW.Settings(0.9, 0.999, 1e-8, StepModel.WEIGHT_DECAY));
+            transformer.parameters(), new AdamW.Settings(0.9, 0.999, 1e-8, StepModel.WEIGHT_DECAY));
     long batch = model.batchSize();
     long length = model.sequenceLength();
     this.inputs =
         model.causal()
             ? NDArray.of(device, Shape.of(batch * length), model.tokens())
-            : NDArray.of(
-                device, Shape.of(batch, length, StepModel.PATCH_SIZE), model.patches());
+            : NDArray.of(device, Shape.of(batch, length, StepModel.PATCH_SIZE), model.patches());
     long[] classes = model.targets();
     this.targets = NDArray.of(device, Shape.of(classes.length), classes);
   }

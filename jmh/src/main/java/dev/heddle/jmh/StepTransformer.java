@@ -44,12 +44,7 @@ public final class StepTransformer extends Module {
       patch =
           own(
               new Linear(
-                  layers,
-                  "patch",
-                  StepModel.PATCH_SIZE,
-                  size,
-                  deviation,
-                  UnaryOperation.IDENTITY));
+                  layers, "patch", StepModel.PATCH_SIZE, size, deviation, UnaryOperation.IDENTITY));
     }
     position =
         own(
@@ -75,7 +70,10 @@ public final class StepTransformer extends Module {
     List<StepModel.Weight> weights = model.weights();
     if (weights.size() != parameters().size()) {
       throw new IllegalStateException(
-          "StepTransformer: " + parameters().size() + " parameters for " + weights.size()
+          "StepTransformer: "
+              + parameters().size()
+              + " parameters for "
+              + weights.size()
               + " weights");
     }
     for (int i = 0; i < weights.size(); i++) {

@@ -109,8 +109,7 @@ class OperatorBehaviourTest extends DeviceTest {
     Tensor q = Tensor.constant(qkv.slice(2, 0, 2));
     Tensor k = Tensor.constant(qkv.slice(2, 2, 4));
     Tensor v = Tensor.constant(qkv.slice(2, 4, 6));
-    double[] plain =
-        Attention.attention(q, k, v, AttentionMask.CAUSAL, 0.5).value().toDoubles();
+    double[] plain = Attention.attention(q, k, v, AttentionMask.CAUSAL, 0.5).value().toDoubles();
     double[] rotated =
         Attention.attention(
                 Rotary.rotary(q, table), Rotary.rotary(k, table), v, AttentionMask.CAUSAL, 0.5)
@@ -120,9 +119,7 @@ class OperatorBehaviourTest extends DeviceTest {
     assertThat(Attention.packed(packed, 2, AttentionMask.CAUSAL, 0.5).value().toDoubles())
         .isEqualTo(plain);
     assertThat(
-            Attention.packedRotary(packed, 2, AttentionMask.CAUSAL, 0.5, table)
-                .value()
-                .toDoubles())
+            Attention.packedRotary(packed, 2, AttentionMask.CAUSAL, 0.5, table).value().toDoubles())
         .isEqualTo(rotated);
   }
 
@@ -152,9 +149,7 @@ class OperatorBehaviourTest extends DeviceTest {
     assertThat(all).containsOnly(0, 2).contains(0.0).contains(2.0);
     Tensor part = Tensor.constant(NDArray.full(device, DType.F64, Shape.of(2, 6), 1));
     double[] shard =
-        Dropout.dropout(part, 0.5, key, GlobalIndex.shard(whole.shape(), 0, 1))
-            .value()
-            .toDoubles();
+        Dropout.dropout(part, 0.5, key, GlobalIndex.shard(whole.shape(), 0, 1)).value().toDoubles();
     assertThat(shard).isEqualTo(Arrays.copyOfRange(all, 6, 18));
   }
 
@@ -204,8 +199,7 @@ class OperatorBehaviourTest extends DeviceTest {
     assertThat(saves(() -> Linear.linear(xConstant, w, b), xConstant, w, b)).isEqualTo("100");
     assertThat(saves(() -> Linear.linear(xConstant, wConstant, b), xConstant, wConstant, b))
         .isEqualTo("000");
-    assertThat(saves(() -> MatMul.matmul(x, false, wConstant, true), x, wConstant))
-        .isEqualTo("01");
+    assertThat(saves(() -> MatMul.matmul(x, false, wConstant, true), x, wConstant)).isEqualTo("01");
     assertThat(saves(() -> Multiply.multiply(x, xConstant), x, xConstant)).isEqualTo("01");
     assertThat(saves(() -> Add.add(x, x), x)).isEqualTo("0");
     Tensor norm = leaf(4);
@@ -225,7 +219,7 @@ class OperatorBehaviourTest extends DeviceTest {
     for (int i = 0; i < arrays.length; i++) {
       before[i] = arrays[i].block().references();
     }
-    operator.get();
+    assertThat(operator.get().requiresGradient()).isTrue();
     StringBuilder counts = new StringBuilder();
     for (int i = 0; i < arrays.length; i++) {
       counts.append(arrays[i].block().references() - before[i]);
@@ -327,8 +321,9 @@ class OperatorBehaviourTest extends DeviceTest {
         "SwiGlu.swiglu: x is F64[2,3]; wanted [..,2H]. The innermost dim holds the gates, then the"
             + " values.");
     refused(
-        () -> Attention.attention(leaf(1, 2, 3, 4), leaf(1, 2, 2, 4), leaf(1, 2, 2, 4),
-            AttentionMask.FULL, 1),
+        () ->
+            Attention.attention(
+                leaf(1, 2, 3, 4), leaf(1, 2, 2, 4), leaf(1, 2, 2, 4), AttentionMask.FULL, 1),
         "Attention.attention: k is F64[1,2,2,4]; wanted [1,Sk,Hk,4] for q F64[1,2,3,4]. Split heads"
             + " with Reshape.reshape; H must be a multiple of Hk.");
     refused(

@@ -9,9 +9,9 @@ import java.lang.foreign.ValueLayout;
 import java.util.Arrays;
 
 /**
- * An n-dimensional array: a window (shape, strides, offset) on a block of device memory. Views share
- * the block and cost no copy. The memory belongs to the {@link MemoryScope} that was innermost when
- * it was allocated; using an array after that scope closed is an error that says so.
+ * An n-dimensional array: a window (shape, strides, offset) on a block of device memory. Views
+ * share the block and cost no copy. The memory belongs to the {@link MemoryScope} that was
+ * innermost when it was allocated; using an array after that scope closed is an error that says so.
  *
  * <p>An array computes nothing by itself: {@link Kernels} do. Like its block it belongs to one rank
  * thread.
@@ -43,7 +43,7 @@ public final class NDArray implements Owned {
   /** A new array with unspecified contents. */
   public static NDArray empty(Device device, DType dtype, Shape shape) {
     Block block = device.memory().allocate(shape.size() * dtype.byteSize());
-    return new NDArray(device, block, dtype, shape, shape.contiguousStrides(), 0);
+    return new NDArray(device, block, dtype, shape, shape.sharedContiguousStrides(), 0);
   }
 
   /** A new array with unspecified contents. */
@@ -195,7 +195,10 @@ public final class NDArray implements Owned {
   private void checkLive() {
     if (block.generation() != generation) {
       throw new IllegalStateException(
-          "NDArray " + dtype + shape + " is used after its memory was given back: its MemoryScope"
+          "NDArray "
+              + dtype
+              + shape
+              + " is used after its memory was given back: its MemoryScope"
               + " is closed, or backward() consumed it; hand it on with scope.keep(array) or pass"
               + " retainGraph");
     }
@@ -238,7 +241,11 @@ public final class NDArray implements Owned {
   public NDArray permute(int... order) {
     if (order.length != rank()) {
       throw new IllegalArgumentException(
-          "NDArray.permute: shape " + shape + " has " + rank() + " dims, got the order "
+          "NDArray.permute: shape "
+              + shape
+              + " has "
+              + rank()
+              + " dims, got the order "
               + Arrays.toString(order));
     }
     long[] dims = new long[order.length];
@@ -262,8 +269,16 @@ public final class NDArray implements Owned {
     int index = shape.normalize(dim);
     if (start < 0 || end < start || end > shape.dim(index)) {
       throw new IllegalArgumentException(
-          "NDArray.slice: [" + start + "," + end + ") is not within dim " + dim + " of size "
-              + shape.dim(index) + " of shape " + shape);
+          "NDArray.slice: ["
+              + start
+              + ","
+              + end
+              + ") is not within dim "
+              + dim
+              + " of size "
+              + shape.dim(index)
+              + " of shape "
+              + shape);
     }
     return view(shape.with(index, end - start), strides, offset + start * strides[index]);
   }
@@ -275,7 +290,10 @@ public final class NDArray implements Owned {
     }
     if (!stretchesTo(target)) {
       throw new IllegalArgumentException(
-          "NDArray.expand: " + shape + " does not stretch to " + target
+          "NDArray.expand: "
+              + shape
+              + " does not stretch to "
+              + target
               + ": aligned at the innermost dim, its sizes must be those of the target or 1");
     }
     long[] newStrides = new long[target.rank()];
@@ -305,11 +323,20 @@ public final class NDArray implements Owned {
   public NDArray reshape(Shape target) {
     if (target.size() != size()) {
       throw new IllegalArgumentException(
-          "NDArray.reshape: " + shape + " has " + size() + " elements, " + target + " has "
+          "NDArray.reshape: "
+              + shape
+              + " has "
+              + size()
+              + " elements, "
+              + target
+              + " has "
               + target.size());
     }
     if (contiguous) {
-      return view(target, target.contiguousStrides(), offset);
+      if (target.equals(shape)) {
+        return this;
+      }
+      return view(target, target.sharedContiguousStrides(), offset);
     }
     long[] newStrides = viewStrides(target);
     return newStrides.length == target.rank() && target.rank() > 0
@@ -354,9 +381,7 @@ public final class NDArray implements Owned {
       long stride = strides[from];
       int start = from;
       while (start > 0
-          && (shape.dim(start - 1) == 1
-              || span == 1
-              || strides[start - 1] == stride * span)) {
+          && (shape.dim(start - 1) == 1 || span == 1 || strides[start - 1] == stride * span)) {
         start--;
         if (span == 1) {
           stride = strides[start];
@@ -472,8 +497,12 @@ public final class NDArray implements Owned {
     long bytes = size() * dtype.byteSize();
     if (!contiguous || source.byteSize() != bytes) {
       throw new IllegalArgumentException(
-          "NDArray.writeBytes: wanted " + bytes + " bytes into a contiguous array, got "
-              + source.byteSize() + " bytes into " + this);
+          "NDArray.writeBytes: wanted "
+              + bytes
+              + " bytes into a contiguous array, got "
+              + source.byteSize()
+              + " bytes into "
+              + this);
     }
     device.copyFromHost(source, block(), byteOffset());
   }

@@ -85,8 +85,7 @@ class DTypeTest {
     assertThat(DType.U8.accumulation()).isEqualTo(DType.I64);
     assertThat(DType.F64.isFloating() && DType.F32.isFloating() && DType.BF16.isFloating())
         .isTrue();
-    assertThat(DType.I32.isFloating() || DType.I64.isFloating() || DType.U8.isFloating())
-        .isFalse();
+    assertThat(DType.I32.isFloating() || DType.I64.isFloating() || DType.U8.isFloating()).isFalse();
   }
 
   @Test

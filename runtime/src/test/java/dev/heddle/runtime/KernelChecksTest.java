@@ -48,8 +48,7 @@ class KernelChecksTest {
     KernelChecks.tableType("unary", "x", array(3), DType.F32);
     assertThatThrownBy(() -> KernelChecks.tableType("unary", "x", array(3), DType.BF16))
         .isInstanceOf(IllegalArgumentException.class)
-        .hasMessage(
-            "unary: x is F32, given to the kernels for BF16; use device.kernels(F32)");
+        .hasMessage("unary: x is F32, given to the kernels for BF16; use device.kernels(F32)");
   }
 
   @Test

@@ -30,8 +30,7 @@ class MetaDeviceTest {
       NDArray c = NDArray.zeros(device, DType.F32, 4, 3);
       assertThatThrownBy(() -> c.kernels().gemm(a, false, b, false, 1, 0, c))
           .isInstanceOf(IllegalArgumentException.class)
-          .hasMessage(
-              "gemm: op(a) is [4,6] and op(b) is [5,3]: inner sizes 6 and 5 must be equal");
+          .hasMessage("gemm: op(a) is [4,6] and op(b) is [5,3]: inner sizes 6 and 5 must be equal");
     }
   }
 

@@ -158,7 +158,8 @@ class NDArrayViewsTest {
               boolean view = reshaped.block() == array.block();
               boolean possible = viewExists(array, target);
               assertThat(view)
-                  .as("%s reshape %s is a view if one exists (-Dheddle.seed=%d)",
+                  .as(
+                      "%s reshape %s is a view if one exists (-Dheddle.seed=%d)",
                       history, Arrays.toString(target), SEED)
                   .isEqualTo(possible);
               copies += view ? 0 : 1;
@@ -324,7 +325,8 @@ class NDArrayViewsTest {
       assertThatThrownBy(() -> x.expand(Shape.of(target)))
           .isInstanceOf(IllegalArgumentException.class)
           .hasMessage(
-              "NDArray.expand: [2,3] does not stretch to " + Shape.of(target)
+              "NDArray.expand: [2,3] does not stretch to "
+                  + Shape.of(target)
                   + ": aligned at the innermost dim, its sizes must be those of the target or 1");
     }
   }

@@ -18,8 +18,7 @@ class RandomTest {
   @Test
   void block_knownAnswerVectors_match() {
     assertThat(block(0, 0, 0)).containsExactly(0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8);
-    assertThat(block(-1, -1, -1))
-        .containsExactly(0x408f276d, 0x41c83b0e, 0xa20bc7c6, 0x6d5451fd);
+    assertThat(block(-1, -1, -1)).containsExactly(0x408f276d, 0x41c83b0e, 0xa20bc7c6, 0x6d5451fd);
     assertThat(block(0x299f31d0a4093822L, 0x0370734413198a2eL, 0x85a308d3243f6a88L))
         .containsExactly(0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1);
   }

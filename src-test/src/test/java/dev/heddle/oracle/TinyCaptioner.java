@@ -64,13 +64,24 @@ final class TinyCaptioner extends Module {
       visionBlocks[i] =
           own(
               new TransformerBlock(
-                  layers, "vision.block" + i, VISION_SIZE, VISION_HEADS, AttentionMask.FULL, LAYERS));
+                  layers,
+                  "vision.block" + i,
+                  VISION_SIZE,
+                  VISION_HEADS,
+                  AttentionMask.FULL,
+                  LAYERS));
     }
     visionNorm = own(new LayerNorm(layers, "vision.norm", VISION_SIZE));
     projector =
         own(
             new Mlp(
-                layers, "projector", Mlp.Kind.GELU, VISION_SIZE, PROJECTOR_SIZE, LANGUAGE_SIZE, 0.1,
+                layers,
+                "projector",
+                Mlp.Kind.GELU,
+                VISION_SIZE,
+                PROJECTOR_SIZE,
+                LANGUAGE_SIZE,
+                0.1,
                 0.1));
     words = own(new Embedding(layers, "language.word", WORDS, LANGUAGE_SIZE, DEVIATION));
     wordPosition =
@@ -114,8 +125,7 @@ final class TinyCaptioner extends Module {
     }
     Tensor image = projector.forward(visionNorm.forward(x));
     Tensor fused =
-        placeRows(
-            words.forward(ids), rows, reshape(image, (long) IMAGES * PATCHES, LANGUAGE_SIZE));
+        placeRows(words.forward(ids), rows, reshape(image, (long) IMAGES * PATCHES, LANGUAGE_SIZE));
     Tensor y = add(reshape(fused, SAMPLES, LENGTH, LANGUAGE_SIZE), wordPosition.tensor());
     for (TransformerBlock block : languageBlocks) {
       y = block.forward(y);

@@ -45,6 +45,16 @@ class TinyModelOracleTest {
     train(CpuBackend.REFERENCE, DType.F64, 1e-9);
   }
 
+  @Test
+  void training_f32OnVectorKernels_tenGradientsAndTenLossesEqualLibtorchs() {
+    train(CpuBackend.VECTOR, DType.F32, 1e-4);
+  }
+
+  @Test
+  void training_f32OnBestKernels_tenGradientsAndTenLossesEqualLibtorchs() {
+    train(CpuBackend.BEST, DType.F32, 1e-4);
+  }
+
   private static void train(CpuBackend backend, DType dtype, double tolerance) {
     long seed = Oracle.seed();
     Random random = new Random(seed);

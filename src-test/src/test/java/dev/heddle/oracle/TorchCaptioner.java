@@ -53,11 +53,6 @@ final class TorchCaptioner {
     }
   }
 
-  /** The gradient of the last {@link #step}'s mean loss. */
-  double[] weight(String name) {
-    return LibTorch.values(weights.get(name).value);
-  }
-
   /**
    * Forward, backward and an AdamW step.
    *
@@ -100,7 +95,9 @@ final class TorchCaptioner {
 
   private NDArray loss(TinyCaptioner.Batch batch) {
     NDArray x =
-        linear("vision.patch", manager.create(batch.patches(), new Shape(IMAGES, PATCHES, PATCH_VALUES)))
+        linear(
+                "vision.patch",
+                manager.create(batch.patches(), new Shape(IMAGES, PATCHES, PATCH_VALUES)))
             .add(get("vision.position.weight"));
     for (int i = 0; i < LAYERS; i++) {
       x = block("vision.block" + i, x, VISION_SIZE, VISION_HEADS, false);
@@ -110,8 +107,7 @@ final class TorchCaptioner {
         chosen(batch.ids(), TinyCaptioner.WORDS)
             .matMul(get("language.word.weight"))
             .add(chosen(batch.rows(), SAMPLES * LENGTH).swapAxes(0, 1).matMul(image));
-    NDArray y =
-        fused.reshape(SAMPLES, LENGTH, LANGUAGE_SIZE).add(get("language.position.weight"));
+    NDArray y = fused.reshape(SAMPLES, LENGTH, LANGUAGE_SIZE).add(get("language.position.weight"));
     for (int i = 0; i < LAYERS; i++) {
       y = block("language.block" + i, y, LANGUAGE_SIZE, LANGUAGE_HEADS, true);
     }
@@ -122,14 +118,8 @@ final class TorchCaptioner {
     NDArray targets = manager.create(batch.targets());
     NDArray valid = targets.gte(0L).toType(DataType.FLOAT64, false);
     NDArray place = targets.clip(0L, (long) TinyCaptioner.WORDS).expandDims(1);
-    return logits
-        .logSoftmax(-1)
-        .gather(place, 1)
-        .squeeze(1)
-        .mul(valid)
-        .sum()
-        .neg()
-        .div((double) batch.words());
+    NDArray sum = logits.logSoftmax(-1).gather(place, 1).squeeze(1).mul(valid).sum();
+    return LibTorch.times(sum, -1.0 / batch.words());
   }
 
   /** A matrix with a 1 in column {@code columns[i]} of row i; none where that is negative. */
@@ -145,7 +135,8 @@ final class TorchCaptioner {
 
   private NDArray block(String name, NDArray x, long size, long heads, boolean causal) {
     NDArray attended =
-        x.add(attention(name + ".attention", norm(name + ".attention.norm", x), size, heads, causal));
+        x.add(
+            attention(name + ".attention", norm(name + ".attention.norm", x), size, heads, causal));
     return attended.add(mlp(name + ".mlp", norm(name + ".mlp.norm", attended)));
   }
 
@@ -158,7 +149,8 @@ final class TorchCaptioner {
             .reshape(batch, length, 3, heads, size / heads)
             .transpose(2, 0, 3, 1, 4);
     NDArray scores =
-        packed.get(0).matMul(packed.get(1).swapAxes(-1, -2)).mul(1 / Math.sqrt(size / heads));
+        LibTorch.times(
+            packed.get(0).matMul(packed.get(1).swapAxes(-1, -2)), 1 / Math.sqrt(size / heads));
     if (causal) {
       double[] hidden = new double[(int) (length * length)];
       for (int i = 0; i < length; i++) {

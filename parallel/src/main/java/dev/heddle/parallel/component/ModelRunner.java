@@ -302,11 +302,7 @@ public final class ModelRunner {
         component.optimizer.step(update.learningRate(), clip / count);
       }
     }
-    for (Hosted component : hosted.values()) {
-      for (Parameter parameter : component.program.parameters()) {
-        parameter.tensor().clearGradient();
-      }
-    }
+    hosted.values().forEach(component -> component.optimizer.clearGradients());
     return new StepResult(sums[0] / count, (long) sums[1], norm, !finite);
   }
 

@@ -24,6 +24,10 @@ final class Lanes {
   /** The widest vectors that this machine computes with. */
   static final VectorSpecies<Float> SPECIES = FloatVector.SPECIES_PREFERRED;
 
+  /** As many ints. */
+  static final VectorSpecies<Integer> INTS =
+      VectorSpecies.of(int.class, SPECIES.vectorShape());
+
   /** Floats in a vector. */
   static final int LENGTH = SPECIES.length();
 

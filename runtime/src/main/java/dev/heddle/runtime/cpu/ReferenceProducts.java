@@ -71,15 +71,7 @@ final class ReferenceProducts {
 
   /** c += a b for row-major a [m,k], b [k,n], c [m,n], each from its offset on. */
   private static void multiply(
-      double[] a,
-      int startA,
-      double[] b,
-      int startB,
-      double[] c,
-      int startC,
-      int m,
-      int n,
-      int k) {
+      double[] a, int startA, double[] b, int startB, double[] c, int startC, int m, int n, int k) {
     for (int i = 0; i < m; i++) {
       int row = startC + i * n;
       for (int l = 0; l < k; l++) {

@@ -24,6 +24,10 @@ final class VectorKernels implements Kernels {
   private final Kernels fallback = new ReferenceKernels();
   private final VectorGemm gemm;
   private final VectorElementwise elementwise;
+  private final VectorMovement movement;
+  private final VectorBroadcast broadcast;
+  private final VectorCrossEntropy crossEntropy;
+  private final VectorUpdates updates;
 
   /**
    * @param workers the rank's threads
@@ -33,6 +37,10 @@ final class VectorKernels implements Kernels {
   VectorKernels(WorkerPool workers, MemoryPool memory, MatrixMultiply multiply) {
     this.gemm = new VectorGemm(multiply);
     this.elementwise = new VectorElementwise(workers);
+    this.movement = new VectorMovement(workers);
+    this.broadcast = new VectorBroadcast(workers);
+    this.crossEntropy = new VectorCrossEntropy(workers);
+    this.updates = new VectorUpdates(workers);
   }
 
   @Override
@@ -43,25 +51,33 @@ final class VectorKernels implements Kernels {
   @Override
   public void fill(NDArray y, double value) {
     KernelChecks.fill(y, value);
-    fallback.fill(y, value);
+    if (VectorMovement.canFill(y)) {
+      movement.fill(y, value);
+    } else {
+      fallback.fill(y, value);
+    }
   }
 
   @Override
   public void copy(NDArray x, NDArray y) {
     KernelChecks.copy(x, y);
-    fallback.copy(x, y);
+    if (VectorMovement.canCopy(x, y)) {
+      movement.copy(x, y);
+    } else {
+      fallback.copy(x, y);
+    }
   }
 
   @Override
   public void gatherRows(NDArray x, NDArray rows, NDArray y) {
     KernelChecks.gatherRows(x, rows, y);
-    fallback.gatherRows(x, rows, y);
+    movement.gatherRows(x, rows, y);
   }
 
   @Override
   public void scatterAddRows(NDArray x, NDArray rows, NDArray y) {
     KernelChecks.scatterAddRows(x, rows, y);
-    fallback.scatterAddRows(x, rows, y);
+    movement.scatterAddRows(x, rows, y);
   }
 
   @Override
@@ -79,7 +95,7 @@ final class VectorKernels implements Kernels {
   @Override
   public void binary(BinaryOperation op, NDArray a, NDArray b, NDArray y) {
     KernelChecks.binary(op, a, b, y);
-    fallback.binary(op, a, b, y);
+    broadcast.binary(op, a, b, y);
   }
 
   @Override
@@ -109,13 +125,17 @@ final class VectorKernels implements Kernels {
   @Override
   public void sumTo(NDArray x, NDArray y) {
     KernelChecks.sumTo(x, y);
-    fallback.sumTo(x, y);
+    if (VectorBroadcast.canSumTo(x, y)) {
+      broadcast.sumTo(x, y);
+    } else {
+      fallback.sumTo(x, y);
+    }
   }
 
   @Override
   public double sumOfSquares(List<NDArray> arrays) {
     KernelChecks.sumOfSquares(arrays);
-    return fallback.sumOfSquares(arrays);
+    return broadcast.sumOfSquares(arrays);
   }
 
   @Override
@@ -259,7 +279,7 @@ final class VectorKernels implements Kernels {
   public void crossEntropy(
       NDArray logits, NDArray targets, long firstColumn, NDArray logSumExp, NDArray targetLogit) {
     KernelChecks.crossEntropy(logits, targets, firstColumn, logSumExp, targetLogit);
-    fallback.crossEntropy(logits, targets, firstColumn, logSumExp, targetLogit);
+    crossEntropy.forward(logits, targets, firstColumn, logSumExp, targetLogit);
   }
 
   @Override
@@ -271,7 +291,7 @@ final class VectorKernels implements Kernels {
       double scale,
       NDArray dlogits) {
     KernelChecks.crossEntropyBackward(logits, targets, firstColumn, logSumExp, scale, dlogits);
-    fallback.crossEntropyBackward(logits, targets, firstColumn, logSumExp, scale, dlogits);
+    crossEntropy.backward(logits, targets, firstColumn, logSumExp, scale, dlogits);
   }
 
   @Override
@@ -283,25 +303,33 @@ final class VectorKernels implements Kernels {
       NDArray secondMoment,
       @Nullable NDArray copy) {
     KernelChecks.adamW(step, weight, gradient, firstMoment, secondMoment, copy);
-    fallback.adamW(step, weight, gradient, firstMoment, secondMoment, copy);
+    updates.adamW(step, weight, gradient, firstMoment, secondMoment);
   }
 
   @Override
   public void randomUniform(RandomKey key, GlobalIndex index, double low, double high, NDArray y) {
     KernelChecks.randomUniform(key, index, low, high, y);
-    fallback.randomUniform(key, index, low, high, y);
+    if (y.isContiguous()) {
+      updates.uniform(key, index, low, high, y);
+    } else {
+      fallback.randomUniform(key, index, low, high, y);
+    }
   }
 
   @Override
   public void randomNormal(
       RandomKey key, GlobalIndex index, double mean, double deviation, NDArray y) {
     KernelChecks.randomNormal(key, index, mean, deviation, y);
-    fallback.randomNormal(key, index, mean, deviation, y);
+    if (y.isContiguous()) {
+      updates.normal(key, index, mean, deviation, y);
+    } else {
+      fallback.randomNormal(key, index, mean, deviation, y);
+    }
   }
 
   @Override
   public void dropout(RandomKey key, GlobalIndex index, double probability, NDArray x, NDArray y) {
     KernelChecks.dropout(key, index, probability, x, y);
-    fallback.dropout(key, index, probability, x, y);
+    updates.dropout(key, index, probability, x, y);
   }
 }

@@ -1,119 +1,182 @@
 package dev.heddle.runtime.cpu;
 
+import static dev.heddle.runtime.cpu.Lanes.broadcast;
 import static jdk.incubator.vector.VectorOperators.ASHR;
+import static jdk.incubator.vector.VectorOperators.EQ;
+import static jdk.incubator.vector.VectorOperators.GT;
 import static jdk.incubator.vector.VectorOperators.LSHL;
+import static jdk.incubator.vector.VectorOperators.LT;
 
 import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.IntVector;
 import jdk.incubator.vector.VectorMask;
 import jdk.incubator.vector.VectorOperators;
-import jdk.incubator.vector.VectorSpecies;
 
 /**
  * Elementary functions of float vectors by polynomials and exact operations only. The library's own
  * ({@code lanewise(EXP)}) are not used: they give other bits before they are compiled than after,
  * and are slow where the platform has no vector mathematics library.
+ *
+ * <p>All constants are vectors made once. Making them where they are used, {@code x.fma(2f, 1f)},
+ * costs nothing at run time but hundreds of nodes each in the compiler, which stops inlining at
+ * 18,000: a function half inlined is five times slower than one that is not.
  */
 final class VectorMath {
-  private static final VectorSpecies<Integer> INTS =
-      VectorSpecies.of(int.class, Lanes.SPECIES.vectorShape());
+  private static final FloatVector ZERO = broadcast(0f);
+  private static final FloatVector ONE = broadcast(1f);
+  private static final FloatVector MINUS_HALF = broadcast(-0.5f);
+  private static final FloatVector INFINITY = broadcast(Float.POSITIVE_INFINITY);
+  private static final FloatVector MINUS_INFINITY = broadcast(Float.NEGATIVE_INFINITY);
+  private static final FloatVector NAN = broadcast(Float.NaN);
 
-  private static final float LOG2_E = 1.44269504088896341f;
-  private static final float LN2_HIGH = 0.693359375f;
-  private static final float LN2_LOW = -2.12194440e-4f;
+  private static final FloatVector LOG2_E = broadcast(1.44269504088896341f);
+  private static final FloatVector LN2_HIGH = broadcast(0.693359375f);
+  private static final FloatVector LN2_LOW = broadcast(-2.12194440e-4f);
+  private static final FloatVector MINUS_LN2_HIGH = broadcast(-0.693359375f);
+  private static final FloatVector MINUS_LN2_LOW = broadcast(2.12194440e-4f);
 
   /** Adding it to a float below 2^22 leaves the nearest integer in the low bits. */
-  private static final float ROUNDER = 12582912f;
+  private static final FloatVector ROUNDER = broadcast(12582912f);
 
   /** Below it e^x is subnormal; zero is written, because subnormal arithmetic is very slow. */
-  static final float EXP_UNDERFLOW = -87.33654f;
+  private static final FloatVector EXP_UNDERFLOW = broadcast(-87.33654f);
 
-  private static final float EXP_OVERFLOW = 88.72283f;
+  private static final FloatVector EXP_OVERFLOW = broadcast(88.72283f);
+  private static final FloatVector EXP_2 = broadcast(5.0000001201e-1f);
+  private static final FloatVector EXP_3 = broadcast(1.6666665459e-1f);
+  private static final FloatVector EXP_4 = broadcast(4.1665795894e-2f);
+  private static final FloatVector EXP_5 = broadcast(8.3334519073e-3f);
+  private static final FloatVector EXP_6 = broadcast(1.3981999507e-3f);
+  private static final FloatVector EXP_7 = broadcast(1.9875691500e-4f);
+
+  private static final IntVector SQRT_HALF_BITS =
+      IntVector.broadcast(Lanes.INTS, Float.floatToRawIntBits(0.70710677f));
+  private static final FloatVector MIN_NORMAL = broadcast(Float.MIN_NORMAL);
+  private static final FloatVector TWO_24 = broadcast(0x1p24f);
+  private static final FloatVector TWENTY_FOUR = broadcast(24f);
+  private static final FloatVector LOG_3 = broadcast(3.3333331174e-1f);
+  private static final FloatVector LOG_4 = broadcast(-2.4999993993e-1f);
+  private static final FloatVector LOG_5 = broadcast(2.0000714765e-1f);
+  private static final FloatVector LOG_6 = broadcast(-1.6668057665e-1f);
+  private static final FloatVector LOG_7 = broadcast(1.4249322787e-1f);
+  private static final FloatVector LOG_8 = broadcast(-1.2420140846e-1f);
+  private static final FloatVector LOG_9 = broadcast(1.1676998740e-1f);
+  private static final FloatVector LOG_10 = broadcast(-1.1514610310e-1f);
+  private static final FloatVector LOG_11 = broadcast(7.0376836292e-2f);
+
+  private static final FloatVector TANH_BOUND = broadcast(7.9988117f);
+  private static final FloatVector MINUS_TANH_BOUND = broadcast(-7.9988117f);
+  private static final FloatVector TANH_TINY = broadcast(0.0004f);
+  private static final FloatVector TANH_P1 = broadcast(4.89352455891786e-03f);
+  private static final FloatVector TANH_P3 = broadcast(6.37261928875436e-04f);
+  private static final FloatVector TANH_P5 = broadcast(1.48572235717979e-05f);
+  private static final FloatVector TANH_P7 = broadcast(5.12229709037114e-08f);
+  private static final FloatVector TANH_P9 = broadcast(-8.60467152213735e-11f);
+  private static final FloatVector TANH_P11 = broadcast(2.00018790482477e-13f);
+  private static final FloatVector TANH_P13 = broadcast(-2.76076847742355e-16f);
+  private static final FloatVector TANH_Q0 = broadcast(4.89352518554385e-03f);
+  private static final FloatVector TANH_Q2 = broadcast(2.26843463243900e-03f);
+  private static final FloatVector TANH_Q4 = broadcast(1.18534705686654e-04f);
+  private static final FloatVector TANH_Q6 = broadcast(1.19825839466702e-06f);
+
+  private static final FloatVector DENSITY_AT_0 = broadcast(0.39894228f);
+  private static final FloatVector TAIL_STEP = broadcast(0.3f);
+  private static final FloatVector TAIL_1 = broadcast(0.11962928836f);
+  private static final FloatVector TAIL_2 = broadcast(0.12075411825f);
+  private static final FloatVector TAIL_3 = broadcast(0.09991247181f);
+  private static final FloatVector TAIL_4 = broadcast(0.12856501109f);
+  private static final FloatVector TAIL_5 = broadcast(-0.05369005762f);
+  private static final FloatVector TAIL_6 = broadcast(0.20636047394f);
+  private static final FloatVector TAIL_7 = broadcast(-0.15720711677f);
+  private static final FloatVector TAIL_8 = broadcast(0.03567573806f);
 
   private VectorMath() {}
 
   /** e^x; relative error below 2e-7, 0 where the result would be subnormal. */
   static FloatVector exp(FloatVector x) {
-    FloatVector result = expOfModerate(x.max(EXP_UNDERFLOW).min(EXP_OVERFLOW));
-    result = result.blend(0f, x.lt(EXP_UNDERFLOW));
-    return result.blend(Float.POSITIVE_INFINITY, x.compare(VectorOperators.GT, EXP_OVERFLOW));
+    return expOfNonPositive(x).blend(INFINITY, x.compare(GT, EXP_OVERFLOW));
   }
 
   /** {@link #exp} for x that is never above 88.7: a difference from a maximum. */
   static FloatVector expOfNonPositive(FloatVector x) {
-    FloatVector result = expOfModerate(x.max(EXP_UNDERFLOW));
-    return result.blend(0f, x.lt(EXP_UNDERFLOW));
+    return expOfModerate(x).blend(ZERO, x.compare(LT, EXP_UNDERFLOW));
   }
 
-  /** {@link #exp} for x within the range where the result is a normal number. */
+  /**
+   * {@link #exp} for x within the range where the result is a normal number, else nonsense: 2^n
+   * times a polynomial in the rest (Cephes, expf). To clamp x first would cost more than the
+   * polynomial: Java's minimum and maximum take five instructions.
+   */
   private static FloatVector expOfModerate(FloatVector x) {
-    FloatVector shifted = x.fma(Lanes.broadcast(LOG2_E), Lanes.broadcast(ROUNDER));
+    FloatVector shifted = x.fma(LOG2_E, ROUNDER);
     FloatVector n = shifted.sub(ROUNDER);
-    FloatVector r = n.fma(Lanes.broadcast(-LN2_HIGH), x);
-    r = n.fma(Lanes.broadcast(-LN2_LOW), r);
-    FloatVector p = r.fma(Lanes.broadcast(1.9875691500e-4f), Lanes.broadcast(1.3981999507e-3f));
-    p = p.fma(r, Lanes.broadcast(8.3334519073e-3f));
-    p = p.fma(r, Lanes.broadcast(4.1665795894e-2f));
-    p = p.fma(r, Lanes.broadcast(1.6666665459e-1f));
-    p = p.fma(r, Lanes.broadcast(5.0000001201e-1f));
-    p = p.fma(r.mul(r), r.add(1f));
+    FloatVector r = n.fma(MINUS_LN2_HIGH, x);
+    r = n.fma(MINUS_LN2_LOW, r);
+    FloatVector p = r.fma(EXP_7, EXP_6);
+    p = p.fma(r, EXP_5);
+    p = p.fma(r, EXP_4);
+    p = p.fma(r, EXP_3);
+    p = p.fma(r, EXP_2);
+    p = p.fma(r.mul(r), r.add(ONE));
     IntVector exponent = shifted.reinterpretAsInts().lanewise(LSHL, 23);
     return p.reinterpretAsInts().add(exponent).reinterpretAsFloats();
   }
 
-  /** Natural logarithm; relative error below 2e-7 (absolute near 1). */
+  /** Natural logarithm; relative error below 2e-7, absolute near 1 (Cephes, logf). */
   static FloatVector log(FloatVector x) {
-    VectorMask<Float> tiny = x.lt(Float.MIN_NORMAL);
-    FloatVector scaled = x.blend(x.mul(0x1p24f), tiny);
+    VectorMask<Float> tiny = x.compare(LT, MIN_NORMAL);
+    FloatVector scaled = x.blend(x.mul(TWO_24), tiny);
     IntVector bits = scaled.reinterpretAsInts();
-    // Splits x into m 2^e with m in [sqrt(1/2), sqrt(2)).
-    IntVector e = bits.sub(0x3f3504f3).lanewise(ASHR, 23);
-    FloatVector m = bits.sub(e.lanewise(LSHL, 23)).reinterpretAsFloats().sub(1f);
+    // Splits x into (1 + m) 2^e with 1 + m in [sqrt(1/2), sqrt(2)).
+    IntVector e = bits.sub(SQRT_HALF_BITS).lanewise(ASHR, 23);
+    FloatVector m = bits.sub(e.lanewise(LSHL, 23)).reinterpretAsFloats().sub(ONE);
     FloatVector exponent = (FloatVector) e.convertShape(VectorOperators.I2F, Lanes.SPECIES, 0);
-    exponent = exponent.blend(exponent.sub(24f), tiny);
-    FloatVector p = m.fma(Lanes.broadcast(7.0376836292e-2f), Lanes.broadcast(-1.1514610310e-1f));
-    p = p.fma(m, Lanes.broadcast(1.1676998740e-1f));
-    p = p.fma(m, Lanes.broadcast(-1.2420140846e-1f));
-    p = p.fma(m, Lanes.broadcast(1.4249322787e-1f));
-    p = p.fma(m, Lanes.broadcast(-1.6668057665e-1f));
-    p = p.fma(m, Lanes.broadcast(2.0000714765e-1f));
-    p = p.fma(m, Lanes.broadcast(-2.4999993993e-1f));
-    p = p.fma(m, Lanes.broadcast(3.3333331174e-1f));
+    exponent = exponent.blend(exponent.sub(TWENTY_FOUR), tiny);
+    FloatVector p = m.fma(LOG_11, LOG_10);
+    p = p.fma(m, LOG_9);
+    p = p.fma(m, LOG_8);
+    p = p.fma(m, LOG_7);
+    p = p.fma(m, LOG_6);
+    p = p.fma(m, LOG_5);
+    p = p.fma(m, LOG_4);
+    p = p.fma(m, LOG_3);
     FloatVector square = m.mul(m);
     FloatVector y = p.mul(m).mul(square);
-    y = exponent.fma(Lanes.broadcast(LN2_LOW), y);
-    y = square.fma(Lanes.broadcast(-0.5f), y).add(m);
-    y = exponent.fma(Lanes.broadcast(LN2_HIGH), y);
-    y = y.blend(x, x.compare(VectorOperators.EQ, Float.POSITIVE_INFINITY));
-    y = y.blend(Float.NaN, x.compare(VectorOperators.LT, 0f).or(x.test(VectorOperators.IS_NAN)));
-    return y.blend(Float.NEGATIVE_INFINITY, x.compare(VectorOperators.EQ, 0f));
+    y = exponent.fma(LN2_LOW, y);
+    y = square.fma(MINUS_HALF, y).add(m);
+    y = exponent.fma(LN2_HIGH, y);
+    // Infinity and NaN stay; a negative number has no logarithm; zero has -infinity.
+    y = y.blend(x, x.compare(LT, INFINITY).not());
+    y = y.blend(NAN, x.compare(LT, ZERO));
+    return y.blend(MINUS_INFINITY, x.compare(EQ, ZERO));
   }
 
   /** Hyperbolic tangent by a rational function; relative error below 5e-7. */
   static FloatVector tanh(FloatVector x) {
-    FloatVector z = x.max(-7.9988117f).min(7.9988117f);
+    FloatVector z = x.blend(TANH_BOUND, x.compare(GT, TANH_BOUND));
+    z = z.blend(MINUS_TANH_BOUND, z.compare(LT, MINUS_TANH_BOUND));
     FloatVector s = z.mul(z);
-    FloatVector p = s.fma(Lanes.broadcast(-2.76076847742355e-16f), Lanes.broadcast(2.00018790482477e-13f));
-    p = p.fma(s, Lanes.broadcast(-8.60467152213735e-11f));
-    p = p.fma(s, Lanes.broadcast(5.12229709037114e-08f));
-    p = p.fma(s, Lanes.broadcast(1.48572235717979e-05f));
-    p = p.fma(s, Lanes.broadcast(6.37261928875436e-04f));
-    p = p.fma(s, Lanes.broadcast(4.89352455891786e-03f)).mul(z);
-    FloatVector q = s.fma(Lanes.broadcast(1.19825839466702e-06f), Lanes.broadcast(1.18534705686654e-04f));
-    q = q.fma(s, Lanes.broadcast(2.26843463243900e-03f));
-    q = q.fma(s, Lanes.broadcast(4.89352518554385e-03f));
-    return p.div(q).blend(x, z.abs().lt(0.0004f));
-  }
-
-  /** 1 / (1 + e^-x). */
-  static FloatVector sigmoid(FloatVector x) {
-    return Lanes.broadcast(1f).div(exp(x.neg()).add(1f));
+    FloatVector p = s.fma(TANH_P13, TANH_P11);
+    p = p.fma(s, TANH_P9);
+    p = p.fma(s, TANH_P7);
+    p = p.fma(s, TANH_P5);
+    p = p.fma(s, TANH_P3);
+    p = p.fma(s, TANH_P1).mul(z);
+    FloatVector q = s.fma(TANH_Q6, TANH_Q4);
+    q = q.fma(s, TANH_Q2);
+    q = q.fma(s, TANH_Q0);
+    return p.div(q).blend(x, z.abs().compare(LT, TANH_TINY));
   }
 
   /** 1 - tanh(x)². */
   static FloatVector tanhDerivative(FloatVector x) {
     FloatVector y = tanh(x);
-    return y.mul(y).neg().add(1f);
+    return ONE.sub(y.mul(y));
+  }
+
+  /** 1 / (1 + e^-x). */
+  static FloatVector sigmoid(FloatVector x) {
+    return ONE.div(exp(x.neg()).add(ONE));
   }
 
   /** s (1 - s) with s = sigmoid(x). */
@@ -123,54 +186,44 @@ final class VectorMath {
   }
 
   /**
-   * The normal distribution function Φ(x) = (1 + erf(x / √2)) / 2, by a rational function; absolute
-   * error below 3e-7.
+   * Φ(-|x|) for the normal distribution function Φ, given e^(-x²/2): that times a polynomial in 1 /
+   * (1 + 0.3 |x|) fitted for the least relative error (below 5e-7), so that the lower tail keeps
+   * its digits.
    */
-  static FloatVector normalDistribution(FloatVector x) {
-    FloatVector z = x.mul(0.70710678f).max(-4f).min(4f);
-    FloatVector s = z.mul(z);
-    FloatVector p = s.fma(Lanes.broadcast(-2.72614225801306e-10f), Lanes.broadcast(2.77068142495902e-08f));
-    p = p.fma(s, Lanes.broadcast(-2.10102402082508e-06f));
-    p = p.fma(s, Lanes.broadcast(-5.69250639462346e-05f));
-    p = p.fma(s, Lanes.broadcast(-7.34990630326855e-04f));
-    p = p.fma(s, Lanes.broadcast(-2.95459980854025e-03f));
-    p = p.fma(s, Lanes.broadcast(-1.60960333262415e-02f)).mul(z);
-    FloatVector q = s.fma(Lanes.broadcast(-1.45660718464996e-05f), Lanes.broadcast(-2.13374055278905e-04f));
-    q = q.fma(s, Lanes.broadcast(-1.68282697438203e-03f));
-    q = q.fma(s, Lanes.broadcast(-7.37332916720468e-03f));
-    q = q.fma(s, Lanes.broadcast(-1.42647390514189e-02f));
-    return p.div(q).fma(Lanes.broadcast(0.5f), Lanes.broadcast(0.5f));
+  private static FloatVector lowerTail(FloatVector x, FloatVector density) {
+    FloatVector t = ONE.div(x.abs().fma(TAIL_STEP, ONE));
+    FloatVector p = t.fma(TAIL_8, TAIL_7);
+    p = p.fma(t, TAIL_6);
+    p = p.fma(t, TAIL_5);
+    p = p.fma(t, TAIL_4);
+    p = p.fma(t, TAIL_3);
+    p = p.fma(t, TAIL_2);
+    p = p.fma(t, TAIL_1);
+    return p.mul(t).mul(density);
   }
 
-  /** x Φ(x). */
+  /** x Φ(x), Φ the normal distribution function. */
   static FloatVector gelu(FloatVector x) {
-    return x.mul(normalDistribution(x));
+    FloatVector tail = lowerTail(x, expOfNonPositive(x.mul(x).mul(MINUS_HALF)));
+    return x.mul(ONE.sub(tail).blend(tail, x.compare(LT, ZERO)));
   }
 
   /** Φ(x) + x φ(x), the derivative of {@link #gelu}. */
   static FloatVector geluDerivative(FloatVector x) {
-    // Abramowitz and Stegun 7.1.26: the error function from the density's own exponential.
-    FloatVector density = expOfNonPositive(x.mul(x).mul(-0.5f));
-    FloatVector t =
-        Lanes.broadcast(1f)
-            .div(x.abs().fma(Lanes.broadcast(0.3275911f * 0.70710678f), Lanes.broadcast(1f)));
-    FloatVector p = t.fma(Lanes.broadcast(0.5f * 1.061405429f), Lanes.broadcast(0.5f * -1.453152027f));
-    p = p.fma(t, Lanes.broadcast(0.5f * 1.421413741f));
-    p = p.fma(t, Lanes.broadcast(0.5f * -0.284496736f));
-    p = p.fma(t, Lanes.broadcast(0.5f * 0.254829592f)).mul(t).mul(density);
-    FloatVector distribution = p.blend(Lanes.broadcast(1f).sub(p), x.compare(VectorOperators.GE, 0f));
-    return x.mul(density).fma(Lanes.broadcast(0.39894228f), distribution);
+    FloatVector density = expOfNonPositive(x.mul(x).mul(MINUS_HALF));
+    FloatVector tail = lowerTail(x, density);
+    FloatVector distribution = ONE.sub(tail).blend(tail, x.compare(LT, ZERO));
+    return x.mul(density).fma(DENSITY_AT_0, distribution);
   }
 
   /** x sigmoid(x). */
   static FloatVector silu(FloatVector x) {
-    return x.div(exp(x.neg()).add(1f));
+    return x.div(exp(x.neg()).add(ONE));
   }
 
   /** s (1 + x (1 - s)) with s = sigmoid(x), the derivative of {@link #silu}. */
   static FloatVector siluDerivative(FloatVector x) {
     FloatVector s = sigmoid(x);
-    FloatVector one = Lanes.broadcast(1f);
-    return s.mul(x.fma(one.sub(s), one));
+    return s.mul(x.fma(ONE.sub(s), ONE));
   }
 }

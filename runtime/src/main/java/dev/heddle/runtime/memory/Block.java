@@ -43,7 +43,10 @@ public final class Block {
     return byteSize;
   }
 
-  /** Counts how often this memory has been given back: a handle remembers the value it was born with. */
+  /**
+   * Counts how often this memory has been given back: a handle remembers the value it was born
+   * with.
+   */
   public int generation() {
     return generation;
   }

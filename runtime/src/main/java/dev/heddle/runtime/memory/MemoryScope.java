@@ -226,7 +226,9 @@ public final class MemoryScope implements AutoCloseable {
     }
     if (thread != Thread.currentThread()) {
       throw new IllegalStateException(
-          "MemoryScope: opened by thread " + thread.getName() + ", used by "
+          "MemoryScope: opened by thread "
+              + thread.getName()
+              + ", used by "
               + Thread.currentThread().getName());
     }
   }

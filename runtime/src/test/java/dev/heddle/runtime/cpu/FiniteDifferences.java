@@ -32,8 +32,7 @@ final class FiniteDifferences {
   private static final long SEED = Long.getLong("heddle.seed", 20260727);
 
   private final CpuDevice device;
-  private final RandomGenerator random =
-      RandomGeneratorFactory.of("L64X128MixRandom").create(SEED);
+  private final RandomGenerator random = RandomGeneratorFactory.of("L64X128MixRandom").create(SEED);
 
   FiniteDifferences(CpuDevice device) {
     this.device = device;
@@ -90,8 +89,7 @@ final class FiniteDifferences {
   private double loss(
       Forward forward, Input[] inputs, int which, int element, double step, double[] dy) {
     try (MemoryScope scope = MemoryScope.open()) {
-      NDArray y =
-          forward.apply(device.kernels(DType.F64), arrays(inputs, which, element, step));
+      NDArray y = forward.apply(device.kernels(DType.F64), arrays(inputs, which, element, step));
       double[] values = y.toDoubles();
       double sum = 0;
       for (int i = 0; i < values.length; i++) {

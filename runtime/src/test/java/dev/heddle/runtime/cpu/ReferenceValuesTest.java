@@ -83,8 +83,7 @@ class ReferenceValuesTest {
   void unary_knownPoints_haveKnownValues() {
     assertThat(unary(UnaryOperation.GELU, 1)).isCloseTo(0.8413447460685429, ROUNDING);
     assertThat(unary(UnaryOperation.GELU, -2)).isCloseTo(-0.04550026389635842, ROUNDING);
-    assertThat(unary(UnaryOperation.GELU, -10))
-        .isCloseTo(-7.619853024160526e-23, within(1e-36));
+    assertThat(unary(UnaryOperation.GELU, -10)).isCloseTo(-7.619853024160526e-23, within(1e-36));
     assertThat(unary(UnaryOperation.SILU, 1)).isCloseTo(0.7310585786300049, ROUNDING);
     assertThat(unary(UnaryOperation.SIGMOID, 0)).isEqualTo(0.5);
     assertThat(unary(UnaryOperation.TANH, 0.5)).isCloseTo(0.46211715726000973, ROUNDING);
@@ -169,8 +168,7 @@ class ReferenceValuesTest {
     NDArray y = empty(2, 3);
     double inf = Double.NEGATIVE_INFINITY;
     kernels.softmax(of(Shape.of(2, 3), 1, 2, 3, inf, inf, inf), y);
-    assertClose(
-        y, 0.09003057317038046, 0.24472847105479764, 0.6652409557748218, 0, 0, 0);
+    assertClose(y, 0.09003057317038046, 0.24472847105479764, 0.6652409557748218, 0, 0, 0);
   }
 
   @Test

@@ -34,8 +34,7 @@ class MemoryPoolTest {
       previous = bytes;
     }
     assertThat(MemoryPool.sizeClass(0)).isZero();
-    assertThatThrownBy(() -> MemoryPool.sizeClass(-1))
-        .hasMessage("memory pool: negative size -1");
+    assertThatThrownBy(() -> MemoryPool.sizeClass(-1)).hasMessage("memory pool: negative size -1");
   }
 
   @Test

@@ -133,8 +133,7 @@ class MemoryScopeTest {
     block.release();
     assertThat(block.generation()).isEqualTo(generation + 1);
     assertThat(pool.liveBytes()).isZero();
-    assertThatThrownBy(block::release)
-        .hasMessage("Block: released more often than retained");
+    assertThatThrownBy(block::release).hasMessage("Block: released more often than retained");
     assertThatThrownBy(block::retain)
         .hasMessage("Block: retain after the memory was given back to its pool");
   }
@@ -216,7 +215,8 @@ class MemoryScopeTest {
         assertThat(failures.get(i))
             .isInstanceOf(IllegalStateException.class)
             .hasMessage(
-                "MemoryScope: opened by thread " + Thread.currentThread().getName()
+                "MemoryScope: opened by thread "
+                    + Thread.currentThread().getName()
                     + ", used by stranger");
       }
       assertThat(failures.get(2)).hasMessageContaining("no MemoryScope is open on thread stranger");

@@ -149,21 +149,26 @@ public final class HtmlReport {
       return;
     }
     page.append("<section>\n<h2>Training</h2>\n<div class=\"charts\">\n");
-    chart("Loss", "mean over the valid tokens of the global batch", StepMetrics::loss, false);
-    chart("Throughput", "text tokens a second", StepMetrics::tokensPerSecond, true);
-    chart("Gradient norm", "over all components, before clipping", StepMetrics::gradNorm, true);
-    chart("Learning rate", "of the update", StepMetrics::learningRate, true);
+    chart("Loss", "mean over valid tokens", StepMetrics::loss, false, true);
+    chart("Throughput", "text tokens a second", StepMetrics::tokensPerSecond, true, true);
+    chart("Gradient norm", "before clipping", StepMetrics::gradNorm, true, true);
+    chart("Learning rate", "of the update", StepMetrics::learningRate, true, false);
     page.append("</div>\n</section>\n");
   }
 
   private void chart(
-      String title, String note, ToDoubleFunction<StepMetrics> value, boolean fromZero) {
+      String title,
+      String note,
+      ToDoubleFunction<StepMetrics> value,
+      boolean fromZero,
+      boolean smoothed) {
     double[] steps = report.metrics().stream().mapToDouble(StepMetrics::step).toArray();
     double[] values = report.metrics().stream().mapToDouble(value).toArray();
     page.append(
         "<figure class=\"card\"><figcaption><b>%s</b> <span class=\"dim\">%s</span></figcaption>\n"
             .formatted(title, note));
-    page.append(new LineChart(title + " over the steps", steps, values, fromZero).toSvg());
+    page.append(
+        new LineChart(title + " over the steps", steps, values, fromZero, smoothed).toSvg());
     page.append("</figure>\n");
   }
 
@@ -213,7 +218,7 @@ public final class HtmlReport {
       th, td { text-align: left; font-weight: normal; padding: 6px 14px 6px 0;
         border-bottom: 1px solid var(--line); }
       th { color: var(--dim); font-size: 14px; }
-      .n { text-align: right; font-variant-numeric: tabular-nums; padding-left: 14px; }
+      .n { text-align: right; white-space: nowrap; font-variant-numeric: tabular-nums; padding-left: 14px; }
       .g { text-align: center; }
       .better { color: var(--good); font-weight: 600; }
       mark { background: var(--mark); color: inherit; border-radius: 3px; padding: 0 3px; }
@@ -225,14 +230,13 @@ public final class HtmlReport {
       .grid img { display: block; margin: 0 auto 8px; background: #ffffff; border-radius: 6px;
         image-rendering: pixelated; }
       .grid figcaption { font-size: 14px; line-height: 1.4; overflow-wrap: anywhere; }
-      .charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(320px, 1fr));
+      .charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 440px), 1fr));
         gap: 14px; }
       .chart { display: block; width: 100%; height: auto; }
       .chart text { fill: var(--dim); font-size: 13px; }
       .chart line { stroke: var(--line); stroke-width: 1; }
       .chart path { fill: none; stroke: var(--accent); stroke-linejoin: round; }
       .chart .values { stroke-width: 1.2; opacity: 0.45; }
-      .chart .values:last-child { stroke-width: 2; opacity: 1; }
       .chart .mean { stroke-width: 2.2; }
       pre { overflow-x: auto; font: 13px/1.45 ui-monospace, "SF Mono", Menlo, Consolas, monospace; }
       """;

@@ -22,6 +22,7 @@ final class LineChart {
   private final double[] x;
   private final double[] y;
   private final boolean fromZero;
+  private final boolean smoothed;
 
   /**
    * A chart.
@@ -30,12 +31,14 @@ final class LineChart {
    * @param x ascending
    * @param y values; those that are not finite interrupt the curve
    * @param fromZero whether the vertical axis begins at 0
+   * @param smoothed whether the mean over nearby steps is drawn on top
    */
-  LineChart(String title, double[] x, double[] y, boolean fromZero) {
+  LineChart(String title, double[] x, double[] y, boolean fromZero, boolean smoothed) {
     this.title = title;
     this.x = x.clone();
     this.y = y.clone();
     this.fromZero = fromZero;
+    this.smoothed = smoothed;
   }
 
   String toSvg() {
@@ -72,25 +75,35 @@ final class LineChart {
         text(svg, "middle", at, HEIGHT - BOTTOM + 18, number(tick));
       }
     }
-    text(svg, "end", WIDTH - RIGHT, HEIGHT - 2, "step");
+    text(svg, "end", LEFT - 8, HEIGHT - BOTTOM + 18, "step");
     curves(svg, low, high, first, last);
     return svg.append("</svg>\n").toString();
   }
 
-  /** The measured values thin, their running mean on top. */
+  /** The measured values thin; on top, where they are noisy, their mean over nearby steps. */
   private void curves(StringBuilder svg, double low, double high, double first, double last) {
+    path(svg, smoothed ? "values" : "mean", y, low, high, first, last);
+    if (smoothed) {
+      path(svg, "mean", nearbyMean(), low, high, first, last);
+    }
+  }
+
+  // Centred, so that the curve does not lag behind the values.
+  private double[] nearbyMean() {
+    int reach = y.length / 40;
     double[] mean = new double[y.length];
-    double running = Double.NaN;
     for (int i = 0; i < y.length; i++) {
-      if (Double.isFinite(y[i])) {
-        running = Double.isNaN(running) ? y[i] : running + 0.1 * (y[i] - running);
+      double sum = 0;
+      int count = 0;
+      for (int j = Math.max(0, i - reach); j <= Math.min(y.length - 1, i + reach); j++) {
+        if (Double.isFinite(y[j])) {
+          sum += y[j];
+          count++;
+        }
       }
-      mean[i] = running;
+      mean[i] = Double.isFinite(y[i]) ? sum / count : Double.NaN;
     }
-    path(svg, "values", y, low, high, first, last);
-    if (y.length >= 20) {
-      path(svg, "mean", mean, low, high, first, last);
-    }
+    return mean;
   }
 
   private void path(

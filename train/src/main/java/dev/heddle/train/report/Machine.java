@@ -103,6 +103,7 @@ public final class Machine {
           library.title(), "found at " + location.orElse("an unknown place"), true, "");
     }
     List<String> reason = library.reason().lines().filter(line -> !line.isBlank()).toList();
-    return new Finding(library.title(), "not found", false, reason.getLast().strip());
+    String remedy = reason.getLast().strip().replaceFirst("^What to do: ", "");
+    return new Finding(library.title(), "not found", false, remedy);
   }
 }

@@ -42,6 +42,7 @@ public final class ProgressLine implements AutoCloseable {
   }
 
   /** Whether the program's output is a terminal that understands control characters. */
+  @SuppressWarnings("SystemConsoleNull") // JDK 25 has gone back to null where there is none.
   public static boolean isTerminal() {
     return System.console() != null
         && System.console().isTerminal()

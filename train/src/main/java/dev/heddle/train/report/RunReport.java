@@ -58,5 +58,6 @@ public record RunReport(
    * @param truth the true caption's words
    * @param written the words that the model wrote
    */
+  @SuppressWarnings("ArrayRecordComponent") // A picture is shown, never compared.
   public record Caption(int[] pixels, List<String> truth, List<String> written) {}
 }

@@ -4,7 +4,6 @@ import dev.heddle.autograd.GradientMode;
 import dev.heddle.autograd.Tensor;
 import dev.heddle.nn.Layers;
 import dev.heddle.nn.LocalLayers;
-import dev.heddle.nn.Parameter;
 import dev.heddle.optim.AdamW;
 import dev.heddle.optim.CosineSchedule;
 import dev.heddle.runtime.Device;
@@ -72,9 +71,7 @@ final class CaptionPrior {
       Tensor loss = model.lossSum(sequences, null);
       loss.backward();
       optimizer.step(rate, 1.0 / Math.max(1, sequences.validTokens()));
-    }
-    for (Parameter parameter : model.parameters()) {
-      parameter.tensor().clearGradient();
+      optimizer.clearGradients();
     }
   }
 }

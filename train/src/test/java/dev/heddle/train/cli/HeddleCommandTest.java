@@ -147,7 +147,7 @@ class HeddleCommandTest {
         "second | heddle train: Unmatched argument at index 2: 'second'",
       })
   void train_wordsThatCannotBeUnderstood_areRefused(String line) {
-    String[] parts = line.split(" \\| ");
+    String[] parts = line.split(" \\| ", 2);
     assertThat(run("train", EXAMPLE, parts[0])).isEqualTo(2);
     assertThat(error()).startsWith(parts[1]).doesNotContain("\tat ");
     assertThat(recorder.trained).isEmpty();

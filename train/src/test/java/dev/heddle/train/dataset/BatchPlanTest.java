@@ -53,7 +53,7 @@ class BatchPlanTest {
       int globalBatch = 1 + random.nextInt(40);
       int microBatches = 1 + random.nextInt(globalBatch);
       int size = 1 + random.nextInt(6);
-      long step = 1 + random.nextInt(100);
+      long step = 1L + random.nextInt(100);
       BatchPlan whole = new BatchPlan(examples, globalBatch, 1, seed);
       BatchPlan plan = new BatchPlan(examples, globalBatch, microBatches, seed);
       List<Sample> joined = new ArrayList<>();

@@ -155,13 +155,15 @@ class HtmlReportTest {
 
   @Test
   void chart_ofOneConstantOrNoValues_isDrawnOrSaysSo() {
-    assertThat(new LineChart("one", new double[] {1}, new double[] {5}, false).toSvg())
+    assertThat(new LineChart("one", new double[] {1}, new double[] {5}, false, true).toSvg())
         .contains("<path")
         .doesNotContain("NaN");
-    assertThat(new LineChart("zero", new double[] {1, 2}, new double[] {0, 0}, true).toSvg())
+    assertThat(new LineChart("zero", new double[] {1, 2}, new double[] {0, 0}, true, true).toSvg())
         .contains("<path")
         .doesNotContain("NaN");
-    assertThat(new LineChart("broken", new double[] {1}, new double[] {Double.NaN}, false).toSvg())
+    assertThat(
+            new LineChart("broken", new double[] {1}, new double[] {Double.NaN}, false, true)
+                .toSvg())
         .contains("nothing to draw");
     assertThat(LineChart.ticks(0.3, 4.1, 5)).containsExactly(0.0, 1.0, 2.0, 3.0, 4.0, 5.0);
   }

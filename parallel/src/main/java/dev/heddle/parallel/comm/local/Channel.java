@@ -38,18 +38,24 @@ final class Channel {
 
   /** The first delivery that waits, in words. */
   String describeWaiting(LocalGroup group) {
-    return describe(waiting.getFirst(), group);
+    return describeHalf(waiting.getFirst(), group);
   }
 
-  /** A delivery of which one end is missing, in words. */
+  /** A message, in words. */
   static String describe(Delivery delivery, LocalGroup group) {
-    int sender = group.globalRanks.get(delivery.from);
-    int receiver = group.globalRanks.get(delivery.to);
     Message end = delivery.anyEnd();
-    String what = "message " + delivery.number + " from rank " + sender + " to rank " + receiver
-        + " (" + end.dtype() + " x " + end.elementCount() + ")";
-    return delivery.hasSender()
-        ? what + " was sent, but rank " + receiver + " has not posted the receive"
-        : what + " is waited for, but rank " + sender + " has not posted the send";
+    return "message " + delivery.number + " from rank " + group.globalRanks.get(delivery.from)
+        + " to rank " + group.globalRanks.get(delivery.to) + " (" + end.dtype() + " x "
+        + end.elementCount() + ")";
+  }
+
+  /** A message of which one end is missing, in words. */
+  static String describeHalf(Delivery delivery, LocalGroup group) {
+    return describe(delivery, group)
+        + (delivery.hasSender()
+            ? " was sent, but rank " + group.globalRanks.get(delivery.to)
+                + " has not posted the receive"
+            : " is waited for, but rank " + group.globalRanks.get(delivery.from)
+                + " has not posted the send");
   }
 }

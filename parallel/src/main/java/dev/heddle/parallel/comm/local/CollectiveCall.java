@@ -35,6 +35,7 @@ final class CollectiveCall implements PostedCall, LocalRank.Condition {
 
   private @Nullable CollectiveOperation operation;
   private long sequence;
+  private volatile State state = State.POSTED;
 
   CollectiveCall(
       LocalCommunicator communicator,
@@ -177,9 +178,8 @@ final class CollectiveCall implements PostedCall, LocalRank.Condition {
       current.work(communicator.rank(), communicator.me);
     }
     if (current.isComplete()) {
-      operation = null;
-      release();
       Failure broken = current.broken();
+      end(broken == null ? State.COMPLETED : State.FAILED);
       group.finish(current);
       if (broken != null) {
         throw broken.toException();
@@ -188,11 +188,16 @@ final class CollectiveCall implements PostedCall, LocalRank.Condition {
     }
     Failure failure = group.failureOf(current);
     if (failure != null) {
-      operation = null;
-      release();
+      end(State.FAILED);
       throw failure.toException();
     }
     return false;
+  }
+
+  private void end(State how) {
+    operation = null;
+    state = how;
+    release();
   }
 
   @Override
@@ -205,8 +210,8 @@ final class CollectiveCall implements PostedCall, LocalRank.Condition {
   // ---- in words
 
   @Override
-  public boolean isOpen() {
-    return operation != null;
+  public State state() {
+    return state;
   }
 
   @Override

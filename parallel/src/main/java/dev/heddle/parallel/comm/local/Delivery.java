@@ -20,6 +20,7 @@ final class Delivery {
   private final AtomicInteger state = new AtomicInteger(HALF);
   private @Nullable Message send;
   private @Nullable Message receive;
+  private @Nullable Failure broken;
 
   /** Delivery {@code number} from member {@code from} to member {@code to}. */
   Delivery(int from, int to, long number) {
@@ -88,7 +89,14 @@ final class Delivery {
     }
   }
 
-  void done() {
+  /** Ends it; only by who took it. */
+  void done(@Nullable Failure failure) {
+    broken = failure;
     state.set(DONE);
+  }
+
+  /** Why the elements could not be copied, once done; null when they were. */
+  @Nullable Failure broken() {
+    return broken;
   }
 }

@@ -15,6 +15,7 @@ final class ExchangeCall implements PostedCall, LocalRank.Condition {
   private final Delivery[] deliveries;
   private final long sequence;
   private int firstOpen;
+  private volatile State state;
 
   /** Retains the arrays and posts all messages at once. */
   ExchangeCall(LocalCommunicator communicator, List<Message> messages, long sequence) {
@@ -22,6 +23,7 @@ final class ExchangeCall implements PostedCall, LocalRank.Condition {
     this.messages = List.copyOf(messages);
     this.deliveries = new Delivery[messages.size()];
     this.sequence = sequence;
+    this.state = messages.isEmpty() ? State.COMPLETED : State.POSTED;
     post();
   }
 
@@ -141,16 +143,34 @@ final class ExchangeCall implements PostedCall, LocalRank.Condition {
       firstOpen++;
     }
     if (firstOpen == deliveries.length) {
-      release();
+      Failure broken = broken();
+      end(broken == null ? State.COMPLETED : State.FAILED);
+      if (broken != null) {
+        throw broken.toException();
+      }
       return true;
     }
     Failure failure = failure(group);
     if (failure != null) {
-      firstOpen = deliveries.length;
-      release();
+      end(State.FAILED);
       throw failure.toException();
     }
     return false;
+  }
+
+  private @Nullable Failure broken() {
+    for (Delivery delivery : deliveries) {
+      if (delivery.broken() != null) {
+        return delivery.broken();
+      }
+    }
+    return null;
+  }
+
+  private void end(State how) {
+    firstOpen = deliveries.length;
+    state = how;
+    release();
   }
 
   private void copyMatched(LocalGroup group, boolean sends) {
@@ -163,14 +183,15 @@ final class ExchangeCall implements PostedCall, LocalRank.Condition {
   }
 
   private void copy(LocalGroup group, Delivery delivery, int peer) {
+    Failure failure = null;
     try {
       delivery.copy(communicator.me);
     } catch (Throwable thrown) {
-      group.fail(
-          new Failure(
-              Failure.Kind.BROKEN, "exchange in " + group.describe() + " failed: " + thrown, thrown));
+      String what =
+          Channel.describe(delivery, group) + " in " + group.describe() + " failed: " + thrown;
+      failure = group.fail(new Failure(Failure.Kind.BROKEN, what, thrown));
     } finally {
-      delivery.done();
+      delivery.done(failure);
       group.signal(peer);
     }
   }
@@ -240,7 +261,7 @@ final class ExchangeCall implements PostedCall, LocalRank.Condition {
       if (deliveries[i].isHalf()) {
         peers.add(messages.get(i).peer());
         if (shown++ < SHOWN) {
-          lines.add(Channel.describe(deliveries[i], group));
+          lines.add(Channel.describeHalf(deliveries[i], group));
         }
       }
     }
@@ -272,8 +293,8 @@ final class ExchangeCall implements PostedCall, LocalRank.Condition {
   // ---- in words
 
   @Override
-  public boolean isOpen() {
-    return firstOpen < deliveries.length;
+  public State state() {
+    return state;
   }
 
   @Override

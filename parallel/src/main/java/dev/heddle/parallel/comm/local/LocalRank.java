@@ -143,7 +143,13 @@ final class LocalRank {
     if (last == null) {
       text.append(" (has not communicated yet");
     } else {
-      text.append(" (last ").append(last.isOpen() ? "posted " : "completed ");
+      String how =
+          switch (last.state()) {
+            case POSTED -> "posted ";
+            case COMPLETED -> "completed ";
+            case FAILED -> "failed in ";
+          };
+      text.append(" (last ").append(how);
       text.append(last.describe()).append(" in ").append(last.where());
     }
     if (ended) {

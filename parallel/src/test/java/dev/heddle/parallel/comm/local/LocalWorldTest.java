@@ -9,6 +9,7 @@ import dev.heddle.parallel.comm.CommunicationKind;
 import dev.heddle.parallel.comm.Communicator;
 import dev.heddle.parallel.comm.RankFailedException;
 import dev.heddle.parallel.comm.ReduceOp;
+import dev.heddle.parallel.comm.Handle;
 import dev.heddle.parallel.comm.Message;
 import dev.heddle.runtime.DType;
 import dev.heddle.runtime.MetaDevice;
@@ -130,6 +131,65 @@ class LocalWorldTest {
         .hasMessageContaining("allReduce F32[3] SUM in world (ranks 0,1), operation 0 was not"
             + " awaited by every rank")
         .hasMessageContaining("await every handle");
+  }
+
+  @Test
+  void memoryThatIsClosedUnderAMessage_failsTheRankThatCopies() {
+    assertThatThrownBy(
+            () ->
+                LocalWorld.run(
+                    2,
+                    world -> {
+                      CpuDevice device =
+                          CpuDevice.open("cpu" + world.rank(), 1, CpuBackend.REFERENCE);
+                      MemoryScope scope = MemoryScope.open();
+                      NDArray array = NDArray.of(device, Shape.of(2), 1f, 2f);
+                      if (world.rank() == 0) {
+                        world.exchange(List.of(Message.send(1, array)));
+                        assertThatThrownBy(device::close).hasMessageContaining("still in use");
+                        world.barrier();
+                      } else {
+                        world.barrier();
+                        world.exchange(List.of(Message.receive(0, array))).await();
+                      }
+                      assertThat(scope).isNotNull();
+                    }))
+        .isInstanceOf(RankFailedException.class)
+        .cause()
+        .isInstanceOf(CommunicationException.class)
+        .hasMessageContaining("message 0 from rank 0 to rank 1 (F32 x 2) in world (ranks 0,1) failed")
+        .hasRootCauseInstanceOf(IllegalStateException.class);
+  }
+
+  @Test
+  void memoryThatIsClosedUnderACollective_failsAllRanks() {
+    assertThatThrownBy(
+            () ->
+                LocalWorld.run(
+                    2,
+                    world -> {
+                      CpuDevice device =
+                          CpuDevice.open("cpu" + world.rank(), 1, CpuBackend.REFERENCE);
+                      MemoryScope scope = MemoryScope.open();
+                      NDArray array = NDArray.of(device, Shape.of(2), 1f, 2f);
+                      Handle handle;
+                      if (world.rank() == 0) {
+                        handle = world.allReduce(array, ReduceOp.SUM);
+                        assertThatThrownBy(device::close).hasMessageContaining("still in use");
+                        world.subgroup("both", List.of(0, 1)).orElseThrow().barrier();
+                      } else {
+                        world.subgroup("both", List.of(0, 1)).orElseThrow().barrier();
+                        handle = world.allReduce(array, ReduceOp.SUM);
+                      }
+                      assertThatThrownBy(handle::await)
+                          .isInstanceOf(CommunicationException.class)
+                          .hasMessageContaining("operation 0 failed")
+                          .hasRootCauseInstanceOf(IllegalStateException.class);
+                      assertThat(scope).isNotNull();
+                      throw new ArithmeticException("as it should");
+                    }))
+        .cause()
+        .isInstanceOf(ArithmeticException.class);
   }
 
   @Test
