@@ -135,23 +135,22 @@ final class VectorAttention {
           sums + 4L * row);
     }
     g.mix(first, count, scoreRows, own + valuePanels, own + zeros, mixedRows);
+    long statistic = logSumExp + 4 * ((batch * g.heads + head) * g.queries + first);
     for (int row = 0; row < count; row++) {
       float sum = Lanes.get(sums + 4L * row);
-      VectorArithmetic.scale(
-          mixedRows + row * g.sizeBytes,
-          sum == 0 ? 0 : 1 / sum,
-          out.at(batch, first + row, head),
-          g.headSize);
+      long from = mixedRows + row * g.sizeBytes;
+      scaled(from, sum == 0 ? 0 : 1 / sum, out.at(batch, first + row, head), g.headSize);
+      // -infinity for an empty sum.
+      double logSum = Lanes.get(maxima + 4L * row) + Math.log(sum);
+      Lanes.set(statistic + 4L * row, (float) logSum);
     }
-    logarithms(maxima, sums, count);
-    Tiles.copy(maxima, logSumExp + 4 * ((batch * g.heads + head) * g.queries + first), count);
   }
 
   /**
    * Scores x become exp(x - maximum) where visible and 0 from there to {@code limit}; the maximum
    * and the sum of the exponentials are written. Both are 0 where nothing is visible.
    */
-  static void exponentials(
+  private static void exponentials(
       long scores, int visible, int limit, long maximumAt, long sumAt) {
     long row = address(scores);
     int bound = hideTail(row, visible);
@@ -186,13 +185,17 @@ final class VectorAttention {
     return bound;
   }
 
-  /** maxima += log(sums); -infinity for an empty sum. */
-  private static void logarithms(long maxima, long sums, int count) {
-    long target = address(maxima);
-    long source = address(sums);
-    for (int i = 0; i < count; i += Lanes.LENGTH) {
-      FloatVector logarithm = VectorMath.log(load(source + 4L * i));
-      store(load(target + 4L * i).add(logarithm), target + 4L * i);
+  /** {@code count} floats times {@code factor}. */
+  static void scaled(long from, float factor, long to, int count) {
+    long source = address(from);
+    long target = address(to);
+    FloatVector factors = broadcast(factor);
+    int bound = count & -Lanes.LENGTH;
+    for (int i = 0; i < bound; i += Lanes.LENGTH) {
+      store(load(source + 4L * i).mul(factors), target + 4L * i);
+    }
+    for (int i = bound; i < count; i++) {
+      Lanes.set(target + 4L * i, Lanes.get(source + 4L * i) * factor);
     }
   }
 }

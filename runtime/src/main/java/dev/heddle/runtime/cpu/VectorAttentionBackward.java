@@ -139,7 +139,7 @@ final class VectorAttentionBackward {
       long dvRows = dv.at(batch, 0, keyHead);
       for (int key = 0; key < g.keys; key++) {
         long from = own + dkSums + key * g.sizeBytes;
-        VectorArithmetic.scale(from, scale, dkRows + key * dk.rowBytes, g.headSize);
+        VectorAttention.scaled(from, scale, dkRows + key * dk.rowBytes, g.headSize);
       }
       Tiles.copy(own + dvSums, g.sizeBytes, dvRows, dv.rowBytes, g.keys, g.headSize);
     }
@@ -168,21 +168,27 @@ final class VectorAttentionBackward {
       probabilities(scoreRows + at, dscoreRows + at, visible, limit, logSum, delta);
     }
     int seen = (int) roundUp(g.visible(first + count - 1), MicroKernel.ROWS);
-    Packing.rowPanels(scoreRows, g.scoreBytes, true, seen, count, own + transposed);
-    Packing.columnPanels(doutRows, dout.rowBytes, false, g.headSize, count, own + columnPanels);
-    g.addTransposed(first, count, own + transposed, own + columnPanels, own + dvSums);
-    Packing.rowPanels(dscoreRows, g.scoreBytes, true, seen, count, own + transposed);
-    Packing.columnPanels(queryRows, q.rowBytes, false, g.headSize, count, own + columnPanels);
-    g.addTransposed(first, count, own + transposed, own + columnPanels, own + dkSums);
+    // A loop, so that each call is in the code once: the compiler stops to inline where a method has
+    // grown too large, and vectors then become objects.
+    for (int part = 0; part < 2; part++) {
+      boolean ofValues = part == 0;
+      long weights = ofValues ? scoreRows : dscoreRows;
+      long rows = ofValues ? doutRows : queryRows;
+      long rowBytes = ofValues ? dout.rowBytes : q.rowBytes;
+      long sums = own + (ofValues ? dvSums : dkSums);
+      Packing.rowPanels(weights, g.scoreBytes, true, seen, count, own + transposed);
+      Packing.columnPanels(rows, rowBytes, false, g.headSize, count, own + columnPanels);
+      g.addTransposed(first, count, own + transposed, own + columnPanels, sums);
+    }
     g.mix(first, count, dscoreRows, own + keyPanels, zeroRow, own + dqBlock);
     for (int row = 0; row < count; row++) {
       long from = own + dqBlock + row * g.sizeBytes;
-      VectorArithmetic.scale(from, scale, dq.at(batch, first + row, head), g.headSize);
+      VectorAttention.scaled(from, scale, dq.at(batch, first + row, head), g.headSize);
     }
   }
 
   /** Scores become probabilities p, and their gradients p (gradient - delta). */
-  static void probabilities(
+  private static void probabilities(
       long scores, long gradients, int visible, int limit, float logSumExp, float delta) {
     long row = address(scores);
     long gradientRow = address(gradients);
