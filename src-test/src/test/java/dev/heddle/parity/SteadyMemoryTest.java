@@ -41,7 +41,6 @@ class SteadyMemoryTest {
       assertThat(allocations.subList(STEADY_AFTER, STEPS))
           .as("system allocations of rank %d under %s", rank, experiment)
           .containsOnly(allocations.get(STEADY_AFTER - 1));
-      System.out.println(layout + " " + dtype + " rank " + rank + " heap " + ranks.get(rank).heapBytes);
     }
   }
 }
