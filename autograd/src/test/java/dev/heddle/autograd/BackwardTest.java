@@ -13,6 +13,7 @@ import dev.heddle.runtime.NDArray;
 import dev.heddle.runtime.Shape;
 import dev.heddle.runtime.memory.MemoryScope;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -107,15 +108,24 @@ class BackwardTest extends DeviceTest {
 
   @Test
   void gradientPassedOnUnchanged_isNotSharedBetweenLeaves() {
-    Tensor a = leaf(1, 1);
-    Tensor b = leaf(1, 1);
-    NDArray dy = vector(5, 6);
+    // Large enough that a leaf would take over a gradient array instead of copying it.
+    double[] ones = new double[100];
+    Arrays.fill(ones, 1);
+    Tensor a = leaf(ones);
+    Tensor b = leaf(ones);
+    NDArray dy = vector(ones);
     add(a, b).backward(dy);
     // Later contributions are added in place: each leaf must own its array, and dy must not change.
-    add(a, a).backward(vector(1, 1));
-    assertThat(gradient(a)).containsExactly(7, 8);
-    assertThat(gradient(b)).containsExactly(5, 6);
-    assertThat(dy.toDoubles()).containsExactly(5, 6);
+    add(a, a).backward(vector(ones));
+    assertThat(gradient(a)).containsOnly(3);
+    assertThat(gradient(b)).containsOnly(1);
+    assertThat(dy.toDoubles()).containsOnly(1);
+    Tensor c = leaf(ones);
+    Tensor d = leaf(ones);
+    sum(multiply(add(c, d), Tensor.constant(vector(ones)))).backward();
+    sum(c).backward();
+    assertThat(gradient(c)).containsOnly(2);
+    assertThat(gradient(d)).containsOnly(1);
   }
 
   @Test

@@ -106,7 +106,8 @@ final class ArgumentChecks {
 
   /** Neighbours in the innermost dim are neighbours in memory. */
   static void contiguousColumns(String kernel, String name, NDArray x) {
-    if (x.dim(-1) > 1 && x.stride(-1) != 1) {
+    // An empty array has no neighbours, whatever its strides: it counts as contiguous.
+    if (x.dim(-1) > 1 && x.stride(-1) != 1 && x.size() > 0) {
       throw refuse(
           "%s: %s %s has stride %s in its innermost dim; wanted 1: pass %s.contiguous()",
           kernel, name, x.shape(), x.stride(-1), name);
@@ -163,7 +164,7 @@ final class ArgumentChecks {
   /** What a BLAS takes: columns contiguous, rows at least a row apart. */
   static void matrixStrides(String kernel, String name, NDArray x) {
     contiguousColumns(kernel, name, x);
-    if (x.dim(-2) > 1 && x.stride(-2) < x.dim(-1)) {
+    if (x.dim(-2) > 1 && x.stride(-2) < x.dim(-1) && x.size() > 0) {
       throw refuse(
           "%s: %s %s has row stride %s, less than its %s columns; wanted rows that do not "
               + "overlap: pass %s.contiguous()",

@@ -44,6 +44,18 @@ class KernelChecksTest {
   }
 
   @Test
+  void emptyArrays_anyStrides_countAsContiguous() {
+    NDArray x = array(0, 1, 1, 1).expand(Shape.of(0, 5, 1, 4));
+    NDArray statistic = array(0, 1, 5);
+    NDArray y = array(0, 5, 1, 4);
+    KernelChecks.attention(x, x, x, AttentionMask.FULL, 1, y, statistic);
+    KernelChecks.attentionBackward(
+        y, y, y, y, statistic, x, AttentionMask.FULL, 1, array(0, 5, 1, 4), x, x);
+    NDArray a = array(1, 0).expand(Shape.of(3, 0));
+    KernelChecks.gemm(a, false, array(4, 0), true, 1, 0, array(3, 4));
+  }
+
+  @Test
   void tableType_anotherDtype_isRefused() {
     KernelChecks.tableType("unary", "x", array(3), DType.F32);
     assertThatThrownBy(() -> KernelChecks.tableType("unary", "x", array(3), DType.BF16))

@@ -3,8 +3,8 @@ package dev.heddle.parallel.comm;
 import java.util.Arrays;
 
 /**
- * What one rank has communicated: for each kind of operation how often and how many bytes. Bytes are
- * those of the arguments, whatever an implementation does to move them:
+ * What one rank has communicated: for each kind of operation how often and how many bytes. Bytes
+ * are those of the arguments, whatever an implementation does to move them:
  *
  * <ul>
  *   <li>sent: what the rank put in (its array, its part, all its parts);

@@ -6,8 +6,8 @@ import org.jspecify.annotations.Nullable;
 
 /**
  * One message of a {@link Communicator#exchange}: elements of an array that go to a peer, or come
- * from one. A message is a sequence of elements, those of the array in row-major order; the two ends
- * need the same dtype and the same number of elements, not the same shape or strides.
+ * from one. A message is a sequence of elements, those of the array in row-major order; the two
+ * ends need the same dtype and the same number of elements, not the same shape or strides.
  *
  * <p>Rows can be picked: then the message is the given row intervals, in the order given, of a
  * column interval of a matrix. So one message carries what a peer needs of an array, however it is
@@ -78,24 +78,34 @@ public final class Message {
     if (matrix.rank() != 2 || rowBounds.length % 2 != 0) {
       throw new IllegalArgumentException(
           "Message: rows are picked from a matrix by start and end of each interval, got "
-              + matrix + " and " + rowBounds.length + " bounds");
+              + matrix
+              + " and "
+              + rowBounds.length
+              + " bounds");
     }
     if (firstColumn < 0 || columnCount < 0 || firstColumn + columnCount > matrix.dim(1)) {
       throw new IllegalArgumentException(
-          "Message: columns [" + firstColumn + "," + (firstColumn + columnCount)
-              + ") are not within " + matrix);
+          "Message: columns ["
+              + firstColumn
+              + ","
+              + (firstColumn + columnCount)
+              + ") are not within "
+              + matrix);
     }
     long rows = 0;
     for (int i = 0; i < rowBounds.length; i += 2) {
       if (rowBounds[i] < 0 || rowBounds[i + 1] < rowBounds[i] || rowBounds[i + 1] > matrix.dim(0)) {
         throw new IllegalArgumentException(
-            "Message: rows [" + rowBounds[i] + "," + rowBounds[i + 1] + ") are not within "
+            "Message: rows ["
+                + rowBounds[i]
+                + ","
+                + rowBounds[i + 1]
+                + ") are not within "
                 + matrix);
       }
       rows += rowBounds[i + 1] - rowBounds[i];
     }
-    return new Message(
-        send, peer, matrix, rowBounds, firstColumn, columnCount, rows * columnCount);
+    return new Message(send, peer, matrix, rowBounds, firstColumn, columnCount, rows * columnCount);
   }
 
   /** Whether the elements leave this rank; else they come in. */
@@ -146,7 +156,11 @@ public final class Message {
   /** For example {@code send of F32 x 12 to member 1}. */
   @Override
   public String toString() {
-    return (send ? "send of " : "receive of ") + dtype() + " x " + elementCount
-        + (send ? " to member " : " from member ") + peer;
+    return (send ? "send of " : "receive of ")
+        + dtype()
+        + " x "
+        + elementCount
+        + (send ? " to member " : " from member ")
+        + peer;
   }
 }

@@ -42,24 +42,55 @@ public final class BoundaryExchange {
   /** This rank's part of a phase: what it sends and receives, in the plan's order. */
   private record Leg(Phase phase, List<Parcel> parcels) {}
 
-  /**
-   * A transfer from or to this rank, or both.
-   *
-   * @param sourceRows the row intervals in the sender's buffer: start0, end0, start1, end1, ...
-   * @param targetRows those in the receiver's buffer
-   * @param places each of these rows, where they are added to what is there; else empty
-   */
-  private record Parcel(
-      Transfer transfer,
-      boolean leaves,
-      boolean arrives,
-      int sender,
-      int receiver,
-      long[] sourceRows,
-      long[] targetRows,
-      int[] places) {
+  /** A transfer from or to this rank, or both. */
+  private static final class Parcel {
+    final Transfer transfer;
+    final boolean leaves;
+    final boolean arrives;
+    final int sender;
+    final int receiver;
+
+    /** The row intervals in the sender's buffer: start0, end0, start1, end1, ... */
+    final long[] sourceRows;
+
+    /** The row intervals in the receiver's buffer. */
+    final long[] targetRows;
+
+    /** The receiver's rows one by one, where they are added to what is there; else empty. */
+    final int[] places;
+
+    Parcel(Transfer transfer, int rank, int sender, int receiver) {
+      this.transfer = transfer;
+      this.leaves = transfer.from() == rank;
+      this.arrives = transfer.to() == rank;
+      this.sender = sender;
+      this.receiver = receiver;
+      int pieces = transfer.pieces().size();
+      sourceRows = new long[2 * pieces];
+      targetRows = new long[2 * pieces];
+      for (int i = 0; i < pieces; i++) {
+        RowPiece piece = transfer.pieces().get(i);
+        sourceRows[2 * i] = piece.sourcePlace();
+        sourceRows[2 * i + 1] = piece.sourcePlace() + piece.rows();
+        targetRows[2 * i] = piece.targetPlace();
+        targetRows[2 * i + 1] = piece.targetPlace() + piece.rows();
+      }
+      places = isSummand() ? eachRow(targetRows) : new int[0];
+    }
+
+    /** Whether it is received apart and then added to what is there. */
     boolean isSummand() {
       return arrives && transfer.accumulate();
+    }
+
+    private static int[] eachRow(long[] bounds) {
+      IntStream.Builder rows = IntStream.builder();
+      for (int i = 0; i < bounds.length; i += 2) {
+        for (long row = bounds[i]; row < bounds[i + 1]; row++) {
+          rows.add(Math.toIntExact(row));
+        }
+      }
+      return rows.build().toArray();
     }
   }
 
@@ -98,7 +129,8 @@ public final class BoundaryExchange {
       List<Parcel> parcels = new ArrayList<>();
       for (Transfer transfer : phase.transfers()) {
         if (transfer.from() == rank || transfer.to() == rank) {
-          parcels.add(parcel(transfer, members));
+          int sender = member(transfer.from(), members);
+          parcels.add(new Parcel(transfer, rank, sender, member(transfer.to(), members)));
         }
       }
       if (!parcels.isEmpty() && !identity) {
@@ -108,44 +140,16 @@ public final class BoundaryExchange {
     return new Route(transfers, legs, identity);
   }
 
-  private Parcel parcel(Transfer transfer, Map<Integer, Integer> members) {
-    int pieces = transfer.pieces().size();
-    long[] source = new long[2 * pieces];
-    long[] target = new long[2 * pieces];
-    for (int i = 0; i < pieces; i++) {
-      RowPiece piece = transfer.pieces().get(i);
-      source[2 * i] = piece.sourcePlace();
-      source[2 * i + 1] = piece.sourcePlace() + piece.rows();
-      target[2 * i] = piece.targetPlace();
-      target[2 * i + 1] = piece.targetPlace() + piece.rows();
-    }
-    return new Parcel(
-        transfer,
-        transfer.from() == rank,
-        transfer.to() == rank,
-        member(transfer.from(), members),
-        member(transfer.to(), members),
-        source,
-        target,
-        transfer.accumulate() && transfer.to() == rank ? places(target) : new int[0]);
-  }
-
-  private static int[] places(long[] bounds) {
-    IntStream.Builder places = IntStream.builder();
-    for (int i = 0; i < bounds.length; i += 2) {
-      for (long row = bounds[i]; row < bounds[i + 1]; row++) {
-        places.add(Math.toIntExact(row));
-      }
-    }
-    return places.build().toArray();
-  }
-
   private int member(int globalRank, Map<Integer, Integer> members) {
     Integer member = members.get(globalRank);
     if (member == null) {
       throw new IllegalArgumentException(
-          "boundary: the plan moves rows of rank " + globalRank + ", which is not in group "
-              + group.name() + " of ranks " + group.globalRanks()
+          "boundary: the plan moves rows of rank "
+              + globalRank
+              + ", which is not in group "
+              + group.name()
+              + " of ranks "
+              + group.globalRanks()
               + "; give the executor a group of all ranks of both sides");
     }
     return member;
@@ -159,8 +163,8 @@ public final class BoundaryExchange {
   /**
    * Moves the value: each destination rank gets the rows it needs.
    *
-   * @param rows this rank's rows [rows, features] in the source layout, contiguous, not changed; null
-   *     on a rank that is not in the source mesh
+   * @param rows this rank's rows [rows, features] in the source layout, contiguous, not changed;
+   *     null on a rank that is not in the source mesh
    * @param device where the result is made
    * @param dtype the type of the rows, the same on every rank
    * @return this rank's rows in the destination layout, with zeros at places of the buffer where no
@@ -223,8 +227,7 @@ public final class BoundaryExchange {
     Journey(Route route, @Nullable NDArray input, Device device, DType dtype) {
       this.route = route;
       for (PlanBuffer name : route.plan.buffers().keySet()) {
-        NDArray buffer =
-            name == PlanBuffer.INPUT ? input : make(route.plan, name, device, dtype);
+        NDArray buffer = name == PlanBuffer.INPUT ? input : make(route.plan, name, device, dtype);
         if (buffer != null) {
           buffers.put(name, buffer);
         }
@@ -265,8 +268,7 @@ public final class BoundaryExchange {
         }
         if (parcel.isSummand()) {
           NDArray into = need(target, transfer);
-          NDArray summand =
-              NDArray.empty(into.device(), into.dtype(), transfer.rows(), columns);
+          NDArray summand = NDArray.empty(into.device(), into.dtype(), transfer.rows(), columns);
           summands.add(summand);
           messages.add(Message.receive(parcel.sender, summand));
         } else if (parcel.arrives) {
@@ -298,7 +300,11 @@ public final class BoundaryExchange {
     private NDArray need(@Nullable NDArray buffer, Transfer transfer) {
       if (buffer == null) {
         throw new IllegalStateException(
-            "boundary " + route.plan.direction() + ": rank " + rank + " has no buffer for "
+            "boundary "
+                + route.plan.direction()
+                + ": rank "
+                + rank
+                + " has no buffer for "
                 + transfer);
       }
       return buffer;
@@ -321,8 +327,7 @@ public final class BoundaryExchange {
 
   private static void addRows(NDArray summand, Parcel parcel, NDArray target) {
     Transfer transfer = parcel.transfer;
-    NDArray rows =
-        NDArray.of(target.device(), Shape.of(parcel.places.length), parcel.places);
+    NDArray rows = NDArray.of(target.device(), Shape.of(parcel.places.length), parcel.places);
     long column = transfer.targetColumn();
     NDArray columns = target.slice(1, column, column + transfer.features().size());
     target.kernels().scatterAddRows(summand, rows, columns);
@@ -337,14 +342,21 @@ public final class BoundaryExchange {
     String where = "boundary " + transfers.direction() + " on rank " + rank + ": ";
     if (held == null) {
       throw new IllegalArgumentException(
-          where + "the rank is not in the mesh that rows come from, but it brought " + input
+          where
+              + "the rank is not in the mesh that rows come from, but it brought "
+              + input
               + "; pass null");
     }
     long rows = held.bufferRows();
     long columns = held.features().size();
     if (input == null) {
       throw new IllegalArgumentException(
-          where + "wanted its rows [" + rows + "," + columns + "], got none; a rank without rows"
+          where
+              + "wanted its rows ["
+              + rows
+              + ","
+              + columns
+              + "], got none; a rank without rows"
               + " brings an array of none");
     }
     if (input.rank() != 2
@@ -353,7 +365,14 @@ public final class BoundaryExchange {
         || input.dtype() != dtype
         || !input.isContiguous()) {
       throw new IllegalArgumentException(
-          where + "wanted contiguous " + dtype + " rows [" + rows + "," + columns + "], got "
+          where
+              + "wanted contiguous "
+              + dtype
+              + " rows ["
+              + rows
+              + ","
+              + columns
+              + "], got "
               + input);
     }
   }

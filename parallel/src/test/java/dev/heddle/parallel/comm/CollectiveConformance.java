@@ -75,7 +75,7 @@ abstract class CollectiveConformance {
         ranks,
         (world, device) -> {
           // Enough rows that ranks share the work at places within a row.
-          int rows = 101;
+          long rows = 101;
           double[] before = Values.of(DType.F32, rows * 7, world.rank());
           NDArray matrix = NDArray.of(device, DType.F32, Shape.of(rows, 7), before);
           world.allReduce(matrix.slice(1, 2, 5), ReduceOp.SUM).await();
@@ -299,8 +299,7 @@ abstract class CollectiveConformance {
             List<NDArray> sources = new ArrayList<>();
             List<NDArray> destinations = new ArrayList<>();
             for (int i = 0; i < ranks; i++) {
-              sources.add(
-                  Values.array(device, dtype, Shape.of(tableSize(me, i)), 100L * me + i));
+              sources.add(Values.array(device, dtype, Shape.of(tableSize(me, i)), 100L * me + i));
               destinations.add(NDArray.empty(device, dtype, tableSize(i, me)));
             }
             world.allToAll(sources, destinations).await();
@@ -429,8 +428,7 @@ abstract class CollectiveConformance {
             Thread.onSpinWait();
           }
           assertThat(array.toDoubles())
-              .isEqualTo(
-                  Values.reduce(DType.F32, ReduceOp.SUM, ofMembers(DType.F32, LARGE, 2)));
+              .isEqualTo(Values.reduce(DType.F32, ReduceOp.SUM, ofMembers(DType.F32, LARGE, 2)));
         });
   }
 

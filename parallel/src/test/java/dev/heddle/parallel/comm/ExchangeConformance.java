@@ -33,8 +33,7 @@ abstract class ExchangeConformance {
               NDArray other = NDArray.empty(device, dtype, size);
               world
                   .exchange(
-                      List.of(
-                          Message.send((me + 1) % ranks, own), Message.receive(left, other)))
+                      List.of(Message.send((me + 1) % ranks, own), Message.receive(left, other)))
                   .await();
               assertThat(other.toDoubles()).isEqualTo(Values.of(dtype, size, left));
               own.free();
@@ -66,7 +65,8 @@ abstract class ExchangeConformance {
               for (int column = 0; column < 8; column++) {
                 boolean inside = sources[row] >= 0 && column >= 3 && column < 7;
                 double wanted = inside ? values[sources[row] * 6 + column - 2] : 0;
-                assertThat(got[row * 8 + column]).as("row %d column %d", row, column)
+                assertThat(got[row * 8 + column])
+                    .as("row %d column %d", row, column)
                     .isEqualTo(wanted);
               }
             }

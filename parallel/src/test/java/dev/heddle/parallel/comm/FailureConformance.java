@@ -5,8 +5,12 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.assertj.core.api.Assertions.catchThrowableOfType;
 
 import dev.heddle.runtime.DType;
+import dev.heddle.runtime.Device;
 import dev.heddle.runtime.NDArray;
 import dev.heddle.runtime.Shape;
+import dev.heddle.runtime.cpu.CpuBackend;
+import dev.heddle.runtime.cpu.CpuDevice;
+import dev.heddle.runtime.memory.MemoryScope;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
@@ -19,7 +23,7 @@ import org.junit.jupiter.api.Timeout;
  */
 @Timeout(30)
 abstract class FailureConformance {
-  private static final Duration SHORT = Duration.ofMillis(200);
+  private static final Duration SHORT = Duration.ofMillis(500);
 
   abstract World world();
 
@@ -31,7 +35,7 @@ abstract class FailureConformance {
     return failure;
   }
 
-  private static NDArray array(dev.heddle.runtime.Device device, int size) {
+  private static NDArray array(Device device, int size) {
     return NDArray.of(device, DType.F32, Shape.of(size), new double[size]);
   }
 
@@ -66,10 +70,15 @@ abstract class FailureConformance {
     assertThat(failure).hasMessage("rank 2 failed: java.lang.IllegalStateException: boom");
     assertThat(failure.getCause()).isSameAs(boom);
     assertThat(failure.getSuppressed()).isEmpty();
-    assertThat(seen).hasSize(3).allSatisfy(stopped -> {
-      assertThat(stopped).hasMessageContaining("rank 2 failed").hasMessageContaining("boom");
-      assertThat(stopped).hasCause(boom);
-    });
+    assertThat(seen)
+        .hasSize(3)
+        .allSatisfy(
+            stopped -> {
+              assertThat(stopped)
+                  .hasMessageContaining("rank 2 failed")
+                  .hasMessageContaining("boom");
+              assertThat(stopped).hasCause(boom);
+            });
     assertThat(Duration.ofNanos(System.nanoTime() - start)).isLessThan(Duration.ofSeconds(5));
   }
 
@@ -142,14 +151,14 @@ abstract class FailureConformance {
     assertThat(failure.getCause()).isInstanceOf(CommunicationTimeoutException.class);
     assertThat(failure.getCause())
         .hasMessageContaining(
-            "allReduce F32[12] SUM in language.tp (ranks 0,1,2), operation 0 timed out after 0.2 s;"
+            "allReduce F32[12] SUM in language.tp (ranks 0,1,2), operation 0 timed out after 0.5 s;"
                 + " came: rank 0, rank 2; did not come: rank 1 (last completed broadcast F32[12]"
                 + " root 1 in world (ranks 0,1,2), operation 0")
         .hasMessageContaining("FailureConformance.computeForTooLong");
   }
 
   private static void computeForTooLong() throws InterruptedException {
-    Thread.sleep(700);
+    Thread.sleep(1_200);
   }
 
   @Test
@@ -160,7 +169,7 @@ abstract class FailureConformance {
         SHORT,
         (world, device) -> {
           if (world.rank() == 3) {
-            Thread.sleep(600);
+            Thread.sleep(1_000);
           }
           try {
             world.barrier();
@@ -193,11 +202,13 @@ abstract class FailureConformance {
             text ->
                 assertThat(text)
                     .contains("barrier in tp (ranks 0,1), operation 0 timed out")
-                    .containsPattern("rank 1 .last (posted|failed in) barrier in dp .ranks 0,1., operation 0"),
+                    .containsPattern(
+                        "rank 1 .last (posted|failed in) barrier in dp .ranks 0,1., operation 0"),
             text ->
                 assertThat(text)
                     .contains("barrier in dp (ranks 0,1), operation 0 timed out")
-                    .containsPattern("rank 0 .last (posted|failed in) barrier in tp .ranks 0,1., operation 0"));
+                    .containsPattern(
+                        "rank 0 .last (posted|failed in) barrier in tp .ranks 0,1., operation 0"));
   }
 
   @Test
@@ -346,7 +357,7 @@ abstract class FailureConformance {
             });
     assertThat(failure.getCause())
         .isInstanceOf(CommunicationTimeoutException.class)
-        .hasMessageContaining("exchange of rank 0 in world (ranks 0,1) timed out after 0.2 s")
+        .hasMessageContaining("exchange of rank 0 in world (ranks 0,1) timed out after 0.5 s")
         .hasMessageContaining(
             "message 0 from rank 1 to rank 0 (F32 x 5) is waited for, but rank 1 has not posted"
                 + " the send")
@@ -362,7 +373,6 @@ abstract class FailureConformance {
                         2,
                         World.PATIENT,
                         world -> {
-                          // Without a scope: the array belongs to the test's thread only.
                           if (world.rank() == 0) {
                             leaveASend(world);
                           }
@@ -373,8 +383,8 @@ abstract class FailureConformance {
   }
 
   private static void leaveASend(Communicator world) {
-    var device = dev.heddle.runtime.cpu.CpuDevice.open();
-    var scope = dev.heddle.runtime.memory.MemoryScope.open();
+    CpuDevice device = CpuDevice.open("cpu", 1, CpuBackend.REFERENCE);
+    MemoryScope scope = MemoryScope.open();
     world.exchange(List.of(Message.send(1, array(device, 2))));
     assertThat(scope).isNotNull();
   }
@@ -417,20 +427,16 @@ abstract class FailureConformance {
                                   world.allReduce(
                                       array.slice(0, 0, 1).expand(Shape.of(3)), ReduceOp.SUM))
                           .hasMessageContaining("dim 0 is broadcast");
-                      assertThatThrownBy(
-                              () -> world.exchange(List.of(Message.send(5, array))))
+                      assertThatThrownBy(() -> world.exchange(List.of(Message.send(5, array))))
                           .hasMessageContaining("send of F32 x 4 to member 5, wanted a member");
                       assertThatThrownBy(() -> world.subgroup("none", List.of(0, 7)))
                           .hasMessageContaining("got ranks [0, 7], wanted distinct members");
-                      assertThatThrownBy(
-                              () -> Message.sendRows(1, array, new long[] {0, 1}, 0, 1))
+                      assertThatThrownBy(() -> Message.sendRows(1, array, new long[] {0, 1}, 0, 1))
                           .hasMessageContaining("rows are picked from a matrix");
                       NDArray matrix = array.reshape(2, 2);
-                      assertThatThrownBy(
-                              () -> Message.sendRows(1, matrix, new long[] {1, 3}, 0, 1))
+                      assertThatThrownBy(() -> Message.sendRows(1, matrix, new long[] {1, 3}, 0, 1))
                           .hasMessageContaining("rows [1,3) are not within F32[2,2]");
-                      assertThatThrownBy(
-                              () -> Message.sendRows(1, matrix, new long[] {0, 1}, 1, 2))
+                      assertThatThrownBy(() -> Message.sendRows(1, matrix, new long[] {0, 1}, 1, 2))
                           .hasMessageContaining("columns [1,3) are not within F32[2,2]");
                       // None of these calls was posted anywhere.
                       world.barrier();

@@ -9,6 +9,7 @@ import dev.heddle.runtime.Shape;
 import dev.heddle.runtime.memory.MemoryScope;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.SplittableRandom;
 import org.junit.jupiter.api.Test;
@@ -31,7 +32,19 @@ abstract class RandomProgramConformance {
   }
 
   /** An operation under way and what its result must be. */
-  private record Pending(Handle handle, NDArray result, double[] wanted, String what) {
+  private static final class Pending {
+    private final Handle handle;
+    private final NDArray result;
+    private final double[] wanted;
+    private final String what;
+
+    Pending(Handle handle, NDArray result, double[] wanted, String what) {
+      this.handle = handle;
+      this.result = result;
+      this.wanted = wanted;
+      this.what = what;
+    }
+
     void finish() {
       handle.await();
       assertThat(result.toDoubles()).as(what).isEqualTo(wanted);
@@ -83,7 +96,7 @@ abstract class RandomProgramConformance {
     List<Integer> members = new ArrayList<>();
     int count = 1 + random.nextInt(ranks);
     for (int i = 0; i < count; i++) {
-      members.add(all.remove(random.nextInt(all.size())));
+      members.add(all.remove(/* index */ random.nextInt(all.size())));
     }
     return members;
   }
@@ -155,8 +168,7 @@ abstract class RandomProgramConformance {
           start += sizes[i];
         }
         double[] reduced = Values.reduce(dtype, op, members(dtype, total, salt, size));
-        double[] wanted =
-            java.util.Arrays.copyOfRange(reduced, (int) start, (int) (start + sizes[me]));
+        double[] wanted = Arrays.copyOfRange(reduced, (int) start, (int) (start + sizes[me]));
         Handle handle = group.reduceScatter(Values.split(whole, 0, sizes), part, op);
         yield new Pending(handle, part, wanted, what);
       }
@@ -167,8 +179,7 @@ abstract class RandomProgramConformance {
         int from = (me + size - shift) % size;
         Handle handle =
             group.exchange(
-                List.of(
-                    Message.send((me + shift) % size, own), Message.receive(from, other)));
+                List.of(Message.send((me + shift) % size, own), Message.receive(from, other)));
         yield new Pending(handle, other, Values.of(dtype, count, salt + from), what);
       }
     };

@@ -81,15 +81,13 @@ class BoundaryExchangeTest {
           PlanSimulator.store(x, source),
           PlanSimulator.store(new double[][][] {sum(x)}, target),
           PlanSimulator.store(y, gradient),
-          PlanSimulator.store(
-              new double[][][] {sum(y)}, boundary.source().gradient().holdings()));
+          PlanSimulator.store(new double[][][] {sum(y)}, boundary.source().gradient().holdings()));
     }
 
     /** Numbers of the dtype; where they are summed, integers, so that every sum is exact. */
     private static double[][][] summands(Holdings holdings, Random random, DType dtype) {
       int rows = (int) holdings.rowCount();
-      double[][][] all =
-          new double[holdings.summandCount()][rows][(int) holdings.featureCount()];
+      double[][][] all = new double[holdings.summandCount()][rows][(int) holdings.featureCount()];
       for (double[][] summand : all) {
         for (double[] row : summand) {
           for (int i = 0; i < row.length; i++) {
@@ -126,8 +124,12 @@ class BoundaryExchangeTest {
 
     @Override
     public String toString() {
-      return "replay with -Dheddle.seed=" + seed + "\nsource " + boundary.source()
-          + "\ndestination " + boundary.destination();
+      return "replay with -Dheddle.seed="
+          + seed
+          + "\nsource "
+          + boundary.source()
+          + "\ndestination "
+          + boundary.destination();
     }
   }
 
@@ -146,8 +148,7 @@ class BoundaryExchangeTest {
     }
     RankProgram program =
         world -> {
-          try (CpuDevice device =
-              CpuDevice.open("cpu" + world.rank(), 1, CpuBackend.REFERENCE)) {
+          try (CpuDevice device = CpuDevice.open("cpu" + world.rank(), 1, CpuBackend.REFERENCE)) {
             for (Case pair : cases) {
               Communicator group =
                   pair.ranks().contains(world.rank())
@@ -166,26 +167,25 @@ class BoundaryExchangeTest {
     LocalWorld.run(MOST_RANKS, program);
   }
 
-  private static NDArray array(Map<Integer, double[][]> buffers, int rank, Case pair, Device d) {
-    double[][] rows = buffers.get(rank);
+  private static NDArray value(Case pair, int rank, Device device) {
+    return array(pair.value().get(rank), pair.boundary().source(), rank, pair, device);
+  }
+
+  private static NDArray gradient(Case pair, int rank, Device device) {
+    return array(pair.gradient().get(rank), pair.boundary().destination(), rank, pair, device);
+  }
+
+  private static NDArray array(
+      double[][] rows, RowLayout side, int rank, Case pair, Device device) {
     if (rows == null) {
       return null;
     }
-    long features =
-        rows.length > 0 ? rows[0].length : featuresOfAnEmptyBuffer(buffers, rank, pair);
+    long features = side.holdings().of(rank).features().size();
     double[] flat = Arrays.stream(rows).flatMapToDouble(Arrays::stream).toArray();
-    return NDArray.of(d, pair.dtype(), Shape.of(rows.length, features), flat);
+    return NDArray.of(device, pair.dtype(), Shape.of(rows.length, features), flat);
   }
 
-  private static long featuresOfAnEmptyBuffer(
-      Map<Integer, double[][]> buffers, int rank, Case pair) {
-    RowLayout side =
-        buffers == pair.value() ? pair.boundary().source() : pair.boundary().destination();
-    return side.holdings().of(rank).features().size();
-  }
-
-  private static void assertHolds(
-      NDArray got, double[][] wanted, Holding holding, String what) {
+  private static void assertHolds(NDArray got, double[][] wanted, Holding holding, String what) {
     if (wanted == null) {
       assertThat(got).as(what).isNull();
       return;
@@ -209,14 +209,14 @@ class BoundaryExchangeTest {
           Boundary boundary = pair.boundary();
           for (Strategy strategy : Strategy.values()) {
             BoundaryExchange exchange = new BoundaryExchange(pair.plans().get(strategy), group);
-            NDArray x = array(pair.value(), rank, pair, device);
+            NDArray x = value(pair, rank, device);
             NDArray ax = exchange.forward(x, device, pair.dtype());
             assertHolds(
                 ax,
                 pair.wantedValue().get(rank),
                 boundary.destination().holdings().find(rank),
                 strategy + " forward on rank " + rank);
-            NDArray y = array(pair.gradient(), rank, pair, device);
+            NDArray y = gradient(pair, rank, device);
             NDArray aty = exchange.backward(y, device, pair.dtype());
             assertHolds(
                 aty,
@@ -226,7 +226,7 @@ class BoundaryExchangeTest {
             if (x != null) {
               assertThat(x.toDoubles())
                   .as("%s: what is sent stays as it is", strategy)
-                  .isEqualTo(array(pair.value(), rank, pair, device).toDoubles());
+                  .isEqualTo(value(pair, rank, device).toDoubles());
             }
           }
         });
@@ -241,11 +241,11 @@ class BoundaryExchangeTest {
             BoundaryPlan plan = pair.plans().get(strategy);
             BoundaryExchange exchange = new BoundaryExchange(plan, group);
             CommunicationStatistics before = group.statistics().snapshot();
-            exchange.forward(array(pair.value(), rank, pair, device), device, pair.dtype());
+            exchange.forward(value(pair, rank, device), device, pair.dtype());
             CommunicationStatistics forward = group.statistics().since(before);
             checkTraffic(plan.forward(), forward, rank, pair);
             before = group.statistics().snapshot();
-            exchange.backward(array(pair.gradient(), rank, pair, device), device, pair.dtype());
+            exchange.backward(gradient(pair, rank, device), device, pair.dtype());
             CommunicationStatistics backward = group.statistics().since(before);
             checkTraffic(plan.backward().orElseThrow(), backward, rank, pair);
           }
@@ -266,8 +266,7 @@ class BoundaryExchangeTest {
         .as("nothing but exchanges, at most one for each phase")
         .isEqualTo(exchanged.count())
         .isLessThanOrEqualTo(plan.phases().size());
-    if (plan.strategy() == Strategy.DIRECT
-        && plan.buffer(PlanBuffer.INPUT).summandCount() == 1) {
+    if (plan.strategy() == Strategy.DIRECT && plan.buffer(PlanBuffer.INPUT).summandCount() == 1) {
       assertThat(exchanged.receivedBytes()).isEqualTo(bytes * plan.lowerBound(rank));
     }
   }
@@ -366,7 +365,8 @@ class BoundaryExchangeTest {
             List<BoundaryExchange.Pending> pending = new ArrayList<>();
             for (int microBatch = 0; microBatch < 3; microBatch++) {
               NDArray x =
-                  NDArray.full(device, DType.F32, Shape.of(rows, 2), 10 * microBatch + rows);
+                  NDArray.full(
+                      device, DType.F32, Shape.of(rows, 2), (double) rows + 10 * microBatch);
               pending.add(exchange.beginForward(x, device, DType.F32));
             }
             for (int microBatch = 0; microBatch < 3; microBatch++) {
@@ -387,8 +387,7 @@ class BoundaryExchangeTest {
     run(
         3,
         (world, device) -> {
-          BoundaryExchange exchange =
-              new BoundaryExchange(boundary.plan(Strategy.DIRECT), world);
+          BoundaryExchange exchange = new BoundaryExchange(boundary.plan(Strategy.DIRECT), world);
           long rows = boundary.source().holdings().of(world.rank()).bufferRows();
           NDArray x = NDArray.full(device, DType.F32, Shape.of(rows, 2), 1);
           assertThat(exchange.forward(x, device, DType.F32)).isSameAs(x);
@@ -403,8 +402,7 @@ class BoundaryExchangeTest {
     run(
         2,
         (world, device) -> {
-          BoundaryExchange exchange =
-              new BoundaryExchange(boundary.plan(Strategy.LEADER), world);
+          BoundaryExchange exchange = new BoundaryExchange(boundary.plan(Strategy.LEADER), world);
           long rows = boundary.source().holdings().of(world.rank()).bufferRows();
           NDArray x = NDArray.full(device, DType.F32, Shape.of(rows, 2), 1);
           long allocations = 0;
@@ -430,8 +428,7 @@ class BoundaryExchangeTest {
     run(
         3,
         (world, device) -> {
-          BoundaryExchange exchange =
-              new BoundaryExchange(boundary.plan(Strategy.DIRECT), world);
+          BoundaryExchange exchange = new BoundaryExchange(boundary.plan(Strategy.DIRECT), world);
           NDArray wrong = NDArray.full(device, DType.F32, Shape.of(2, 2), 1);
           if (world.rank() == 2) {
             assertThat(exchange.forward(null, device, DType.F32)).isNull();
@@ -447,10 +444,8 @@ class BoundaryExchangeTest {
           assertThatThrownBy(() -> exchange.backward(wrong, device, DType.F32))
               .isInstanceOf(IllegalStateException.class)
               .hasMessageContaining("frozen source");
-          Communicator alone =
-              world.subgroup("alone", List.of(world.rank())).orElseThrow();
-          assertThatThrownBy(
-                  () -> new BoundaryExchange(boundary.plan(Strategy.DIRECT), alone))
+          Communicator alone = world.subgroup("alone", List.of(world.rank())).orElseThrow();
+          assertThatThrownBy(() -> new BoundaryExchange(boundary.plan(Strategy.DIRECT), alone))
               .hasMessageContaining("which is not in group alone");
           assertThat(alone.allReduce(1, ReduceOp.SUM)).isEqualTo(1);
         });

@@ -3,6 +3,7 @@ package dev.heddle.runtime.cpu;
 import dev.heddle.runtime.AdamWStep;
 import dev.heddle.runtime.AttentionMask;
 import dev.heddle.runtime.BinaryOperation;
+import dev.heddle.runtime.DType;
 import dev.heddle.runtime.GlobalIndex;
 import dev.heddle.runtime.KernelChecks;
 import dev.heddle.runtime.Kernels;
@@ -25,9 +26,13 @@ final class VectorKernels implements Kernels {
   private final VectorGemm gemm;
   private final VectorElementwise elementwise;
   private final VectorMovement movement;
-  private final VectorBroadcast broadcast;
-  private final VectorCrossEntropy crossEntropy;
   private final VectorUpdates updates;
+  private final VectorBroadcast broadcast;
+  private final VectorSums sums;
+  private final VectorSoftmax softmax;
+  private final VectorNorms norms;
+  private final VectorAttention attention;
+  private final VectorAttentionBackward attentionBackward;
 
   /**
    * @param workers the rank's threads
@@ -38,9 +43,14 @@ final class VectorKernels implements Kernels {
     this.gemm = new VectorGemm(multiply);
     this.elementwise = new VectorElementwise(workers);
     this.movement = new VectorMovement(workers);
-    this.broadcast = new VectorBroadcast(workers);
-    this.crossEntropy = new VectorCrossEntropy(workers);
     this.updates = new VectorUpdates(workers);
+    this.broadcast = new VectorBroadcast(workers);
+    ColumnSums columnSums = new ColumnSums(workers, memory);
+    this.sums = new VectorSums(workers, memory, columnSums);
+    this.softmax = new VectorSoftmax(workers);
+    this.norms = new VectorNorms(workers, memory, columnSums);
+    this.attention = new VectorAttention(workers, memory);
+    this.attentionBackward = new VectorAttentionBackward(workers, memory);
   }
 
   @Override
@@ -63,6 +73,8 @@ final class VectorKernels implements Kernels {
     KernelChecks.copy(x, y);
     if (VectorMovement.canCopy(x, y)) {
       movement.copy(x, y);
+    } else if (y.dtype() == DType.BF16) {
+      Bf16Conversion.copy(x, y);
     } else {
       fallback.copy(x, y);
     }
@@ -125,9 +137,7 @@ final class VectorKernels implements Kernels {
   @Override
   public void sumTo(NDArray x, NDArray y) {
     KernelChecks.sumTo(x, y);
-    if (VectorBroadcast.canSumTo(x, y)) {
-      broadcast.sumTo(x, y);
-    } else {
+    if (!sums.sumTo(x, y)) {
       fallback.sumTo(x, y);
     }
   }
@@ -135,13 +145,13 @@ final class VectorKernels implements Kernels {
   @Override
   public double sumOfSquares(List<NDArray> arrays) {
     KernelChecks.sumOfSquares(arrays);
-    return broadcast.sumOfSquares(arrays);
+    return sums.sumOfSquares(arrays);
   }
 
   @Override
   public void argmaxRows(NDArray x, NDArray y) {
     KernelChecks.argmaxRows(x, y);
-    fallback.argmaxRows(x, y);
+    softmax.argmaxRows(x, y);
   }
 
   @Override
@@ -185,13 +195,13 @@ final class VectorKernels implements Kernels {
   @Override
   public void softmax(NDArray x, NDArray y) {
     KernelChecks.softmax(x, y);
-    fallback.softmax(x, y);
+    softmax.softmax(x, y);
   }
 
   @Override
   public void softmaxBackward(NDArray y, NDArray dy, NDArray dx) {
     KernelChecks.softmaxBackward(y, dy, dx);
-    fallback.softmaxBackward(y, dy, dx);
+    softmax.softmaxBackward(y, dy, dx);
   }
 
   @Override
@@ -204,7 +214,7 @@ final class VectorKernels implements Kernels {
       NDArray mean,
       NDArray rstd) {
     KernelChecks.layerNorm(x, weight, bias, epsilon, y, mean, rstd);
-    fallback.layerNorm(x, weight, bias, epsilon, y, mean, rstd);
+    norms.layerNorm(x, weight, bias, epsilon, y, mean, rstd);
   }
 
   @Override
@@ -218,13 +228,13 @@ final class VectorKernels implements Kernels {
       @Nullable NDArray dweight,
       @Nullable NDArray dbias) {
     KernelChecks.layerNormBackward(x, weight, mean, rstd, dy, dx, dweight, dbias);
-    fallback.layerNormBackward(x, weight, mean, rstd, dy, dx, dweight, dbias);
+    norms.layerNormBackward(x, weight, mean, rstd, dy, dx, dweight, dbias);
   }
 
   @Override
   public void rmsNorm(NDArray x, NDArray weight, double epsilon, NDArray y, NDArray rstd) {
     KernelChecks.rmsNorm(x, weight, epsilon, y, rstd);
-    fallback.rmsNorm(x, weight, epsilon, y, rstd);
+    norms.rmsNorm(x, weight, epsilon, y, rstd);
   }
 
   @Override
@@ -236,7 +246,7 @@ final class VectorKernels implements Kernels {
       @Nullable NDArray dx,
       @Nullable NDArray dweight) {
     KernelChecks.rmsNormBackward(x, weight, rstd, dy, dx, dweight);
-    fallback.rmsNormBackward(x, weight, rstd, dy, dx, dweight);
+    norms.rmsNormBackward(x, weight, rstd, dy, dx, dweight);
   }
 
   @Override
@@ -255,7 +265,7 @@ final class VectorKernels implements Kernels {
       NDArray out,
       NDArray logSumExp) {
     KernelChecks.attention(q, k, v, mask, scale, out, logSumExp);
-    fallback.attention(q, k, v, mask, scale, out, logSumExp);
+    attention.attention(q, k, v, mask, scale, out, logSumExp);
   }
 
   @Override
@@ -272,14 +282,15 @@ final class VectorKernels implements Kernels {
       NDArray dk,
       NDArray dv) {
     KernelChecks.attentionBackward(q, k, v, out, logSumExp, dout, mask, scale, dq, dk, dv);
-    fallback.attentionBackward(q, k, v, out, logSumExp, dout, mask, scale, dq, dk, dv);
+    attentionBackward.attentionBackward(
+        q, k, v, out, logSumExp, dout, mask, scale, dq, dk, dv);
   }
 
   @Override
   public void crossEntropy(
       NDArray logits, NDArray targets, long firstColumn, NDArray logSumExp, NDArray targetLogit) {
     KernelChecks.crossEntropy(logits, targets, firstColumn, logSumExp, targetLogit);
-    crossEntropy.forward(logits, targets, firstColumn, logSumExp, targetLogit);
+    softmax.crossEntropy(logits, targets, firstColumn, logSumExp, targetLogit);
   }
 
   @Override
@@ -291,7 +302,7 @@ final class VectorKernels implements Kernels {
       double scale,
       NDArray dlogits) {
     KernelChecks.crossEntropyBackward(logits, targets, firstColumn, logSumExp, scale, dlogits);
-    crossEntropy.backward(logits, targets, firstColumn, logSumExp, scale, dlogits);
+    softmax.crossEntropyBackward(logits, targets, firstColumn, logSumExp, scale, dlogits);
   }
 
   @Override

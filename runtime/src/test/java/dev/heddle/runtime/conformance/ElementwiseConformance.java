@@ -15,7 +15,7 @@ import org.junit.jupiter.api.Test;
 /** Functions of single elements and the reductions. */
 interface ElementwiseConformance extends Conformance {
   /** Elements enough to be shared between threads. */
-  int LARGE = (1 << 17) + 5;
+  int LARGE = (1 << 16) + 5;
 
   /** Values inside the domain of {@code op}. */
   private static double[] domain(UnaryOperation op, double[] values) {

@@ -21,11 +21,14 @@ interface ProductConformance extends Conformance {
     for (long m : SIZES) {
       for (long n : SIZES) {
         for (long k : SIZES) {
-          // Each triple with one of the four transposes and one of the placements, in turn.
+          // Every third triple, with one of the four transposes and the two placements in turn.
           number++;
+          if (number % 3 != 0) {
+            continue;
+          }
           boolean transposeA = (number & 1) != 0;
           boolean transposeB = (number & 2) != 0;
-          Placement placement = number % 3 == 0 ? Placement.PADDED_ROWS : Placement.SHIFTED;
+          Placement placement = number % 5 < 2 ? Placement.PADDED_ROWS : Placement.SHIFTED;
           String name = m + "x" + n + "x" + k + " " + transposeA + " " + transposeB;
           kernelCase("gemm " + name + " " + placement)
               .input(placement, stored(transposeA, m, k))

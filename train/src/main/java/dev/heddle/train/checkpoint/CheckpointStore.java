@@ -74,7 +74,7 @@ public final class CheckpointStore {
   public Path save(long step, Writer writer) {
     Path draftFolder = folder.resolve(UNFINISHED + step);
     try {
-      Files.createDirectories(folder);
+      DurableFiles.createFolders(folder);
       removeLeftovers();
       Files.createDirectory(draftFolder);
       CheckpointDraft draft = new CheckpointDraft(draftFolder);

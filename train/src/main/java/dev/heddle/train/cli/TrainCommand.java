@@ -28,7 +28,7 @@ import picocli.CommandLine.Spec;
       "",
       "Examples:",
       "  heddle train examples/emoji-captions.yaml",
-      "  heddle train CONFIG --set parallel.language.tp=2 --steps 50 --metrics run.jsonl",
+      "  heddle train CONFIG --set parallel.language.tp=2 --steps 50",
       "  heddle train --resume runs/emoji-captions"
     })
 final class TrainCommand implements Callable<Integer> {
@@ -91,6 +91,10 @@ final class TrainCommand implements Callable<Integer> {
     return CommandLine.ExitCode.OK;
   }
 
+  private static boolean isOutput(ConfigOverride override) {
+    return override.key().equals("output");
+  }
+
   private TrainRequest request() {
     Path file = config;
     if (file == null) {
@@ -105,6 +109,10 @@ final class TrainCommand implements Callable<Integer> {
       overrides.add(ConfigOverride.option("--seed", "seed", seed));
     }
     RunConfig loaded = ConfigLoader.load(file, overrides);
+    if (config == null && resume != null && overrides.stream().noneMatch(TrainCommand::isOutput)) {
+      // The run's own folder, wherever it was moved to and from wherever it is resumed.
+      loaded = loaded.withOutput(resume);
+    }
     int lastStep = loaded.train().steps();
     if (steps != null) {
       if (steps < 1) {

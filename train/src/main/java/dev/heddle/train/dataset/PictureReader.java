@@ -148,7 +148,7 @@ public final class PictureReader {
       for (int channel = 0; channel < 3; channel++) {
         int at = channel * plane + i;
         float value = grey + (picture[at] - grey) * change.saturation();
-        value = 0.5f + (value - 0.5f) * change.contrast() + change.brightness();
+        value = 1 - (1 - value) * change.contrast();
         value = Math.clamp(value, 0f, 1f);
         picture[at] = (value - MEAN) / DEVIATION;
       }

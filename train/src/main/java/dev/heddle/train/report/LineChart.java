@@ -190,7 +190,7 @@ final class LineChart {
       return String.format(Locale.ROOT, "%.3g", value / 1e6) + " M";
     }
     if (size != 0 && size < 1e-3) {
-      return String.format(Locale.ROOT, "%.0e", value);
+      return String.format(Locale.ROOT, "%.1e", value).replace(".0e", "e");
     }
     String text = String.format(Locale.ROOT, size >= 100 ? "%,.0f" : "%.3f", value);
     return text.contains(".") ? text.replaceAll("\\.?0+$", "") : text;

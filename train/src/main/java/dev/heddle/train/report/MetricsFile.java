@@ -1,5 +1,6 @@
 package dev.heddle.train.report;
 
+import dev.heddle.train.checkpoint.DurableFiles;
 import dev.heddle.train.json.JsonException;
 import java.io.BufferedWriter;
 import java.io.IOException;
@@ -56,16 +57,13 @@ public final class MetricsFile implements AutoCloseable {
       if (folder != null) {
         Files.createDirectories(folder);
       }
+      StringBuilder text = new StringBuilder();
+      kept.forEach(metrics -> text.append(metrics.toJson()).append('\n'));
+      // At once, so that a kill in between does not lose the steps before a resume.
+      DurableFiles.replace(path, text.toString());
       BufferedWriter writer =
-          Files.newBufferedWriter(
-              path,
-              StandardCharsets.UTF_8,
-              StandardOpenOption.CREATE,
-              StandardOpenOption.TRUNCATE_EXISTING,
-              StandardOpenOption.WRITE);
-      MetricsFile file = new MetricsFile(path, writer);
-      kept.forEach(file::add);
-      return file;
+          Files.newBufferedWriter(path, StandardCharsets.UTF_8, StandardOpenOption.APPEND);
+      return new MetricsFile(path, writer);
     } catch (IOException e) {
       throw new UncheckedIOException(path + ": metrics cannot be written: " + e, e);
     }

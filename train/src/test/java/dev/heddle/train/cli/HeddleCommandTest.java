@@ -124,6 +124,8 @@ class HeddleCommandTest {
     assertThat(run("train", "--resume", folder.toString())).isZero();
     assertThat(trained().config().seed()).isEqualTo(42);
     assertThat(trained().resume()).contains(folder);
+    assertThat(trained().config().output()).as("where it was moved to").isEqualTo(folder);
+    assertThat(trained().metrics()).isEqualTo(folder.resolve("metrics.jsonl"));
   }
 
   @Test

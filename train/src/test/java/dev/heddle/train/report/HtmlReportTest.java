@@ -165,6 +165,10 @@ class HtmlReportTest {
             new LineChart("broken", new double[] {1}, new double[] {Double.NaN}, false, true)
                 .toSvg())
         .contains("nothing to draw");
+    assertThat(
+            new LineChart("small", new double[] {1, 2}, new double[] {0, 2.4e-4}, true, false)
+                .toSvg())
+        .contains(">5e-05<", ">1e-04<", ">1.5e-04<", ">2e-04<");
     assertThat(LineChart.ticks(0.3, 4.1, 5)).containsExactly(0.0, 1.0, 2.0, 3.0, 4.0, 5.0);
   }
 

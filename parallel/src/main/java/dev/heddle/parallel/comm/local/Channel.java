@@ -44,18 +44,28 @@ final class Channel {
   /** A message, in words. */
   static String describe(Delivery delivery, LocalGroup group) {
     Message end = delivery.anyEnd();
-    return "message " + delivery.number + " from rank " + group.globalRanks.get(delivery.from)
-        + " to rank " + group.globalRanks.get(delivery.to) + " (" + end.dtype() + " x "
-        + end.elementCount() + ")";
+    return "message "
+        + delivery.number
+        + " from rank "
+        + group.globalRanks.get(delivery.from)
+        + " to rank "
+        + group.globalRanks.get(delivery.to)
+        + " ("
+        + end.dtype()
+        + " x "
+        + end.elementCount()
+        + ")";
   }
 
   /** A message of which one end is missing, in words. */
   static String describeHalf(Delivery delivery, LocalGroup group) {
     return describe(delivery, group)
         + (delivery.hasSender()
-            ? " was sent, but rank " + group.globalRanks.get(delivery.to)
+            ? " was sent, but rank "
+                + group.globalRanks.get(delivery.to)
                 + " has not posted the receive"
-            : " is waited for, but rank " + group.globalRanks.get(delivery.from)
+            : " is waited for, but rank "
+                + group.globalRanks.get(delivery.from)
                 + " has not posted the send");
   }
 }

@@ -9,8 +9,8 @@ import org.jspecify.annotations.Nullable;
 
 /**
  * One member's call of a collective: its arguments, which the other members read, and its handle.
- * The arrays are retained from post to completion, so that a scope that closes too early cannot give
- * their memory to somebody else while other ranks write to it.
+ * The arrays are retained from post to completion, so that a scope that closes too early cannot
+ * give their memory to somebody else while other ranks write to it.
  */
 final class CollectiveCall implements PostedCall, LocalRank.Condition {
   private final LocalCommunicator communicator;
@@ -31,7 +31,7 @@ final class CollectiveCall implements PostedCall, LocalRank.Condition {
   final long @Nullable [] longs;
 
   /** The result of an all-gather of host values. */
-  long[] @Nullable [] gathered;
+  long @Nullable [][] gathered;
 
   private @Nullable CollectiveOperation operation;
   private long sequence;

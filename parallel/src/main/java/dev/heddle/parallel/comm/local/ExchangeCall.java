@@ -93,11 +93,27 @@ final class ExchangeCall implements PostedCall, LocalRank.Condition {
     }
     Message sent = message.isSend() ? message : other;
     Message received = message.isSend() ? other : message;
-    return "exchange in " + group.describe() + ": message " + delivery.number + " from rank "
-        + group.globalRanks.get(delivery.from) + " to rank " + group.globalRanks.get(delivery.to)
-        + " does not fit: sent " + sent.dtype() + " x " + sent.elementCount() + " (of "
-        + sent.array() + "), received as " + received.dtype() + " x " + received.elementCount()
-        + " (of " + received.array() + ")";
+    return "exchange in "
+        + group.describe()
+        + ": message "
+        + delivery.number
+        + " from rank "
+        + group.globalRanks.get(delivery.from)
+        + " to rank "
+        + group.globalRanks.get(delivery.to)
+        + " does not fit: sent "
+        + sent.dtype()
+        + " x "
+        + sent.elementCount()
+        + " (of "
+        + sent.array()
+        + "), received as "
+        + received.dtype()
+        + " x "
+        + received.elementCount()
+        + " (of "
+        + received.array()
+        + ")";
   }
 
   private void retain() {

@@ -4,8 +4,8 @@ import dev.heddle.parallel.comm.CommunicationKind;
 import dev.heddle.parallel.comm.CommunicationStatistics;
 import dev.heddle.parallel.comm.Communicator;
 import dev.heddle.parallel.comm.Handle;
-import dev.heddle.parallel.comm.ReduceOp;
 import dev.heddle.parallel.comm.Message;
+import dev.heddle.parallel.comm.ReduceOp;
 import dev.heddle.runtime.NDArray;
 import java.util.List;
 import java.util.Optional;
@@ -65,7 +65,11 @@ final class LocalCommunicator implements Communicator {
         || !group.globalRanks.containsAll(globalRanks)
         || globalRanks.stream().distinct().count() != globalRanks.size()) {
       throw new IllegalArgumentException(
-          "subgroup " + name + ": got ranks " + globalRanks + ", wanted distinct members of "
+          "subgroup "
+              + name
+              + ": got ranks "
+              + globalRanks
+              + ", wanted distinct members of "
               + group.describe());
     }
     if (!globalRanks.contains(me.globalRank)) {
@@ -96,8 +100,7 @@ final class LocalCommunicator implements Communicator {
     if (rank == root) {
       array.block().touch();
     }
-    return post(
-        call(CommunicationKind.REDUCE, op, root, array), bytes, rank == root ? bytes : 0);
+    return post(call(CommunicationKind.REDUCE, op, root, array), bytes, rank == root ? bytes : 0);
   }
 
   @Override
@@ -168,8 +171,7 @@ final class LocalCommunicator implements Communicator {
     CallChecks.parts(group, kind, sources, size(), null);
     CallChecks.parts(group, kind, sources, size(), sources.get(0).dtype());
     checkDestinations(kind, destinations, sources.get(0));
-    CollectiveCall call =
-        new CollectiveCall(this, kind, null, -1, null, sources, destinations);
+    CollectiveCall call = new CollectiveCall(this, kind, null, -1, null, sources, destinations);
     return post(call, CollectiveWork.bytes(sources), CollectiveWork.bytes(destinations));
   }
 
@@ -185,8 +187,13 @@ final class LocalCommunicator implements Communicator {
       int peer = message.peer();
       if (peer < 0 || peer >= size()) {
         throw new IllegalArgumentException(
-            "exchange in " + group.describe() + ": got a " + message + ", wanted a member from 0"
-                + " to " + (size() - 1));
+            "exchange in "
+                + group.describe()
+                + ": got a "
+                + message
+                + ", wanted a member from 0"
+                + " to "
+                + (size() - 1));
       }
       CallChecks.reachable(group, CommunicationKind.EXCHANGE, message.array());
       if (!message.isSend()) {

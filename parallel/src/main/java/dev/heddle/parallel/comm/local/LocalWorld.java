@@ -17,14 +17,16 @@ import java.util.concurrent.TimeUnit;
  * LocalWorld.run(2, world -> {
  *   try (CpuDevice device = CpuDevice.open("cpu:" + world.rank(), 1, CpuBackend.BEST);
  *       MemoryScope scope = MemoryScope.open()) {
- *     NDArray gradient = NDArray.full(device, DType.F32, Shape.of(3), world.rank());
+ *     NDArray gradient = NDArray.full(device, DType.F32, Shape.of(3), world.rank() + 1);
  *     world.allReduce(gradient, ReduceOp.SUM).await();
+ *     // Both ranks now hold [3, 3, 3].
  *   }
  * });
  * }</pre>
  *
- * <p>When one rank throws, the others are stopped: what they wait for, and whatever they communicate
- * next, throws {@link RankStoppedException}. Ranks that compute on are interrupted after a second.
+ * <p>When one rank throws, the others are stopped: what they wait for, and whatever they
+ * communicate next, throws {@link RankStoppedException}. Ranks that compute on are interrupted
+ * after a second.
  */
 public final class LocalWorld {
   /** How long an operation may wait for other ranks unless a run says otherwise. */
@@ -182,7 +184,9 @@ public final class LocalWorld {
       for (int rank : abandoned) {
         report.addSuppressed(
             new CommunicationException(
-                "rank " + rank + " did not stop and is left behind: "
+                "rank "
+                    + rank
+                    + " did not stop and is left behind: "
                     + run.rank(rank).whereabouts(),
                 null));
       }

@@ -6,7 +6,8 @@ import org.jspecify.annotations.Nullable;
 
 /**
  * Combines the same elements of several arrays in the order of the arrays, a chunk at a time. A
- * chunk is read from all sources before it is written anywhere, so a destination may be one of them.
+ * chunk is read from all sources before it is written anywhere, so a destination may be one of
+ * them.
  */
 final class Reducer {
   private final @Nullable Accumulator[] accumulators = new Accumulator[DType.values().length];

@@ -1,7 +1,7 @@
 package dev.heddle.parallel.comm.local;
 
-import dev.heddle.parallel.comm.ReduceOp;
 import dev.heddle.parallel.comm.Message;
+import dev.heddle.parallel.comm.ReduceOp;
 import dev.heddle.runtime.DType;
 import dev.heddle.runtime.NDArray;
 import dev.heddle.runtime.cpu.CpuBackend;
@@ -49,8 +49,7 @@ public final class AllReduceBenchmark {
                         MemorySegment.copy(array.segment(), 0, other.segment(), 0, bytes);
                         world.barrier();
                       });
-              double reduce =
-                  time(bytes, () -> world.allReduce(array, ReduceOp.SUM).await());
+              double reduce = time(bytes, () -> world.allReduce(array, ReduceOp.SUM).await());
               double exchange = time(bytes, () -> world.exchange(ring).await());
               if (world.rank() == 0) {
                 // Traffic of an all-reduce: each rank's slice is read from all and written to all.

@@ -7,10 +7,10 @@ import com.sun.management.ThreadMXBean;
 import dev.heddle.parallel.comm.CommunicationException;
 import dev.heddle.parallel.comm.CommunicationKind;
 import dev.heddle.parallel.comm.Communicator;
-import dev.heddle.parallel.comm.RankFailedException;
-import dev.heddle.parallel.comm.ReduceOp;
 import dev.heddle.parallel.comm.Handle;
 import dev.heddle.parallel.comm.Message;
+import dev.heddle.parallel.comm.RankFailedException;
+import dev.heddle.parallel.comm.ReduceOp;
 import dev.heddle.runtime.DType;
 import dev.heddle.runtime.MetaDevice;
 import dev.heddle.runtime.NDArray;
@@ -44,6 +44,21 @@ class LocalWorldTest {
               ranks.addAndGet(1 << world.rank());
             });
     assertThat(ranks).hasValue(7);
+  }
+
+  /** The example of {@link LocalWorld}'s documentation. */
+  @Test
+  void theDocumentedExample_sumsAGradient() {
+    LocalWorld.run(
+        2,
+        world -> {
+          try (CpuDevice device = CpuDevice.open("cpu:" + world.rank(), 1, CpuBackend.BEST);
+              MemoryScope scope = MemoryScope.open()) {
+            NDArray gradient = NDArray.full(device, DType.F32, Shape.of(3), world.rank() + 1);
+            world.allReduce(gradient, ReduceOp.SUM).await();
+            assertThat(gradient.toDoubles()).containsExactly(3, 3, 3);
+          }
+        });
   }
 
   @Test
@@ -128,8 +143,9 @@ class LocalWorldTest {
                       assertThat(scope).isNotNull();
                     }))
         .isInstanceOf(CommunicationException.class)
-        .hasMessageContaining("allReduce F32[3] SUM in world (ranks 0,1), operation 0 was not"
-            + " awaited by every rank")
+        .hasMessageContaining(
+            "allReduce F32[3] SUM in world (ranks 0,1), operation 0 was not"
+                + " awaited by every rank")
         .hasMessageContaining("await every handle");
   }
 
@@ -157,7 +173,8 @@ class LocalWorldTest {
         .isInstanceOf(RankFailedException.class)
         .cause()
         .isInstanceOf(CommunicationException.class)
-        .hasMessageContaining("message 0 from rank 0 to rank 1 (F32 x 2) in world (ranks 0,1) failed")
+        .hasMessageContaining(
+            "message 0 from rank 0 to rank 1 (F32 x 2) in world (ranks 0,1) failed")
         .hasRootCauseInstanceOf(IllegalStateException.class);
   }
 
@@ -202,9 +219,7 @@ class LocalWorldTest {
             NDArray huge = NDArray.empty(device, DType.BF16, 70_000_000_000L);
             world.allReduce(huge, ReduceOp.SUM).await();
             int peer = 1 - world.rank();
-            world
-                .exchange(List.of(Message.send(peer, huge), Message.receive(peer, huge)))
-                .await();
+            world.exchange(List.of(Message.send(peer, huge), Message.receive(peer, huge))).await();
             assertThat(world.statistics().of(CommunicationKind.ALL_REDUCE).sentBytes())
                 .isEqualTo(140_000_000_000L);
             assertThat(world.statistics().bytesSentTo(peer)).isEqualTo(140_000_000_000L);
@@ -239,8 +254,7 @@ class LocalWorldTest {
             List<NDArray> halves = List.of(array.slice(0, 0, 32), array.slice(0, 32, 64));
             int peer = 1 - world.rank();
             List<Message> ring =
-                List.of(
-                    Message.send(peer, halves.get(0)), Message.receive(peer, halves.get(1)));
+                List.of(Message.send(peer, halves.get(0)), Message.receive(peer, halves.get(1)));
             communicate(world, array, halves, ring, rounds);
             ThreadMXBean threads = (ThreadMXBean) ManagementFactory.getThreadMXBean();
             long before = threads.getCurrentThreadAllocatedBytes();

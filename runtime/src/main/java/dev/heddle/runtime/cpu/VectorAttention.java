@@ -1,0 +1,198 @@
+package dev.heddle.runtime.cpu;
+
+import static dev.heddle.runtime.cpu.AttentionBlocks.roundUp;
+import static dev.heddle.runtime.cpu.Lanes.address;
+import static dev.heddle.runtime.cpu.Lanes.broadcast;
+import static dev.heddle.runtime.cpu.Lanes.load;
+import static dev.heddle.runtime.cpu.Lanes.store;
+
+import dev.heddle.runtime.AttentionMask;
+import dev.heddle.runtime.NDArray;
+import dev.heddle.runtime.memory.Block;
+import dev.heddle.runtime.memory.MemoryPool;
+import jdk.incubator.vector.FloatVector;
+import jdk.incubator.vector.VectorOperators;
+
+/**
+ * Attention by blocks of queries: a block's scores against all keys it sees are computed into
+ * scratch memory that stays in the second-level cache, turned into probabilities there, and
+ * multiplied by the values. Keys and values are packed once a head. A task is one key head with all
+ * query heads that read it, so results are the same for any number of threads.
+ *
+ * <p>The object's own fields describe the running call to the workers: a call allocates nothing on
+ * the heap, and its scratch comes from the device's pool.
+ */
+final class VectorAttention {
+  private final WorkerPool workers;
+  private final MemoryPool memory;
+  private final WorkerPool.WorkerTask task = this::headRange;
+
+  private final AttentionBlocks blocks = new AttentionBlocks();
+  private final HeadRows q = new HeadRows();
+  private final HeadRows k = new HeadRows();
+  private final HeadRows v = new HeadRows();
+  private final HeadRows out = new HeadRows();
+  private long logSumExp;
+  private float scale;
+
+  // Scratch: where the parts of a thread's share lie.
+  private long scratch;
+  private long scratchBytes;
+  private long valuePanels;
+  private long queryPanels;
+  private long scores;
+  private long mixed;
+  private long statistics;
+  private long zeros;
+
+  VectorAttention(WorkerPool workers, MemoryPool memory) {
+    this.workers = workers;
+    this.memory = memory;
+  }
+
+  void attention(
+      NDArray newQ,
+      NDArray newK,
+      NDArray newV,
+      AttentionMask mask,
+      double newScale,
+      NDArray newOut,
+      NDArray newLogSumExp) {
+    AttentionBlocks g = blocks;
+    g.describe(newQ, newK, mask);
+    if (g.batch * g.heads * g.queries == 0) {
+      return;
+    }
+    q.describe(newQ);
+    k.describe(newK);
+    v.describe(newV);
+    out.describe(newOut);
+    logSumExp = newLogSumExp.address();
+    scale = (float) newScale;
+    divideScratch();
+    Block block = memory.borrow(workers.threads() * scratchBytes);
+    try {
+      scratch = block.segment().address();
+      workers.runOnWorkers(g.batch * g.keyHeads, 1, task);
+    } finally {
+      block.release();
+    }
+  }
+
+  /** The panels of the keys come first, then the rest. */
+  private void divideScratch() {
+    AttentionBlocks g = blocks;
+    valuePanels = 4 * roundUp(g.keys, MicroKernel.COLUMNS) * g.headSize;
+    queryPanels = valuePanels + g.keys * g.sizeBytes;
+    scores = roundUp(queryPanels + g.rows * g.sizeBytes, MemoryPool.ALIGNMENT);
+    mixed = scores + g.rows * g.scoreBytes;
+    statistics = mixed + g.rows * g.sizeBytes;
+    zeros = statistics + 2 * statisticBytes(g.rows);
+    scratchBytes = roundUp(zeros + MicroKernel.COLUMN_BYTES, 2 * MemoryPool.ALIGNMENT);
+  }
+
+  private static long statisticBytes(int rows) {
+    return 4 * roundUp(rows, Lanes.LENGTH);
+  }
+
+  private void headRange(int worker, long start, long end) {
+    AttentionBlocks g = blocks;
+    long own = scratch + worker * scratchBytes;
+    Tiles.fill(own + zeros, MicroKernel.COLUMNS, 0);
+    for (long unit = start; unit < end; unit++) {
+      long batch = unit / g.keyHeads;
+      long keyHead = unit % g.keyHeads;
+      Packing.columnPanels(
+          k.at(batch, 0, keyHead), k.rowBytes, true, g.keys, g.headSize, own);
+      // The scale goes into the keys: they are fewer than the scores.
+      VectorArithmetic.scale(own, scale, own, (int) (valuePanels / Float.BYTES));
+      Packing.columnPanels(
+          v.at(batch, 0, keyHead), v.rowBytes, false, g.headSize, g.keys, own + valuePanels);
+      for (long head = keyHead * g.group; head < (keyHead + 1) * g.group; head++) {
+        for (int query = 0; query < g.queries; query += g.rows) {
+          queryBlock(batch, head, query, Math.min(g.rows, g.queries - query), own);
+        }
+      }
+    }
+  }
+
+  private void queryBlock(long batch, long head, int first, int count, long own) {
+    AttentionBlocks g = blocks;
+    long packed = own + queryPanels;
+    long scoreRows = own + scores;
+    long mixedRows = own + mixed;
+    long sums = own + statistics;
+    long maxima = sums + statisticBytes(g.rows);
+    Packing.rowPanels(
+        q.at(batch, first, head), q.rowBytes, false, count, g.headSize, packed);
+    g.scores(first, count, packed, own, own + zeros, scoreRows);
+    for (int row = 0; row < count; row++) {
+      exponentials(
+          scoreRows + row * g.scoreBytes,
+          g.visible(first + row),
+          g.limit(first, row, count),
+          maxima + 4L * row,
+          sums + 4L * row);
+    }
+    g.mix(first, count, scoreRows, own + valuePanels, own + zeros, mixedRows);
+    for (int row = 0; row < count; row++) {
+      float sum = Lanes.get(sums + 4L * row);
+      VectorArithmetic.scale(
+          mixedRows + row * g.sizeBytes,
+          sum == 0 ? 0 : 1 / sum,
+          out.at(batch, first + row, head),
+          g.headSize);
+    }
+    logarithms(maxima, sums, count);
+    Tiles.copy(maxima, logSumExp + 4 * ((batch * g.heads + head) * g.queries + first), count);
+  }
+
+  /**
+   * Scores x become exp(x - maximum) where visible and 0 from there to {@code limit}; the maximum
+   * and the sum of the exponentials are written. Both are 0 where nothing is visible.
+   */
+  static void exponentials(
+      long scores, int visible, int limit, long maximumAt, long sumAt) {
+    long row = address(scores);
+    int bound = hideTail(row, visible);
+    FloatVector maxima = broadcast(Float.NEGATIVE_INFINITY);
+    for (int i = 0; i < bound; i += Lanes.LENGTH) {
+      FloatVector x = load(row + 4L * i);
+      // Java's maximum takes five instructions because of NaN and signed zeros.
+      maxima = maxima.blend(x, x.compare(VectorOperators.GT, maxima));
+    }
+    float highest = Lanes.max(maxima);
+    float maximum = highest == Float.NEGATIVE_INFINITY ? 0 : highest;
+    FloatVector shift = broadcast(maximum);
+    FloatVector sums = Lanes.zero();
+    for (int i = 0; i < bound; i += Lanes.LENGTH) {
+      FloatVector e = VectorMath.expOfNonPositive(load(row + 4L * i).sub(shift));
+      sums = sums.add(e);
+      store(e, row + 4L * i);
+    }
+    for (int i = bound; i < limit; i += Lanes.LENGTH) {
+      store(Lanes.zero(), row + 4L * i);
+    }
+    Lanes.set(maximumAt, maximum);
+    Lanes.set(sumAt, Lanes.sum(sums));
+  }
+
+  /** Ends the visible scores with -infinity, up to a whole vector; how many are then defined. */
+  static int hideTail(long row, int visible) {
+    int bound = (visible + Lanes.LENGTH - 1) & -Lanes.LENGTH;
+    for (int i = visible; i < bound; i++) {
+      Lanes.set(row + 4L * i, Float.NEGATIVE_INFINITY);
+    }
+    return bound;
+  }
+
+  /** maxima += log(sums); -infinity for an empty sum. */
+  private static void logarithms(long maxima, long sums, int count) {
+    long target = address(maxima);
+    long source = address(sums);
+    for (int i = 0; i < count; i += Lanes.LENGTH) {
+      FloatVector logarithm = VectorMath.log(load(source + 4L * i));
+      store(load(target + 4L * i).add(logarithm), target + 4L * i);
+    }
+  }
+}

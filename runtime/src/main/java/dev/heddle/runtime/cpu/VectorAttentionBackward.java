@@ -1,0 +1,217 @@
+package dev.heddle.runtime.cpu;
+
+import static dev.heddle.runtime.cpu.AttentionBlocks.roundUp;
+import static dev.heddle.runtime.cpu.Lanes.address;
+import static dev.heddle.runtime.cpu.Lanes.broadcast;
+import static dev.heddle.runtime.cpu.Lanes.load;
+import static dev.heddle.runtime.cpu.Lanes.store;
+
+import dev.heddle.runtime.AttentionMask;
+import dev.heddle.runtime.NDArray;
+import dev.heddle.runtime.memory.Block;
+import dev.heddle.runtime.memory.MemoryPool;
+import jdk.incubator.vector.FloatVector;
+
+/**
+ * Gradients of {@link VectorAttention}, by the same blocks. With p a block's probabilities,
+ * computed again as exp(scale q kᵀ - logSumExp), and δ = Σ dout out for each query: dv = pᵀ dout;
+ * ds = p (dout vᵀ - δ); dq = scale ds k; dk = scale dsᵀ q. (Dao et al., "FlashAttention", 2022,
+ * algorithm 4.)
+ *
+ * <p>A task is one key head with all query heads that read it: it alone adds to its part of dk and
+ * dv, always in the same order. The sums are kept in scratch memory and written to dk and dv once.
+ */
+final class VectorAttentionBackward {
+  private final WorkerPool workers;
+  private final MemoryPool memory;
+  private final WorkerPool.WorkerTask task = this::headRange;
+
+  private final AttentionBlocks blocks = new AttentionBlocks();
+  private final HeadRows q = new HeadRows();
+  private final HeadRows k = new HeadRows();
+  private final HeadRows v = new HeadRows();
+  private final HeadRows out = new HeadRows();
+  private final HeadRows dout = new HeadRows();
+  private final HeadRows dq = new HeadRows();
+  private final HeadRows dk = new HeadRows();
+  private final HeadRows dv = new HeadRows();
+  private long logSumExp;
+  private float scale;
+
+  // Scratch: where the parts of a thread's share lie. The panels of kᵀ come first.
+  private long scratch;
+  private long scratchBytes;
+  private long valuePanels;
+  private long keyPanels;
+  private long dkSums;
+  private long dvSums;
+  private long rowPanels;
+  private long columnPanels;
+  private long dqBlock;
+  private long scores;
+  private long dscores;
+  private long transposed;
+  private long zeros;
+
+  VectorAttentionBackward(WorkerPool workers, MemoryPool memory) {
+    this.workers = workers;
+    this.memory = memory;
+  }
+
+  void attentionBackward(
+      NDArray newQ,
+      NDArray newK,
+      NDArray newV,
+      NDArray newOut,
+      NDArray newLogSumExp,
+      NDArray newDout,
+      AttentionMask mask,
+      double newScale,
+      NDArray newDq,
+      NDArray newDk,
+      NDArray newDv) {
+    AttentionBlocks g = blocks;
+    g.describe(newQ, newK, mask);
+    if (g.batch * g.keyHeads == 0) {
+      return;
+    }
+    q.describe(newQ);
+    k.describe(newK);
+    v.describe(newV);
+    out.describe(newOut);
+    dout.describe(newDout);
+    dq.describe(newDq);
+    dk.describe(newDk);
+    dv.describe(newDv);
+    logSumExp = newLogSumExp.address();
+    scale = (float) newScale;
+    divideScratch();
+    Block block = memory.borrow(workers.threads() * scratchBytes);
+    try {
+      scratch = block.segment().address();
+      workers.runOnWorkers(g.batch * g.keyHeads, 1, task);
+    } finally {
+      block.release();
+    }
+  }
+
+  private void divideScratch() {
+    AttentionBlocks g = blocks;
+    long acrossBytes = 4 * roundUp(g.keys, MicroKernel.COLUMNS) * g.headSize;
+    long keyBytes = roundUp(g.keys, MicroKernel.ROWS) * g.sizeBytes;
+    long blockBytes = g.rows * g.sizeBytes;
+    valuePanels = acrossBytes;
+    keyPanels = valuePanels + acrossBytes;
+    dkSums = keyPanels + keyBytes;
+    dvSums = dkSums + keyBytes;
+    rowPanels = dvSums + keyBytes;
+    columnPanels = rowPanels + blockBytes;
+    dqBlock = columnPanels + blockBytes;
+    scores = roundUp(dqBlock + blockBytes, MemoryPool.ALIGNMENT);
+    dscores = scores + g.rows * g.scoreBytes;
+    transposed = dscores + g.rows * g.scoreBytes;
+    zeros = transposed + g.rows * g.scoreBytes;
+    scratchBytes = roundUp(zeros + MicroKernel.COLUMN_BYTES, 2 * MemoryPool.ALIGNMENT);
+  }
+
+  private void headRange(int worker, long start, long end) {
+    AttentionBlocks g = blocks;
+    long own = scratch + worker * scratchBytes;
+    Tiles.fill(own + zeros, MicroKernel.COLUMNS, 0);
+    for (long unit = start; unit < end; unit++) {
+      long batch = unit / g.keyHeads;
+      long keyHead = unit % g.keyHeads;
+      long keyRows = k.at(batch, 0, keyHead);
+      long valueRows = v.at(batch, 0, keyHead);
+      Packing.columnPanels(keyRows, k.rowBytes, true, g.keys, g.headSize, own);
+      // The scale goes into the keys: they are fewer than the scores.
+      VectorArithmetic.scale(own, scale, own, (int) (valuePanels / Float.BYTES));
+      Packing.columnPanels(valueRows, v.rowBytes, true, g.keys, g.headSize, own + valuePanels);
+      Packing.columnPanels(keyRows, k.rowBytes, false, g.headSize, g.keys, own + keyPanels);
+      // dkSums and dvSums are neighbours.
+      Tiles.fill(own + dkSums, (rowPanels - dkSums) / 4, 0);
+      for (long head = keyHead * g.group; head < (keyHead + 1) * g.group; head++) {
+        for (int query = 0; query < g.queries; query += g.rows) {
+          queryBlock(batch, head, query, Math.min(g.rows, g.queries - query), own);
+        }
+      }
+      long dkRows = dk.at(batch, 0, keyHead);
+      long dvRows = dv.at(batch, 0, keyHead);
+      for (int key = 0; key < g.keys; key++) {
+        long from = own + dkSums + key * g.sizeBytes;
+        VectorArithmetic.scale(from, scale, dkRows + key * dk.rowBytes, g.headSize);
+      }
+      Tiles.copy(own + dvSums, g.sizeBytes, dvRows, dv.rowBytes, g.keys, g.headSize);
+    }
+  }
+
+  private void queryBlock(long batch, long head, int first, int count, long own) {
+    AttentionBlocks g = blocks;
+    long queryRows = q.at(batch, first, head);
+    long doutRows = dout.at(batch, first, head);
+    long scoreRows = own + scores;
+    long dscoreRows = own + dscores;
+    long zeroRow = own + zeros;
+    Packing.rowPanels(queryRows, q.rowBytes, false, count, g.headSize, own + rowPanels);
+    g.scores(first, count, own + rowPanels, own, zeroRow, scoreRows);
+    Packing.rowPanels(doutRows, dout.rowBytes, false, count, g.headSize, own + rowPanels);
+    g.scores(first, count, own + rowPanels, own + valuePanels, zeroRow, dscoreRows);
+    long statistic = logSumExp + 4 * ((batch * g.heads + head) * g.queries + first);
+    for (int row = 0; row < count; row++) {
+      float logSum = Lanes.get(statistic + 4L * row);
+      float delta =
+          dot(doutRows + row * dout.rowBytes, out.at(batch, first + row, head), g.headSize);
+      // A query without keys has no gradients, and -infinity - -infinity would be NaN.
+      int visible = logSum == Float.NEGATIVE_INFINITY ? 0 : g.visible(first + row);
+      long at = row * g.scoreBytes;
+      int limit = g.limit(first, row, count);
+      probabilities(scoreRows + at, dscoreRows + at, visible, limit, logSum, delta);
+    }
+    int seen = (int) roundUp(g.visible(first + count - 1), MicroKernel.ROWS);
+    Packing.rowPanels(scoreRows, g.scoreBytes, true, seen, count, own + transposed);
+    Packing.columnPanels(doutRows, dout.rowBytes, false, g.headSize, count, own + columnPanels);
+    g.addTransposed(first, count, own + transposed, own + columnPanels, own + dvSums);
+    Packing.rowPanels(dscoreRows, g.scoreBytes, true, seen, count, own + transposed);
+    Packing.columnPanels(queryRows, q.rowBytes, false, g.headSize, count, own + columnPanels);
+    g.addTransposed(first, count, own + transposed, own + columnPanels, own + dkSums);
+    g.mix(first, count, dscoreRows, own + keyPanels, zeroRow, own + dqBlock);
+    for (int row = 0; row < count; row++) {
+      long from = own + dqBlock + row * g.sizeBytes;
+      VectorArithmetic.scale(from, scale, dq.at(batch, first + row, head), g.headSize);
+    }
+  }
+
+  /** Scores become probabilities p, and their gradients p (gradient - delta). */
+  static void probabilities(
+      long scores, long gradients, int visible, int limit, float logSumExp, float delta) {
+    long row = address(scores);
+    long gradientRow = address(gradients);
+    int bound = VectorAttention.hideTail(row, visible);
+    FloatVector shift = broadcast(logSumExp);
+    FloatVector mean = broadcast(delta);
+    for (int i = 0; i < bound; i += Lanes.LENGTH) {
+      FloatVector p = VectorMath.expOfNonPositive(load(row + 4L * i).sub(shift));
+      store(p, row + 4L * i);
+      store(load(gradientRow + 4L * i).sub(mean).mul(p), gradientRow + 4L * i);
+    }
+    for (int i = bound; i < limit; i += Lanes.LENGTH) {
+      store(Lanes.zero(), row + 4L * i);
+      store(Lanes.zero(), gradientRow + 4L * i);
+    }
+  }
+
+  private static float dot(long a, long b, int count) {
+    long left = address(a);
+    long right = address(b);
+    FloatVector sums = Lanes.zero();
+    int bound = count & -Lanes.LENGTH;
+    for (int i = 0; i < bound; i += Lanes.LENGTH) {
+      sums = load(left + 4L * i).fma(load(right + 4L * i), sums);
+    }
+    float rest = 0;
+    for (int i = bound; i < count; i++) {
+      rest = Math.fma(Lanes.get(left + 4L * i), Lanes.get(right + 4L * i), rest);
+    }
+    return Lanes.sum(sums) + rest;
+  }
+}
