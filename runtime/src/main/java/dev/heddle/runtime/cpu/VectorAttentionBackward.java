@@ -168,8 +168,8 @@ final class VectorAttentionBackward {
       probabilities(scoreRows + at, dscoreRows + at, visible, limit, logSum, delta);
     }
     int seen = (int) roundUp(g.visible(first + count - 1), MicroKernel.ROWS);
-    // A loop, so that each call is in the code once: the compiler stops to inline where a method has
-    // grown too large, and vectors then become objects.
+    // A loop, so that each call is in the code once: the compiler stops inlining in a method that
+    // has grown too large, and vectors then become objects.
     for (int part = 0; part < 2; part++) {
       boolean ofValues = part == 0;
       long weights = ofValues ? scoreRows : dscoreRows;
