@@ -362,6 +362,17 @@ class ModuleTest extends ModelTest {
     assertThat(block.forward(x, first).value().toDoubles()).isEqualTo(y);
     assertThat(block.forward(x, second).value().toDoubles()).isNotEqualTo(y);
     assertThat(block.forward(x).value().toDoubles()).isNotEqualTo(y);
+    // With attention and MLP both giving 1 everywhere, equal masks would add 0 or 4.
+    for (Parameter parameter : block.parameters()) {
+      boolean lastBias =
+          parameter.name().endsWith("output.bias") || parameter.name().endsWith("down.bias");
+      NDArray value = parameter.tensor().value();
+      value.kernels().fill(value, lastBias ? 1 : 0);
+    }
+    NDArray zeros = NDArray.zeros(device, DType.F64, x.shape());
+    assertThat(block.forward(Tensor.constant(zeros), first).value().toDoubles())
+        .containsOnly(0, 2, 4)
+        .contains(2);
   }
 
   @Test
