@@ -2,6 +2,7 @@ package dev.heddle.parity;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import dev.heddle.parallel.redistribute.Strategy;
 import dev.heddle.runtime.DType;
 import dev.heddle.runtime.cpu.CpuBackend;
 import java.util.List;
@@ -24,11 +25,7 @@ class SteadyMemoryTest {
     "dp2@0-1 | tp2@0-1, 1, DIRECT, BF16, BEST"
   })
   void trainingLoop_afterTheThirdStep_takesNoMemoryFromTheSystem(
-      String layout,
-      int microBatches,
-      dev.heddle.parallel.redistribute.Strategy strategy,
-      DType dtype,
-      CpuBackend backend) {
+      String layout, int microBatches, Strategy strategy, DType dtype, CpuBackend backend) {
     Experiment experiment = Experiment.under(layout).steps(STEPS);
     experiment.microBatches = microBatches;
     experiment.strategy = strategy;

@@ -37,9 +37,7 @@ class ModelRunnerTest {
 
   private static void assertSame(Diamond.Result actual, Diamond.Result control) {
     List<StepResult> expected = control.steps().get(0);
-    actual
-        .steps()
-        .forEach((rank, steps) -> assertThat(steps).isEqualTo(actual.steps().get(0)));
+    actual.steps().forEach((rank, steps) -> assertThat(steps).isEqualTo(actual.steps().get(0)));
     for (int i = 0; i < expected.size(); i++) {
       StepResult step = actual.steps().get(0).get(i);
       assertThat(step.tokens()).isEqualTo(expected.get(i).tokens());
@@ -119,13 +117,7 @@ class ModelRunnerTest {
                       try (CpuDevice device = CpuDevice.open("cpu", 1, CpuBackend.REFERENCE);
                           MemoryScope scope = MemoryScope.open()) {
                         new ModelRunner(
-                            world,
-                            graph,
-                            graph.schedule(1),
-                            device,
-                            DType.F64,
-                            Map.of(),
-                            Map.of());
+                            world, graph, graph.schedule(1), device, DType.F64, Map.of(), Map.of());
                       }
                     }))
         .hasMessageContaining("this rank runs component a but was given no");

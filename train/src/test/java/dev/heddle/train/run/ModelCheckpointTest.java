@@ -130,14 +130,11 @@ class ModelCheckpointTest {
   @ParameterizedTest
   @EnumSource(Precision.class)
   void resumedUnderTheSameLayout_theRunHasTheSameBits(Precision dtype) {
-    RunConfig config =
-        TinyRun.with(TinyRun.config(folder, TinyRun.DP2_TP2), dtype, TinyRun.MODEL);
+    RunConfig config = TinyRun.with(TinyRun.config(folder, TinyRun.DP2_TP2), dtype, TinyRun.MODEL);
     TrainingData data = TinyRun.data(config);
     List<StepMetrics> control =
-        TinyRun.train(
-            config.withOutput(folder.resolve("control")), data, null, TinyRun.STEPS);
-    List<StepMetrics> steps =
-        new ArrayList<>(TinyRun.train(config, data, null, FIRST_SAVE));
+        TinyRun.train(config.withOutput(folder.resolve("control")), data, null, TinyRun.STEPS);
+    List<StepMetrics> steps = new ArrayList<>(TinyRun.train(config, data, null, FIRST_SAVE));
     try (Checkpoint checkpoint = TinyRun.newest(config)) {
       steps.addAll(TinyRun.train(config, data, checkpoint, TinyRun.STEPS));
     }
@@ -164,13 +161,7 @@ class ModelCheckpointTest {
     try (Checkpoint checkpoint = TinyRun.newest(config)) {
       assertThat(checkpoint.tensors(ModelCheckpoint.MODEL_FILE).tensors())
           .containsExactlyInAnyOrderElementsOf(expected)
-          .contains(
-              TensorSpec.of(
-                  "language.block1.attention.qkv.weight",
-                  TensorType.F64,
-                  3,
-                  8,
-                  8));
+          .contains(TensorSpec.of("language.block1.attention.qkv.weight", TensorType.F64, 3, 8, 8));
       assertThat(checkpoint.tensors(ModelCheckpoint.OPTIMIZER_FILE).tensors())
           .hasSize(2 * expected.size());
       assertThat(checkpoint.attribute(ModelCheckpoint.UPDATES)).contains("1");
@@ -179,10 +170,7 @@ class ModelCheckpointTest {
   }
 
   private static TensorSpec spec(Parameter parameter) {
-    return TensorSpec.of(
-        parameter.name(),
-        TensorType.F64,
-        parameter.globalShape().toArray());
+    return TensorSpec.of(parameter.name(), TensorType.F64, parameter.globalShape().toArray());
   }
 
   @Test
@@ -254,8 +242,7 @@ class ModelCheckpointTest {
             programs.forEach(
                 (name, program) ->
                     optimizers.put(
-                        name,
-                        new AdamW(program.parameters(), AdamW.Settings.withDecay(0))));
+                        name, new AdamW(program.parameters(), AdamW.Settings.withDecay(0))));
             Map<String, List<Parameter>> global = new LinkedHashMap<>();
             programs.forEach((name, program) -> global.put(name, program.parameters()));
             ParameterDirectory directory =

@@ -26,8 +26,7 @@ class RankTrainerTest {
     RunConfig single = TinyRun.config(folder, TinyRun.ONE_RANK);
     TrainingData data = TinyRun.data(single);
     List<StepMetrics> control = TinyRun.train(single, data, null, TinyRun.STEPS);
-    for (ParallelConfig layout :
-        List.of(TinyRun.DP2_TP2, TinyRun.TP2_DP2, TinyRun.TP3_APART_DP2)) {
+    for (ParallelConfig layout : List.of(TinyRun.DP2_TP2, TinyRun.TP2_DP2, TinyRun.TP3_APART_DP2)) {
       List<StepMetrics> steps =
           TinyRun.train(single.withParallel(layout), data, null, TinyRun.STEPS);
       for (int i = 0; i < control.size(); i++) {
@@ -54,8 +53,7 @@ class RankTrainerTest {
     LocalWorld.run(
         ranks,
         world -> {
-          try (CpuDevice device =
-              CpuDevice.open("cpu:" + world.rank(), 1, CpuBackend.BEST)) {
+          try (CpuDevice device = CpuDevice.open("cpu:" + world.rank(), 1, CpuBackend.BEST)) {
             devices.set(world.rank(), device);
             world.barrier();
             TrainingListener listener =

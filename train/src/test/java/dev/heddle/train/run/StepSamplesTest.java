@@ -33,8 +33,7 @@ class StepSamplesTest {
     LocalWorld.run(
         layout.ranks(),
         world -> {
-          try (CpuDevice device =
-                  CpuDevice.open("cpu:" + world.rank(), 1, CpuBackend.REFERENCE);
+          try (CpuDevice device = CpuDevice.open("cpu:" + world.rank(), 1, CpuBackend.REFERENCE);
               MemoryScope scope = MemoryScope.open()) {
             Map<String, ComponentProgram> programs =
                 CaptionModel.programs(
