@@ -204,6 +204,7 @@ final class Experiment {
         log.systemAllocations.add(device.memory().systemAllocations());
         log.heapBytes.add(heapBytes() - Math.max(heap, staged));
       }
+      log.peakBytes = device.memory().peakLiveBytes();
       handIn(results);
     }
 

@@ -1,17 +1,28 @@
 package dev.heddle.parallel.component;
 
+import static dev.heddle.ops.Add.add;
+import static dev.heddle.ops.Sum.sum;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.assertj.core.api.Assertions.within;
 
+import dev.heddle.autograd.Tensor;
+import dev.heddle.nn.Initializer;
+import dev.heddle.nn.LocalLayers;
+import dev.heddle.nn.Parameter;
+import dev.heddle.optim.AdamW;
 import dev.heddle.parallel.comm.local.LocalWorld;
+import dev.heddle.parallel.layout.RowCounts;
 import dev.heddle.parallel.mesh.Mesh;
 import dev.heddle.runtime.DType;
+import dev.heddle.runtime.Shape;
 import dev.heddle.runtime.cpu.CpuBackend;
 import dev.heddle.runtime.cpu.CpuDevice;
 import dev.heddle.runtime.memory.MemoryScope;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.function.Function;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -104,6 +115,67 @@ class ModelRunnerTest {
     for (int i = 0; i < initial.length; i++) {
       assertThat(alone[i]).isCloseTo(initial[i] * Math.pow(1 - 0.05 * 0.1, 4), within(1e-12));
     }
+  }
+
+  /** A program of one function. */
+  private record Handing(
+      List<Parameter> parameters, Function<Map<String, Tensor>, Tensor> function, long validTokens)
+      implements ComponentProgram {
+    @Override
+    public Tensor forward(int microBatch, Map<String, Tensor> incoming) {
+      return function.apply(incoming);
+    }
+  }
+
+  @Test
+  void parameterHandedOutAsRows_andRowsHandedThrough_areNotGivenBackWithTheMicroBatch() {
+    // Learned queries: the output of a is its parameter itself; b hands its input through.
+    ModelGraph graph = single().graph();
+    int microBatches = 3;
+    RowCounts counts = RowCounts.perSample(2);
+    LocalWorld.run(
+        1,
+        world -> {
+          try (CpuDevice device = CpuDevice.open("cpu", 1, CpuBackend.REFERENCE);
+              MemoryScope scope = MemoryScope.open()) {
+            Parameter queries =
+                new LocalLayers(device, DType.F64, 1)
+                    .parameter("queries", Shape.of(2, Diamond.FEATURES), Initializer.ONES);
+            Map<String, Handing> programs =
+                Map.of(
+                    Diamond.A, new Handing(List.of(queries), in -> queries.tensor(), 0),
+                    Diamond.B, new Handing(List.of(), in -> in.get(Diamond.A), 0),
+                    Diamond.C,
+                        new Handing(
+                            List.of(), in -> sum(add(in.get(Diamond.A), in.get(Diamond.B))), 6));
+            Map<String, AdamW> optimizers = new LinkedHashMap<>();
+            programs.forEach(
+                (name, program) ->
+                    optimizers.put(
+                        name, new AdamW(program.parameters(), AdamW.Settings.withDecay(0))));
+            ModelRunner runner =
+                new ModelRunner(
+                    world,
+                    graph,
+                    graph.schedule(microBatches),
+                    device,
+                    DType.F64,
+                    programs,
+                    optimizers);
+            for (int step = 0; step < 2; step++) {
+              double loss = 2 * sum(queries.tensor()).item() * microBatches / 6;
+              StepResult result =
+                  runner.step(
+                      (boundary, microBatch) -> counts,
+                      new ModelRunner.Update(0.1, Double.POSITIVE_INFINITY));
+              assertThat(result.loss()).isCloseTo(loss, within(1e-12));
+              // Each of 6 elements counts twice in each microbatch; N is 6.
+              assertThat(result.gradientNorm())
+                  .isCloseTo(Math.sqrt(6) * 2 * microBatches / 6, within(1e-12));
+            }
+            assertThat(queries.tensor().value().toDoubles()).doesNotContain(1.0);
+          }
+        });
   }
 
   @Test
