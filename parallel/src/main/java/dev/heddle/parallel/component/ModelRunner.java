@@ -74,7 +74,9 @@ public final class ModelRunner {
     final AdamW optimizer;
     final @Nullable GradientReduction reduction;
 
-    /** Whether this rank's copy of what its TP and DP neighbours hold too is the one that counts. */
+    /**
+     * Whether this rank's copy of what its TP and DP neighbours hold too is the one that counts.
+     */
     final boolean firstReplica;
 
     final boolean firstTensorRank;
@@ -138,8 +140,8 @@ public final class ModelRunner {
    * @param graph the model
    * @param schedule what every rank does in a step, checked
    * @param programs the programs of the components that this rank runs, by name
-   * @param optimizers their optimizers; parameters that an optimizer was not given stay as they are,
-   *     and their gradients are neither reduced nor counted in the norm
+   * @param optimizers their optimizers; parameters that an optimizer was not given stay as they
+   *     are, and their gradients are neither reduced nor counted in the norm
    */
   public ModelRunner(
       Communicator world,
@@ -160,8 +162,7 @@ public final class ModelRunner {
       Mesh mesh = component.mesh();
       if (mesh.contains(rank)) {
         Optional<Communicator> replicas =
-            world.subgroup(
-                component.name() + ".replicas", mesh.group(rank, Axis.DP, Axis.CP));
+            world.subgroup(component.name() + ".replicas", mesh.group(rank, Axis.DP, Axis.CP));
         AdamW optimizer = require(optimizers.get(component.name()), component.name());
         hosted.put(
             component.name(),
@@ -181,8 +182,7 @@ public final class ModelRunner {
       if (members.contains(rank)) {
         world
             .subgroup(boundary.name(), members)
-            .ifPresent(
-                group -> crossings.put(boundary.name(), new Crossing(boundary, group)));
+            .ifPresent(group -> crossings.put(boundary.name(), new Crossing(boundary, group)));
       }
     }
   }
@@ -355,9 +355,7 @@ public final class ModelRunner {
   }
 
   private NDArray rowsOrNone(@Nullable Tensor output, long features) {
-    return output == null
-        ? NDArray.empty(device, dtype, 0, features)
-        : output.value().contiguous();
+    return output == null ? NDArray.empty(device, dtype, 0, features) : output.value().contiguous();
   }
 
   /** The gradient rule: one N, one sum, one norm, one scale for every component. */
@@ -386,7 +384,10 @@ public final class ModelRunner {
         component.optimizer.step(update.learningRate(), clip / count);
       }
     }
-    hosted.values().forEach(component -> component.optimizer.clearGradients());
+    for (Hosted component : hosted.values()) {
+      // Also those of parameters that no optimizer updates: they would add up from step to step.
+      component.program.parameters().forEach(parameter -> parameter.tensor().clearGradient());
+    }
     return new StepResult(sums[0] / count, (long) sums[1], norm, !finite);
   }
 

@@ -76,8 +76,10 @@ class ModelRunnerTest {
   void frozenComponent_isNotTrained_underAnyLayout(int ranks, Mesh a, Mesh b, Mesh c) {
     Diamond control = single();
     control.trainsA = false;
+    control.gradientsToA = false;
     Diamond frozen = new Diamond(a, b, c);
     frozen.trainsA = false;
+    frozen.gradientsToA = false;
     Diamond untrained = single();
     untrained.steps = 0;
 
@@ -90,11 +92,25 @@ class ModelRunnerTest {
   }
 
   @Test
+  void parametersThatNoOptimizerUpdates_areNeitherCountedInTheNormNorKeepGradients() {
+    Diamond withGradients = single();
+    withGradients.trainsA = false;
+    Diamond without = single();
+    without.trainsA = false;
+    without.gradientsToA = false;
+    assertSame(withGradients.run(1), without.run(1));
+    Diamond spread = new Diamond(Diamond.data(0, 2), Diamond.data(0, 2), Diamond.copies(0, 2));
+    spread.trainsA = false;
+    assertSame(spread.run(2), without.run(1));
+  }
+
+  @Test
   void outputThatLeavesByTwoBoundaries_getsTheSumOfTheirGradients() {
     // Were one of them lost, a would be trained as if b had nothing to say.
     Diamond.Result whole = single().run(1);
     Diamond frozenBranch = single();
     frozenBranch.trainsA = false;
+    frozenBranch.gradientsToA = false;
     assertThat(whole.steps().get(0).getFirst().gradientNorm())
         .isGreaterThan(frozenBranch.run(1).steps().get(0).getFirst().gradientNorm() + 1e-3);
   }
