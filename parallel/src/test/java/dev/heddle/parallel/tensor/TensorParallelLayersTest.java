@@ -7,6 +7,8 @@ import static org.assertj.core.api.Assertions.within;
 
 import dev.heddle.autograd.Tensor;
 import dev.heddle.nn.Attention;
+import dev.heddle.nn.BlockContext;
+import dev.heddle.nn.BlockStyle;
 import dev.heddle.nn.Embedding;
 import dev.heddle.nn.Initializer;
 import dev.heddle.nn.Layers;
@@ -16,13 +18,16 @@ import dev.heddle.nn.Module;
 import dev.heddle.nn.Parameter;
 import dev.heddle.nn.TransformerBlock;
 import dev.heddle.nn.VocabularyHead;
+import dev.heddle.ops.RotaryTable;
 import dev.heddle.parallel.comm.Communicator;
 import dev.heddle.parallel.comm.RankFailedException;
 import dev.heddle.parallel.comm.local.LocalWorld;
 import dev.heddle.parallel.layout.Split;
 import dev.heddle.runtime.AttentionMask;
 import dev.heddle.runtime.DType;
+import dev.heddle.runtime.GlobalIndex;
 import dev.heddle.runtime.NDArray;
+import dev.heddle.runtime.RandomKey;
 import dev.heddle.runtime.Shape;
 import dev.heddle.runtime.cpu.CpuBackend;
 import dev.heddle.runtime.cpu.CpuDevice;
@@ -128,6 +133,22 @@ class TensorParallelLayersTest {
         ranks,
         layers -> new TransformerBlock(layers, "b", 12, 4, AttentionMask.CAUSAL, 2),
         TransformerBlock::forward);
+  }
+
+  @ParameterizedTest
+  @ValueSource(ints = {2, 3})
+  void llamaBlock_withRotaryEmbeddingAndDropout_divided_isTheWholeOne(int ranks) {
+    // Complete activations are dropped by global index, so every rank drops the same.
+    assertSame(
+        ranks,
+        layers ->
+            new TransformerBlock(layers, "l", 12, 3, AttentionMask.CAUSAL, 2, BlockStyle.llama(10)),
+        (block, x) ->
+            block.forward(
+                x,
+                BlockContext.NONE
+                    .withRotary(RotaryTable.of(x.device(), x.dtype(), 0, 5, 4, 10000))
+                    .withDropout(0.3, RandomKey.of(4, "dropout"), GlobalIndex.whole(INPUT))));
   }
 
   @ParameterizedTest
