@@ -85,10 +85,7 @@ class CommunicationCountTest {
     assertThat(step.of(CommunicationKind.HOST_ALL_REDUCE).sentBytes()).isEqualTo(3 * Double.BYTES);
     assertThat(step.totalCount())
         .as("operations of other kinds than all-reduce and exchange")
-        .isEqualTo(
-            expected.count
-                + 1
-                + step.count(CommunicationKind.EXCHANGE));
+        .isEqualTo(expected.count + 1 + step.count(CommunicationKind.EXCHANGE));
   }
 
   private static CommunicationStatistics step(Outcome outcome, int rank) {
@@ -126,8 +123,7 @@ class CommunicationCountTest {
     Experiment experiment = Experiment.under("dp2@0-1 | tp2@0-1").steps(STEPS);
     Outcome outcome = experiment.run();
     Expected expected =
-        languageTensorParallel(SAMPLES)
-            .plus(gradients(experiment.graph(), CaptionModel.VISION));
+        languageTensorParallel(SAMPLES).plus(gradients(experiment.graph(), CaptionModel.VISION));
     long[] samplesOfRank = {3, 2};
     for (int rank = 0; rank < 2; rank++) {
       CommunicationStatistics step = step(outcome, rank);
@@ -143,8 +139,7 @@ class CommunicationCountTest {
     Experiment experiment = Experiment.under("tp2@0-1 | dp2@0-1").steps(STEPS);
     Outcome outcome = experiment.run();
     Expected expected =
-        visionTensorParallel(SAMPLES)
-            .plus(gradients(experiment.graph(), CaptionModel.LANGUAGE));
+        visionTensorParallel(SAMPLES).plus(gradients(experiment.graph(), CaptionModel.LANGUAGE));
     long[] samplesOfRank = {3, 2};
     for (int rank = 0; rank < 2; rank++) {
       CommunicationStatistics step = step(outcome, rank);

@@ -35,6 +35,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
+import org.jspecify.annotations.Nullable;
 
 /** A training run of the tiny model: what to change is set, then {@link #run} trains. */
 final class Experiment {
@@ -111,8 +112,7 @@ final class Experiment {
   }
 
   TinyBatch batch(int number) {
-    return TinyBatch.of(
-        number, samples, TinyModel.VOCABULARY, TinyModel.TEXT_LENGTH, padded);
+    return TinyBatch.of(number, samples, TinyModel.VOCABULARY, TinyModel.TEXT_LENGTH, padded);
   }
 
   ModelGraph graph() {
@@ -176,8 +176,7 @@ final class Experiment {
       this.collected = collected;
       this.rank = world.rank();
       programs =
-          CaptionModel.programs(
-              model, TinyModel.VOCABULARY, graph, world, device, dtype, 11);
+          CaptionModel.programs(model, TinyModel.VOCABULARY, graph, world, device, dtype, 11);
       programs.forEach(
           (name, program) -> {
             wrapped.put(name, wrapper.wrap(rank, name, program));
@@ -205,6 +204,7 @@ final class Experiment {
         log.systemAllocations.add(device.memory().systemAllocations());
         log.heapBytes.add(heapBytes() - Math.max(heap, staged));
       }
+      log.peakBytes = device.memory().peakLiveBytes();
       handIn(results);
     }
 
@@ -258,12 +258,18 @@ final class Experiment {
                 CaptionModel.globalParameters(model, TinyModel.VOCABULARY, graph, meta, dtype),
                 programs);
         for (ParameterDirectory.Entry entry : directory.entries()) {
-          put(collected.weights, entry.name(),
+          put(
+              collected.weights,
+              entry.name(),
               directory.gather(entry, device, dtype, p -> p.tensor().value()));
-          put(collected.moments, entry.name() + ".firstMoment",
+          put(
+              collected.moments,
+              entry.name() + ".firstMoment",
               directory.gather(
                   entry, device, dtype.accumulation(), p -> state(entry, p).firstMoment()));
-          put(collected.moments, entry.name() + ".secondMoment",
+          put(
+              collected.moments,
+              entry.name() + ".secondMoment",
               directory.gather(
                   entry, device, dtype.accumulation(), p -> state(entry, p).secondMoment()));
         }
@@ -274,8 +280,7 @@ final class Experiment {
       return optimizers.get(entry.component()).state(parameter);
     }
 
-    private static void put(
-        Map<String, double[]> target, String name, @org.jspecify.annotations.Nullable NDArray whole) {
+    private static void put(Map<String, double[]> target, String name, @Nullable NDArray whole) {
       if (whole != null) {
         target.put(name, whole.toDoubles());
       }
@@ -290,9 +295,24 @@ final class Experiment {
 
   @Override
   public String toString() {
-    return Layouts.toText(layout) + ", " + strategy.label() + ", " + dtype + ", " + samples
-        + " samples in " + microBatches
-        + " microbatches, " + padded.length + " of them padding, clip " + clipNorm
-        + ", rate " + learningRate + ", " + settings + ", " + backend;
+    return Layouts.toText(layout)
+        + ", "
+        + strategy.label()
+        + ", "
+        + dtype
+        + ", "
+        + samples
+        + " samples in "
+        + microBatches
+        + " microbatches, "
+        + padded.length
+        + " of them padding, clip "
+        + clipNorm
+        + ", rate "
+        + learningRate
+        + ", "
+        + settings
+        + ", "
+        + backend;
   }
 }

@@ -18,7 +18,12 @@ import org.junit.jupiter.params.provider.ValueSource;
 class GradientRuleTest {
   @ParameterizedTest
   @ValueSource(
-      strings = {"dp2@0-1 | tp2@0-1", "dp3@0-2 | dp3@0-2", "tp2dp2@0-3 | tp3@0-2", "dp2@3-4 | dp5@0-4"})
+      strings = {
+        "dp2@0-1 | tp2@0-1",
+        "dp3@0-2 | dp3@0-2",
+        "tp2dp2@0-3 | tp3@0-2",
+        "dp2@3-4 | dp5@0-4"
+      })
   void tokensAndLoss_areThoseOfTheGlobalBatchOnce(String layout) {
     Experiment experiment = Experiment.under(layout).steps(3);
     experiment.microBatches = 2;

@@ -1,11 +1,14 @@
 package dev.heddle.parity;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.assertj.core.data.Percentage.withPercentage;
 
 import dev.heddle.parallel.redistribute.Strategy;
 import dev.heddle.runtime.DType;
 import dev.heddle.runtime.cpu.CpuBackend;
 import java.util.HashMap;
+import java.util.LinkedHashMap;
 import java.util.Map;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -153,11 +156,11 @@ class LayoutParityTest {
       double loss = truth.steps().get(i).loss();
       assertThat(outcome.steps().get(i).loss())
           .as("loss of step %d", i)
-          .isCloseTo(loss, org.assertj.core.data.Percentage.withPercentage(0.2));
+          .isCloseTo(loss, withPercentage(0.2));
       double norm = truth.steps().get(i).gradientNorm();
       assertThat(outcome.steps().get(i).gradientNorm())
           .as("norm of step %d", i)
-          .isCloseTo(norm, org.assertj.core.data.Percentage.withPercentage(3));
+          .isCloseTo(norm, withPercentage(3));
     }
   }
 
@@ -186,13 +189,12 @@ class LayoutParityTest {
             control.optimizerSteps(),
             control.ranks());
 
-    org.assertj.core.api.Assertions.assertThatThrownBy(
-            () -> off.assertEqualTo(control, F64_TOLERANCE, "edited"))
+    assertThatThrownBy(() -> off.assertEqualTo(control, F64_TOLERANCE, "edited"))
         .hasMessageContaining("language.norm.weight[3]");
   }
 
   private static Map<String, double[]> sorted(Outcome like, Map<String, double[]> weights) {
-    Map<String, double[]> ordered = new java.util.LinkedHashMap<>();
+    Map<String, double[]> ordered = new LinkedHashMap<>();
     like.weights().keySet().forEach(name -> ordered.put(name, weights.get(name)));
     return ordered;
   }

@@ -7,9 +7,9 @@ import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
 /**
- * Layouts in one line: {@code dp2@0-1 | tp2@0-1} is vision data-parallel and language tensor-parallel
- * over the same two ranks. Axes are {@code tp} and {@code dp}; ranks are written as in a
- * configuration.
+ * Layouts in one line: {@code dp2@0-1 | tp2@0-1} is vision data-parallel and language
+ * tensor-parallel over the same two ranks. Axes are {@code tp} and {@code dp}; ranks are written as
+ * in a configuration.
  */
 final class Layouts {
   private static final Pattern AXIS = Pattern.compile("(tp|dp)(\\d+)");

@@ -119,8 +119,7 @@ record Outcome(
     List<Difference> all = new ArrayList<>();
     for (int i = 0; i < steps.size(); i++) {
       compare("loss", control.steps.get(i).loss(), steps.get(i).loss(), 0, 0, all);
-      compare(
-          "norm", control.steps.get(i).gradientNorm(), steps.get(i).gradientNorm(), 0, 0, all);
+      compare("norm", control.steps.get(i).gradientNorm(), steps.get(i).gradientNorm(), 0, 0, all);
     }
     compare(control.weights, weights, 0, "distance", all);
     return all.stream().mapToDouble(Difference::relative).max().orElse(0);

@@ -53,8 +53,7 @@ class RandomLayoutParityTest {
     Experiment experiment = new Experiment();
     Placement vision = placement(random);
     Placement language = placement(random);
-    int ranks =
-        1 + Math.max(vision.ranks().last(), language.ranks().last());
+    int ranks = 1 + Math.max(vision.ranks().last(), language.ranks().last());
     experiment.layout = new ParallelConfig(ranks, vision, language);
     experiment.strategy = Strategy.values()[random.nextInt(Strategy.values().length)];
     experiment.samples = 3 + random.nextInt(3);

@@ -12,6 +12,9 @@ final class RankLog {
   /** How often the pool had gone to the system when each step had ended. */
   final List<Long> systemAllocations = new ArrayList<>();
 
+  /** The most device memory that was in use at once. */
+  long peakBytes;
+
   /** Bytes of heap that this rank's thread allocated in each step. */
   final List<Long> heapBytes = new ArrayList<>();
 }

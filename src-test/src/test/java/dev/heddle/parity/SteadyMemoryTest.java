@@ -2,13 +2,17 @@ package dev.heddle.parity;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import dev.heddle.parallel.redistribute.Strategy;
 import dev.heddle.runtime.DType;
 import dev.heddle.runtime.cpu.CpuBackend;
 import java.util.List;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
-/** A training loop of a fixed size takes no new memory from the system once it is steady. */
+/**
+ * A training loop of a fixed size takes no new memory from the system once it is steady, and what
+ * it needs at once does not depend on the number of microbatches.
+ */
 class SteadyMemoryTest {
   private static final int STEPS = 8;
   private static final int STEADY_AFTER = 3;
@@ -24,11 +28,7 @@ class SteadyMemoryTest {
     "dp2@0-1 | tp2@0-1, 1, DIRECT, BF16, BEST"
   })
   void trainingLoop_afterTheThirdStep_takesNoMemoryFromTheSystem(
-      String layout,
-      int microBatches,
-      dev.heddle.parallel.redistribute.Strategy strategy,
-      DType dtype,
-      CpuBackend backend) {
+      String layout, int microBatches, Strategy strategy, DType dtype, CpuBackend backend) {
     Experiment experiment = Experiment.under(layout).steps(STEPS);
     experiment.microBatches = microBatches;
     experiment.strategy = strategy;
@@ -42,5 +42,30 @@ class SteadyMemoryTest {
           .as("system allocations of rank %d under %s", rank, experiment)
           .containsOnly(allocations.get(STEADY_AFTER - 1));
     }
+  }
+
+  @ParameterizedTest
+  @CsvSource({
+    "tp1@0 | tp1@0, DIRECT",
+    "dp2@0-1 | tp2@0-1, DIRECT",
+    "tp2@0-1 | dp2@0-1, SCATTER_GATHER",
+    "dp2@0-1 | tp2dp2@0-3, LEADER"
+  })
+  void moreMicroBatches_ofTheSameSize_needNoMoreMemory(String layout, Strategy strategy) {
+    List<RankLog> few = ofMicroBatches(2, layout, strategy);
+    List<RankLog> many = ofMicroBatches(7, layout, strategy);
+    for (int rank = 0; rank < few.size(); rank++) {
+      assertThat(many.get(rank).peakBytes)
+          .as("peak of rank %d under %s, %s", rank, layout, strategy)
+          .isEqualTo(few.get(rank).peakBytes);
+    }
+  }
+
+  private static List<RankLog> ofMicroBatches(int count, String layout, Strategy strategy) {
+    Experiment experiment = Experiment.under(layout).steps(2);
+    experiment.samples = 4 * count;
+    experiment.microBatches = count;
+    experiment.strategy = strategy;
+    return experiment.run().ranks();
   }
 }

@@ -86,8 +86,7 @@ record TinyBatch(float[][] pictures, int[][] words, int[][] targets) {
   /** Consecutive microbatches, each cut over the data-parallel coordinates. */
   private Interval samplesOf(Mesh mesh, int rank, int microBatches, int microBatch) {
     Interval part = Split.part(samples(), microBatches, microBatch);
-    Interval mine =
-        Split.part(part.size(), mesh.size(Axis.DP), mesh.coordinate(rank, Axis.DP));
+    Interval mine = Split.part(part.size(), mesh.size(Axis.DP), mesh.coordinate(rank, Axis.DP));
     return new Interval(part.start() + mine.start(), part.start() + mine.end());
   }
 }

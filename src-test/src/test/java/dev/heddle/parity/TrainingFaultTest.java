@@ -32,8 +32,7 @@ class TrainingFaultTest {
     private final Runnable fault;
     private int calls;
 
-    FaultyProgram(
-        ComponentProgram program, int faultyCall, boolean inBackward, Runnable fault) {
+    FaultyProgram(ComponentProgram program, int faultyCall, boolean inBackward, Runnable fault) {
       this.program = program;
       this.faultyCall = faultyCall;
       this.inBackward = inBackward;
@@ -114,8 +113,7 @@ class TrainingFaultTest {
     experiment.timeout = Duration.ofMinutes(5);
 
     long start = System.nanoTime();
-    RankFailedException failure =
-        catchThrowableOfType(RankFailedException.class, experiment::run);
+    RankFailedException failure = catchThrowableOfType(RankFailedException.class, experiment::run);
 
     assertThat(Duration.ofNanos(System.nanoTime() - start)).isLessThan(Duration.ofSeconds(20));
     assertThat(failure.rank()).isEqualTo(rank);
@@ -144,8 +142,7 @@ class TrainingFaultTest {
             });
     experiment.timeout = Duration.ofMillis(1500);
 
-    RankFailedException failure =
-        catchThrowableOfType(RankFailedException.class, experiment::run);
+    RankFailedException failure = catchThrowableOfType(RankFailedException.class, experiment::run);
 
     assertThat(failure.getCause())
         .isInstanceOf(CommunicationTimeoutException.class)

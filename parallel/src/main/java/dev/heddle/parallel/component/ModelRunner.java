@@ -16,13 +16,17 @@ import dev.heddle.parallel.redistribute.BoundaryExchange;
 import dev.heddle.runtime.DType;
 import dev.heddle.runtime.Device;
 import dev.heddle.runtime.NDArray;
+import dev.heddle.runtime.memory.Block;
 import dev.heddle.runtime.memory.MemoryScope;
 import java.util.ArrayList;
 import java.util.HashMap;
+import java.util.HashSet;
+import java.util.IdentityHashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -57,6 +61,12 @@ public final class ModelRunner {
   private final Map<String, Crossing> crossings = new LinkedHashMap<>();
   private final List<Instruction> instructions;
 
+  /** For each instruction the microbatch that is done with it on this rank, or -1. */
+  private final int[] finished;
+
+  /** What the microbatches under way hold beside their graphs. */
+  private final Map<Integer, List<NDArray>> held = new HashMap<>();
+
   /** A component that this rank runs. */
   private static final class Hosted {
     final Component component;
@@ -64,7 +74,9 @@ public final class ModelRunner {
     final AdamW optimizer;
     final @Nullable GradientReduction reduction;
 
-    /** Whether this rank's copy of what its TP and DP neighbours hold too is the one that counts. */
+    /**
+     * Whether this rank's copy of what its TP and DP neighbours hold too is the one that counts.
+     */
     final boolean firstReplica;
 
     final boolean firstTensorRank;
@@ -128,8 +140,8 @@ public final class ModelRunner {
    * @param graph the model
    * @param schedule what every rank does in a step, checked
    * @param programs the programs of the components that this rank runs, by name
-   * @param optimizers their optimizers; parameters that an optimizer was not given stay as they are,
-   *     and their gradients are neither reduced nor counted in the norm
+   * @param optimizers their optimizers; parameters that an optimizer was not given stay as they
+   *     are, and their gradients are neither reduced nor counted in the norm
    */
   public ModelRunner(
       Communicator world,
@@ -145,12 +157,12 @@ public final class ModelRunner {
     this.dtype = dtype;
     int rank = world.globalRank(world.rank());
     instructions = schedule.ranks().getOrDefault(rank, List.of());
+    finished = finished(instructions);
     for (Component component : graph.components()) {
       Mesh mesh = component.mesh();
       if (mesh.contains(rank)) {
         Optional<Communicator> replicas =
-            world.subgroup(
-                component.name() + ".replicas", mesh.group(rank, Axis.DP, Axis.CP));
+            world.subgroup(component.name() + ".replicas", mesh.group(rank, Axis.DP, Axis.CP));
         AdamW optimizer = require(optimizers.get(component.name()), component.name());
         hosted.put(
             component.name(),
@@ -170,10 +182,26 @@ public final class ModelRunner {
       if (members.contains(rank)) {
         world
             .subgroup(boundary.name(), members)
-            .ifPresent(
-                group -> crossings.put(boundary.name(), new Crossing(boundary, group)));
+            .ifPresent(group -> crossings.put(boundary.name(), new Crossing(boundary, group)));
       }
     }
+  }
+
+  private static int[] finished(List<Instruction> instructions) {
+    int[] finished = new int[instructions.size()];
+    Set<Integer> later = new HashSet<>();
+    for (int i = finished.length - 1; i >= 0; i--) {
+      int microBatch =
+          switch (instructions.get(i)) {
+            case Instruction.Forward forward -> forward.microBatch();
+            case Instruction.Backward backward -> backward.microBatch();
+            case Instruction.Exchange exchange -> exchange.microBatch();
+            case Instruction.ReduceGradients unused -> -1;
+            case Instruction.Step unused -> -1;
+          };
+      finished[i] = microBatch >= 0 && later.add(microBatch) ? microBatch : -1;
+    }
+    return finished;
   }
 
   private static <T> T require(@Nullable T value, String component) {
@@ -194,8 +222,8 @@ public final class ModelRunner {
     double lossSum = 0;
     StepResult result = null;
     try (MemoryScope step = MemoryScope.open()) {
-      for (Instruction instruction : instructions) {
-        switch (instruction) {
+      for (int i = 0; i < finished.length; i++) {
+        switch (instructions.get(i)) {
           case Instruction.Forward forward -> lossSum += forward(forward);
           case Instruction.Backward backward -> backward(backward);
           case Instruction.Exchange exchange -> exchange(exchange, rows);
@@ -207,8 +235,12 @@ public final class ModelRunner {
           }
           case Instruction.Step unused -> result = update(lossSum, update);
         }
+        if (finished[i] >= 0) {
+          giveBack(finished[i], step);
+        }
       }
     } finally {
+      held.clear();
       for (Hosted component : hosted.values()) {
         component.outputs.clear();
         component.outputGradients.clear();
@@ -217,6 +249,24 @@ public final class ModelRunner {
     }
     // A rank that runs no component still owes its part of the agreement.
     return result == null ? update(0, update) : result;
+  }
+
+  private void hold(int microBatch, NDArray array) {
+    held.computeIfAbsent(microBatch, key -> new ArrayList<>()).add(array);
+  }
+
+  /** So the memory of a step does not grow with its microbatches. */
+  private void giveBack(int microBatch, MemoryScope step) {
+    // The same memory may be there by several names, where nothing had to move at a boundary; and
+    // what a program handed through, such as a parameter, is not the step's to give back.
+    Map<Block, NDArray> blocks = new IdentityHashMap<>();
+    for (NDArray array : held.getOrDefault(microBatch, List.of())) {
+      if (step.owns(array)) {
+        blocks.put(array.block(), array);
+      }
+    }
+    held.remove(microBatch);
+    blocks.values().forEach(NDArray::free);
   }
 
   private Hosted hosted(String name) {
@@ -233,10 +283,15 @@ public final class ModelRunner {
         incoming.put(crossing.spec.source(), arrived);
       }
     }
-    Tensor output = component.program.forward(forward.microBatch(), incoming);
-    if (output == null) {
-      return 0;
+    Tensor output;
+    try (MemoryScope inside = MemoryScope.temporaries()) {
+      output = component.program.forward(forward.microBatch(), incoming);
+      if (output == null) {
+        return 0;
+      }
+      inside.keep(output);
     }
+    hold(forward.microBatch(), output.value());
     component.outputs.put(forward.microBatch(), output);
     boolean isLoss = component.component.equals(graph.sink());
     return isLoss && component.firstTensorRank ? output.item() : 0;
@@ -266,7 +321,13 @@ public final class ModelRunner {
     if (instruction.direction() == Direction.FORWARD) {
       Tensor output = source == null ? null : source.outputs.get(microBatch);
       NDArray sent = source == null ? null : rowsOrNone(output, spec.features());
+      if (sent != null) {
+        hold(microBatch, sent);
+      }
       NDArray arrived = exchange.forward(sent, device, dtype);
+      if (arrived != null) {
+        hold(microBatch, arrived);
+      }
       if (isDestination && arrived != null) {
         crossing.arrived.put(
             microBatch, spec.gradients() ? Tensor.leaf(arrived) : Tensor.constant(arrived));
@@ -274,7 +335,13 @@ public final class ModelRunner {
     } else {
       Tensor arrived = crossing.arrived.remove(microBatch);
       NDArray gradient = isDestination && arrived != null ? arrived.gradientOrZeros() : null;
+      if (gradient != null) {
+        hold(microBatch, gradient);
+      }
       NDArray back = exchange.backward(gradient, device, dtype);
+      if (back != null) {
+        hold(microBatch, back);
+      }
       if (source != null && back != null) {
         NDArray before = source.outputGradients.get(microBatch);
         if (before == null) {
@@ -288,9 +355,7 @@ public final class ModelRunner {
   }
 
   private NDArray rowsOrNone(@Nullable Tensor output, long features) {
-    return output == null
-        ? NDArray.empty(device, dtype, 0, features)
-        : output.value().contiguous();
+    return output == null ? NDArray.empty(device, dtype, 0, features) : output.value().contiguous();
   }
 
   /** The gradient rule: one N, one sum, one norm, one scale for every component. */
@@ -319,7 +384,10 @@ public final class ModelRunner {
         component.optimizer.step(update.learningRate(), clip / count);
       }
     }
-    hosted.values().forEach(component -> component.optimizer.clearGradients());
+    for (Hosted component : hosted.values()) {
+      // Also those of parameters that no optimizer updates: they would add up from step to step.
+      component.program.parameters().forEach(parameter -> parameter.tensor().clearGradient());
+    }
     return new StepResult(sums[0] / count, (long) sums[1], norm, !finite);
   }
 

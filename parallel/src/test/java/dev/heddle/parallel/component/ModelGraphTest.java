@@ -44,10 +44,10 @@ class ModelGraphTest {
         .contains(
             new Instruction.Forward("vision", 2),
             new Instruction.Backward("language", 2),
-            new Instruction.Exchange(
-                "vision -> language", 2, Instruction.Direction.BACKWARD))
+            new Instruction.Exchange("vision -> language", 2, Instruction.Direction.BACKWARD))
         .endsWith(new Instruction.Step());
-    assertThat(graph.schedule(3).ranks().get(0)).doesNotContain(new Instruction.Forward("language", 0));
+    assertThat(graph.schedule(3).ranks().get(0))
+        .doesNotContain(new Instruction.Forward("language", 0));
   }
 
   @Test

@@ -1,17 +1,28 @@
 package dev.heddle.parallel.component;
 
+import static dev.heddle.ops.Add.add;
+import static dev.heddle.ops.Sum.sum;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.assertj.core.api.Assertions.within;
 
+import dev.heddle.autograd.Tensor;
+import dev.heddle.nn.Initializer;
+import dev.heddle.nn.LocalLayers;
+import dev.heddle.nn.Parameter;
+import dev.heddle.optim.AdamW;
 import dev.heddle.parallel.comm.local.LocalWorld;
+import dev.heddle.parallel.layout.RowCounts;
 import dev.heddle.parallel.mesh.Mesh;
 import dev.heddle.runtime.DType;
+import dev.heddle.runtime.Shape;
 import dev.heddle.runtime.cpu.CpuBackend;
 import dev.heddle.runtime.cpu.CpuDevice;
 import dev.heddle.runtime.memory.MemoryScope;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.function.Function;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -37,9 +48,7 @@ class ModelRunnerTest {
 
   private static void assertSame(Diamond.Result actual, Diamond.Result control) {
     List<StepResult> expected = control.steps().get(0);
-    actual
-        .steps()
-        .forEach((rank, steps) -> assertThat(steps).isEqualTo(actual.steps().get(0)));
+    actual.steps().forEach((rank, steps) -> assertThat(steps).isEqualTo(actual.steps().get(0)));
     for (int i = 0; i < expected.size(); i++) {
       StepResult step = actual.steps().get(0).get(i);
       assertThat(step.tokens()).isEqualTo(expected.get(i).tokens());
@@ -67,8 +76,10 @@ class ModelRunnerTest {
   void frozenComponent_isNotTrained_underAnyLayout(int ranks, Mesh a, Mesh b, Mesh c) {
     Diamond control = single();
     control.trainsA = false;
+    control.gradientsToA = false;
     Diamond frozen = new Diamond(a, b, c);
     frozen.trainsA = false;
+    frozen.gradientsToA = false;
     Diamond untrained = single();
     untrained.steps = 0;
 
@@ -81,11 +92,25 @@ class ModelRunnerTest {
   }
 
   @Test
+  void parametersThatNoOptimizerUpdates_areNeitherCountedInTheNormNorKeepGradients() {
+    Diamond withGradients = single();
+    withGradients.trainsA = false;
+    Diamond without = single();
+    without.trainsA = false;
+    without.gradientsToA = false;
+    assertSame(withGradients.run(1), without.run(1));
+    Diamond spread = new Diamond(Diamond.data(0, 2), Diamond.data(0, 2), Diamond.copies(0, 2));
+    spread.trainsA = false;
+    assertSame(spread.run(2), without.run(1));
+  }
+
+  @Test
   void outputThatLeavesByTwoBoundaries_getsTheSumOfTheirGradients() {
     // Were one of them lost, a would be trained as if b had nothing to say.
     Diamond.Result whole = single().run(1);
     Diamond frozenBranch = single();
     frozenBranch.trainsA = false;
+    frozenBranch.gradientsToA = false;
     assertThat(whole.steps().get(0).getFirst().gradientNorm())
         .isGreaterThan(frozenBranch.run(1).steps().get(0).getFirst().gradientNorm() + 1e-3);
   }
@@ -108,6 +133,67 @@ class ModelRunnerTest {
     }
   }
 
+  /** A program of one function. */
+  private record Handing(
+      List<Parameter> parameters, Function<Map<String, Tensor>, Tensor> function, long validTokens)
+      implements ComponentProgram {
+    @Override
+    public Tensor forward(int microBatch, Map<String, Tensor> incoming) {
+      return function.apply(incoming);
+    }
+  }
+
+  @Test
+  void parameterHandedOutAsRows_andRowsHandedThrough_areNotGivenBackWithTheMicroBatch() {
+    // Learned queries: the output of a is its parameter itself; b hands its input through.
+    ModelGraph graph = single().graph();
+    int microBatches = 3;
+    RowCounts counts = RowCounts.perSample(2);
+    LocalWorld.run(
+        1,
+        world -> {
+          try (CpuDevice device = CpuDevice.open("cpu", 1, CpuBackend.REFERENCE);
+              MemoryScope scope = MemoryScope.open()) {
+            Parameter queries =
+                new LocalLayers(device, DType.F64, 1)
+                    .parameter("queries", Shape.of(2, Diamond.FEATURES), Initializer.ONES);
+            Map<String, Handing> programs =
+                Map.of(
+                    Diamond.A, new Handing(List.of(queries), in -> queries.tensor(), 0),
+                    Diamond.B, new Handing(List.of(), in -> in.get(Diamond.A), 0),
+                    Diamond.C,
+                        new Handing(
+                            List.of(), in -> sum(add(in.get(Diamond.A), in.get(Diamond.B))), 6));
+            Map<String, AdamW> optimizers = new LinkedHashMap<>();
+            programs.forEach(
+                (name, program) ->
+                    optimizers.put(
+                        name, new AdamW(program.parameters(), AdamW.Settings.withDecay(0))));
+            ModelRunner runner =
+                new ModelRunner(
+                    world,
+                    graph,
+                    graph.schedule(microBatches),
+                    device,
+                    DType.F64,
+                    programs,
+                    optimizers);
+            for (int step = 0; step < 2; step++) {
+              double loss = 2 * sum(queries.tensor()).item() * microBatches / 6;
+              StepResult result =
+                  runner.step(
+                      (boundary, microBatch) -> counts,
+                      new ModelRunner.Update(0.1, Double.POSITIVE_INFINITY));
+              assertThat(result.loss()).isCloseTo(loss, within(1e-12));
+              // Each of 6 elements counts twice in each microbatch; N is 6.
+              assertThat(result.gradientNorm())
+                  .isCloseTo(Math.sqrt(6) * 2 * microBatches / 6, within(1e-12));
+            }
+            assertThat(queries.tensor().value().toDoubles()).doesNotContain(1.0);
+          }
+        });
+  }
+
   @Test
   void rankWithoutTheProgramOfItsComponent_isRefused() {
     ModelGraph graph = single().graph();
@@ -119,13 +205,7 @@ class ModelRunnerTest {
                       try (CpuDevice device = CpuDevice.open("cpu", 1, CpuBackend.REFERENCE);
                           MemoryScope scope = MemoryScope.open()) {
                         new ModelRunner(
-                            world,
-                            graph,
-                            graph.schedule(1),
-                            device,
-                            DType.F64,
-                            Map.of(),
-                            Map.of());
+                            world, graph, graph.schedule(1), device, DType.F64, Map.of(), Map.of());
                       }
                     }))
         .hasMessageContaining("this rank runs component a but was given no");

@@ -59,8 +59,7 @@ class ParameterDirectoryTest {
     LocalWorld.run(
         ranks,
         world -> {
-          try (CpuDevice device =
-                  CpuDevice.open("cpu:" + world.rank(), 1, CpuBackend.REFERENCE);
+          try (CpuDevice device = CpuDevice.open("cpu:" + world.rank(), 1, CpuBackend.REFERENCE);
               MetaDevice meta = MetaDevice.open();
               MemoryScope scope = MemoryScope.open()) {
             Owner whole = Owner.of(new LocalLayers(device, dtype, 9));
@@ -81,8 +80,7 @@ class ParameterDirectoryTest {
     if (!mesh.contains(rank)) {
       return Map.of();
     }
-    Communicator group =
-        world.subgroup("c.tp", mesh.group(rank, Axis.TP)).orElseThrow();
+    Communicator group = world.subgroup("c.tp", mesh.group(rank, Axis.TP)).orElseThrow();
     return Map.of("c", Owner.of(new TensorParallelLayers(device, dtype, 9, group)));
   }
 
@@ -106,8 +104,7 @@ class ParameterDirectoryTest {
               assertThat(entry.name()).isEqualTo(expected.name());
               assertThat(entry.shape()).isEqualTo(expected.globalShape());
               assertThat(entry.component()).isEqualTo("c");
-              NDArray gathered =
-                  directory.gather(entry, device, dtype, p -> p.tensor().value());
+              NDArray gathered = directory.gather(entry, device, dtype, p -> p.tensor().value());
               assertThat(gathered != null).isEqualTo(world.rank() == 0);
               if (gathered != null) {
                 assertThat(gathered.toDoubles())
@@ -140,16 +137,14 @@ class ParameterDirectoryTest {
 
   @Test
   void parameterThatNoRankHolds_isRefused_insteadOfGatheredAsGarbage() {
-    ModelGraph graph =
-        new ModelGraph(List.of(new Component("c", mesh(5, 1, 1))), List.of());
+    ModelGraph graph = new ModelGraph(List.of(new Component("c", mesh(5, 1, 1))), List.of());
     assertThatThrownBy(() -> directoryOf(graph, "rows"))
         .hasMessageContaining("the ranks do not hold rows [7,3] exactly once: []");
   }
 
   @Test
   void programOfAnotherModel_isRefused() {
-    ModelGraph graph =
-        new ModelGraph(List.of(new Component("c", mesh(0, 1, 1))), List.of());
+    ModelGraph graph = new ModelGraph(List.of(new Component("c", mesh(0, 1, 1))), List.of());
     assertThatThrownBy(() -> directoryOf(graph, "lines"))
         .hasMessageContaining("component c should have 6 parameters, number 0 being rows [7,3]")
         .hasMessageContaining("has 1, and there lines [7,3]");

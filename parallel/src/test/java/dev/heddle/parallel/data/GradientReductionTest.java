@@ -22,8 +22,7 @@ class GradientReductionTest {
     LocalWorld.run(
         3,
         world -> {
-          try (CpuDevice device =
-                  CpuDevice.open("cpu:" + world.rank(), 1, CpuBackend.REFERENCE);
+          try (CpuDevice device = CpuDevice.open("cpu:" + world.rank(), 1, CpuBackend.REFERENCE);
               MemoryScope scope = MemoryScope.open()) {
             LocalLayers layers = new LocalLayers(device, DType.F64, 1);
             Parameter used = layers.parameter("used", Shape.of(4), Initializer.ONES);

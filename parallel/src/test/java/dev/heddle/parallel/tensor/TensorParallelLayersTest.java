@@ -1,11 +1,14 @@
 package dev.heddle.parallel.tensor;
 
+import static dev.heddle.ops.Reshape.reshape;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.assertj.core.api.Assertions.within;
 
 import dev.heddle.autograd.Tensor;
 import dev.heddle.nn.Attention;
+import dev.heddle.nn.BlockContext;
+import dev.heddle.nn.BlockStyle;
 import dev.heddle.nn.Embedding;
 import dev.heddle.nn.Initializer;
 import dev.heddle.nn.Layers;
@@ -15,20 +18,25 @@ import dev.heddle.nn.Module;
 import dev.heddle.nn.Parameter;
 import dev.heddle.nn.TransformerBlock;
 import dev.heddle.nn.VocabularyHead;
+import dev.heddle.ops.RotaryTable;
 import dev.heddle.parallel.comm.Communicator;
 import dev.heddle.parallel.comm.RankFailedException;
 import dev.heddle.parallel.comm.local.LocalWorld;
 import dev.heddle.parallel.layout.Split;
 import dev.heddle.runtime.AttentionMask;
 import dev.heddle.runtime.DType;
+import dev.heddle.runtime.GlobalIndex;
 import dev.heddle.runtime.NDArray;
+import dev.heddle.runtime.RandomKey;
 import dev.heddle.runtime.Shape;
 import dev.heddle.runtime.cpu.CpuBackend;
 import dev.heddle.runtime.cpu.CpuDevice;
 import dev.heddle.runtime.memory.MemoryScope;
 import java.util.List;
 import java.util.Random;
+import java.util.function.BiConsumer;
 import java.util.function.BiFunction;
+import java.util.function.Consumer;
 import java.util.function.Function;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -39,14 +47,14 @@ import org.junit.jupiter.params.provider.ValueSource;
 class TensorParallelLayersTest {
   private static final Shape INPUT = Shape.of(2, 5, 12);
 
-  private static void onRanks(int ranks, DType dtype, BiFunction<Layers, Layers, Void> body) {
+  private static void onRanks(int ranks, DType dtype, BiConsumer<Layers, Layers> body) {
     LocalWorld.run(ranks, world -> run(world, dtype, body));
   }
 
-  private static void run(Communicator world, DType dtype, BiFunction<Layers, Layers, Void> body) {
+  private static void run(Communicator world, DType dtype, BiConsumer<Layers, Layers> body) {
     try (CpuDevice device = CpuDevice.open("cpu:" + world.rank(), 1, CpuBackend.REFERENCE);
         MemoryScope scope = MemoryScope.open()) {
-      body.apply(
+      body.accept(
           new LocalLayers(device, dtype, 5), new TensorParallelLayers(device, dtype, 5, world));
     }
   }
@@ -89,7 +97,6 @@ class TensorParallelLayersTest {
                 mine.tensor().gradientOrZeros(),
                 window(mine, all.tensor().gradientOrZeros()));
           }
-          return null;
         });
   }
 
@@ -101,9 +108,7 @@ class TensorParallelLayersTest {
 
   private static void assertClose(String what, NDArray actual, NDArray expected) {
     assertThat(actual.shape()).as(what).isEqualTo(expected.shape());
-    assertThat(actual.toDoubles())
-        .as(what)
-        .containsExactly(expected.toDoubles(), within(1e-12));
+    assertThat(actual.toDoubles()).as(what).containsExactly(expected.toDoubles(), within(1e-12));
   }
 
   @ParameterizedTest
@@ -112,16 +117,13 @@ class TensorParallelLayersTest {
     AttentionMask mask = causal ? AttentionMask.CAUSAL : AttentionMask.FULL;
     // 4 heads: 2+1+1 over three ranks.
     assertSame(
-        ranks,
-        layers -> new Attention(layers, "a", 12, 4, mask, 0.3, 0.2),
-        Attention::forward);
+        ranks, layers -> new Attention(layers, "a", 12, 4, mask, 0.3, 0.2), Attention::forward);
   }
 
   @ParameterizedTest
   @CsvSource({"1,GELU", "2,GELU", "3,SWIGLU", "4,GELU", "4,SWIGLU"})
   void mlp_ofDividedFeatures_isTheWholeOne(int ranks, Mlp.Kind kind) {
-    assertSame(
-        ranks, layers -> new Mlp(layers, "m", kind, 12, 10, 7, 0.3, 0.2), Mlp::forward);
+    assertSame(ranks, layers -> new Mlp(layers, "m", kind, 12, 10, 7, 0.3, 0.2), Mlp::forward);
   }
 
   @ParameterizedTest
@@ -134,6 +136,22 @@ class TensorParallelLayersTest {
   }
 
   @ParameterizedTest
+  @ValueSource(ints = {2, 3})
+  void llamaBlock_withRotaryEmbeddingAndDropout_divided_isTheWholeOne(int ranks) {
+    // Complete activations are dropped by global index, so every rank drops the same.
+    assertSame(
+        ranks,
+        layers ->
+            new TransformerBlock(layers, "l", 12, 3, AttentionMask.CAUSAL, 2, BlockStyle.llama(10)),
+        (block, x) ->
+            block.forward(
+                x,
+                BlockContext.NONE
+                    .withRotary(RotaryTable.of(x.device(), x.dtype(), 0, 5, 4, 10000))
+                    .withDropout(0.3, RandomKey.of(4, "dropout"), GlobalIndex.whole(INPUT))));
+  }
+
+  @ParameterizedTest
   @ValueSource(ints = {1, 2, 3, 4})
   void vocabularyHead_ofDividedWords_isTheWholeOne(int ranks) {
     assertSame(
@@ -141,7 +159,7 @@ class TensorParallelLayersTest {
         layers -> new VocabularyHead(layers, "h", 12, 23, 0.3),
         (head, x) ->
             head.lossSum(
-                dev.heddle.ops.Reshape.reshape(x, 10, 12),
+                reshape(x, 10, 12),
                 NDArray.of(
                     x.device(), Shape.of(10), new long[] {0, 22, -1, 8, 7, 15, 16, -1, 11, 3})));
   }
@@ -158,7 +176,6 @@ class TensorParallelLayersTest {
               parallel.parameter("w", Shape.of(3, 8, 5), 1, 4, new Initializer.Normal(1));
           assertThat(part.tensor().value().toDoubles())
               .containsExactly(window(part, whole.tensor().value()).toDoubles());
-          return null;
         });
   }
 
@@ -178,7 +195,6 @@ class TensorParallelLayersTest {
                   assertThat(parallel.unitCount(4))
                       .isEqualTo(Split.part(4, 3, world.rank()).size());
                   assertThat(parallel.isSplit()).isTrue();
-                  return null;
                 }));
   }
 
@@ -207,15 +223,14 @@ class TensorParallelLayersTest {
         "parameter w: dim 0 of [10,3] does not consist of 4 equal units");
   }
 
-  private static void assertRefused(int ranks, Function<Layers, ?> make, String message) {
+  private static void assertRefused(int ranks, Consumer<Layers> make, String message) {
     assertThatThrownBy(
             () ->
                 onRanks(
                     ranks,
                     DType.F32,
                     (local, parallel) -> {
-                      make.apply(parallel);
-                      return null;
+                      make.accept(parallel);
                     }))
         .isInstanceOf(RankFailedException.class)
         .hasCauseInstanceOf(IllegalArgumentException.class)
@@ -232,7 +247,6 @@ class TensorParallelLayersTest {
           List<Parameter> parameters =
               new Mlp(parallel, "m", Mlp.Kind.GELU, 4, 6, 4, 1, 1).parameters();
           assertThat(parameters).noneMatch(Parameter::isSharded);
-          return null;
         });
   }
 }

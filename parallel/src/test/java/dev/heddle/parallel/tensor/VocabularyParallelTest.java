@@ -27,7 +27,9 @@ import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.MethodSource;
 
-/** Words divided over ranks give what one rank computes with all of them. Legend: R rows, V words. */
+/**
+ * Words divided over ranks give what one rank computes with all of them. Legend: R rows, V words.
+ */
 class VocabularyParallelTest {
   private static final double TOLERANCE = 1e-12;
 
@@ -116,8 +118,7 @@ class VocabularyParallelTest {
         (device, local, parallel, mine) -> {
           NDArray ids = NDArray.of(device, Shape.of(rows), words(rows, vocabulary, 4));
           Tensor whole = Tensor.leaf(array(device, Shape.of(vocabulary, size), table));
-          Tensor part =
-              Tensor.leaf(whole.value().slice(0, mine.start(), mine.end()).copy());
+          Tensor part = Tensor.leaf(whole.value().slice(0, mine.start(), mine.end()).copy());
 
           Tensor expected = local.embedding(ids, whole, vocabulary);
           Tensor actual = parallel.embedding(ids, part, vocabulary);
@@ -150,14 +151,14 @@ class VocabularyParallelTest {
           Tensor whole = Tensor.leaf(array(device, Shape.of(rows, vocabulary), logits));
           Tensor part =
               Tensor.leaf(
-                  array(
-                      device, Shape.of(rows, mine.size()), columns(logits, vocabulary, mine)));
+                  array(device, Shape.of(rows, mine.size()), columns(logits, vocabulary, mine)));
 
           Tensor expected = local.crossEntropySum(whole, targets, vocabulary);
           Tensor actual = parallel.crossEntropySum(part, targets, vocabulary);
           assertThat(actual.shape()).isEqualTo(expected.shape());
           assertThat(actual.dtype()).isEqualTo(expected.dtype());
-          assertThat(actual.item()).isCloseTo(expected.item(), within(TOLERANCE * 1e3 * (1 + rows)));
+          assertThat(actual.item())
+              .isCloseTo(expected.item(), within(TOLERANCE * 1e3 * (1 + rows)));
 
           NDArray dy = array(device, Shape.of(), new double[] {0.37});
           expected.backward(dy);
@@ -247,10 +248,12 @@ class VocabularyParallelTest {
                       NDArray words = NDArray.of(device, Shape.of(2), new long[] {1, word});
                       long part = mine.size();
                       if (which.equals("embedding")) {
-                        Tensor table = Tensor.leaf(NDArray.zeros(device, DType.F64, Shape.of(part, 2)));
+                        Tensor table =
+                            Tensor.leaf(NDArray.zeros(device, DType.F64, Shape.of(part, 2)));
                         parallel.embedding(words, table, vocabulary);
                       } else {
-                        Tensor logits = Tensor.leaf(NDArray.zeros(device, DType.F64, Shape.of(2, part)));
+                        Tensor logits =
+                            Tensor.leaf(NDArray.zeros(device, DType.F64, Shape.of(2, part)));
                         parallel.crossEntropySum(logits, words, vocabulary);
                       }
                     }))

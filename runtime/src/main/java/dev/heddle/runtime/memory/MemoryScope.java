@@ -118,6 +118,11 @@ public final class MemoryScope implements AutoCloseable {
     return value;
   }
 
+  /** Whether {@code value} belongs to this scope, and not to one around it or to none. */
+  public boolean owns(Owned value) {
+    return value.block().owner == this;
+  }
+
   /** Calls {@link Resource#releaseResource()} when this scope closes. */
   public void attach(Resource resource) {
     checkUsable();

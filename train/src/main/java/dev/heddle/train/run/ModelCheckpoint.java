@@ -24,7 +24,9 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
+import java.util.Set;
 import java.util.function.Function;
+import java.util.stream.Collectors;
 
 /**
  * A model and its optimizer in a checkpoint: global tensors by global names, whatever the layout.
@@ -34,6 +36,9 @@ import java.util.function.Function;
 final class ModelCheckpoint {
   static final String MODEL_FILE = "model.safetensors";
   static final String OPTIMIZER_FILE = "optimizer.safetensors";
+
+  /** The manifest's attribute that says how often the optimizer had stepped. */
+  static final String UPDATES = "updates";
 
   /** The kinds of tensors that the optimizer's file has of each parameter. */
   private enum StateKind {
@@ -55,6 +60,9 @@ final class ModelCheckpoint {
       };
     }
   }
+
+  private static final String OTHER_MODEL =
+      "model sizes and dtype must be those that it was saved with";
 
   /** A tensor of a file: which parameter it is of, and what. */
   private record Item(Entry entry, TensorSpec spec, Function<Parameter, NDArray> which) {}
@@ -78,8 +86,22 @@ final class ModelCheckpoint {
     this.optimizers = optimizers;
   }
 
-  /** Writes both files; called on rank 0 while the others are in {@link #help}. */
-  void write(CheckpointDraft draft) throws IOException {
+  /**
+   * How often this rank's optimizers have stepped: fewer times than there were steps if some were
+   * skipped, and the moments' bias correction goes by it. The same on all ranks that have one; 0 on
+   * a rank that has none.
+   */
+  long updates() {
+    return optimizers.values().stream().mapToLong(AdamW::steps).max().orElse(0);
+  }
+
+  /**
+   * Writes both files; called on rank 0 while the others are in {@link #help}.
+   *
+   * @param updates the largest {@link #updates} of all ranks
+   */
+  void write(CheckpointDraft draft, long updates) throws IOException {
+    draft.attribute(UPDATES, Long.toString(updates));
     write(draft, MODEL_FILE, modelItems(), dtype);
     write(draft, OPTIMIZER_FILE, optimizerItems(), dtype.accumulation());
   }
@@ -180,6 +202,9 @@ final class ModelCheckpoint {
   void load(Checkpoint checkpoint) {
     SafetensorsFile model = checkpoint.tensors(MODEL_FILE);
     SafetensorsFile state = checkpoint.tensors(OPTIMIZER_FILE);
+    checkNames(model, modelItems().keySet());
+    checkNames(state, optimizerItems().keySet());
+    long updates = updatesOf(checkpoint);
     for (AdamW optimizer : optimizers.values()) {
       for (Parameter parameter : optimizer.parameters()) {
         read(model, parameter.name(), parameter, parameter.tensor().value());
@@ -191,13 +216,45 @@ final class ModelCheckpoint {
               kind.of(optimizer.state(parameter)));
         }
       }
-      optimizer.resumeAt(checkpoint.step());
+      optimizer.resumeAt(updates);
     }
   }
 
-  /** Reads the weights only, of parameters that are held whole or in part. */
+  private static long updatesOf(Checkpoint checkpoint) {
+    String text = checkpoint.attribute(UPDATES).orElse("missing");
+    try {
+      return Long.parseLong(text);
+    } catch (NumberFormatException e) {
+      throw new CheckpointException(
+          checkpoint.folder(),
+          "the manifest's attribute " + UPDATES + " should be a number and is " + text,
+          e);
+    }
+  }
+
+  /** A model of more layers has all the tensors of a smaller one. */
+  private static void checkNames(SafetensorsFile file, Set<String> wanted) {
+    for (TensorSpec found : file.tensors()) {
+      if (!wanted.contains(found.name())) {
+        throw new CheckpointException(
+            file.path(),
+            "has " + text(found) + ", which the model does not have; " + OTHER_MODEL);
+      }
+    }
+  }
+
+  private static String text(TensorSpec tensor) {
+    return tensor.name() + " " + tensor.type() + tensor.shape();
+  }
+
+  /**
+   * Reads the weights only.
+   *
+   * @param parameters all of the model's, held whole or in part
+   */
   static void loadWeights(Checkpoint checkpoint, List<Parameter> parameters) {
     SafetensorsFile model = checkpoint.tensors(MODEL_FILE);
+    checkNames(model, parameters.stream().map(Parameter::name).collect(Collectors.toSet()));
     for (Parameter parameter : parameters) {
       read(model, parameter.name(), parameter, parameter.tensor().value());
     }
@@ -212,9 +269,9 @@ final class ModelCheckpoint {
       throw new CheckpointException(
           file.path(),
           found == null
-              ? "has no tensor " + name + "; it is of another model"
-              : "has " + found + ", and the model wants " + wanted
-                  + "; sizes and dtype must be those that it was saved with");
+              ? "has no tensor " + name + "; " + OTHER_MODEL
+              : "has " + text(found) + ", and the model wants " + text(wanted) + "; "
+                  + OTHER_MODEL);
     }
     MemorySegment whole = file.data(name);
     if (!parameter.isSharded()) {

@@ -157,6 +157,8 @@ final class RankTrainer {
   }
 
   private void save(long step, ModelCheckpoint state) {
+    // Rank 0 writes, and may have no optimizer of its own.
+    long updates = world.allReduce(state.updates(), ReduceOp.MAX);
     if (world.rank() == 0) {
       CheckpointStore store =
           new CheckpointStore(CheckpointStore.folderOf(config.output()), TrainingRun.KEPT);
@@ -166,7 +168,7 @@ final class RankTrainer {
               draft -> {
                 draft.text("config.yaml", ConfigWriter.toYaml(config));
                 draft.text(VOCABULARY, data.tokenizer().toJson());
-                state.write(draft);
+                state.write(draft, updates);
               });
       listener.checkpointWritten(step, folder);
     } else {

@@ -35,6 +35,9 @@ final class StepSamples {
   private final int textLength;
   private final RowCounts[] rowCounts;
 
+  /** The pictures of each microbatch, the same arrays in every step. */
+  private final float[][] pictureValues;
+
   StepSamples(
       RunConfig config,
       ModelGraph graph,
@@ -57,6 +60,7 @@ final class StepSamples {
             config.train().microBatches(),
             config.seed());
     this.pictures = dataset.pictures(config.model().vision().imageSize());
+    this.pictureValues = new float[config.train().microBatches()][0];
     this.rowCounts = new RowCounts[config.train().microBatches()];
     for (int i = 0; i < rowCounts.length; i++) {
       rowCounts[i] = CaptionModel.rowCounts(config.model(), plan.microBatch(1, i).size());
@@ -77,11 +81,10 @@ final class StepSamples {
   void stage(long step) {
     int microBatches = config.train().microBatches();
     if (programs.get(CaptionModel.VISION) instanceof VisionProgram vision) {
-      float[][] parts = new float[microBatches][];
       for (int i = 0; i < microBatches; i++) {
-        parts[i] = pictures(mine(CaptionModel.VISION, step, i));
+        readPictures(mine(CaptionModel.VISION, step, i), i);
       }
-      vision.stage(parts);
+      vision.stage(pictureValues);
     }
     if (programs.get(CaptionModel.LANGUAGE) instanceof LanguageProgram language) {
       List<LanguageProgram.Captions> parts = new ArrayList<>();
@@ -98,14 +101,15 @@ final class StepSamples {
         step, microBatch, mesh.coordinate(rank, Axis.DP), mesh.size(Axis.DP));
   }
 
-  private float[] pictures(List<Sample> samples) {
+  private void readPictures(List<Sample> samples, int microBatch) {
     int length = pictures.pictureLength();
-    float[] values = new float[samples.size() * length];
-    MemorySegment target = MemorySegment.ofArray(values);
+    if (pictureValues[microBatch].length != samples.size() * length) {
+      pictureValues[microBatch] = new float[samples.size() * length];
+    }
+    MemorySegment target = MemorySegment.ofArray(pictureValues[microBatch]);
     for (int i = 0; i < samples.size(); i++) {
       pictures.readTraining(samples.get(i), target, (long) i * length * Float.BYTES);
     }
-    return values;
   }
 
   private LanguageProgram.Captions captions(List<Sample> samples) {

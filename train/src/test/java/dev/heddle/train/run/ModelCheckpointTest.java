@@ -1,0 +1,271 @@
+package dev.heddle.train.run;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.assertj.core.api.Assertions.within;
+
+import dev.heddle.nn.Parameter;
+import dev.heddle.optim.AdamW;
+import dev.heddle.parallel.comm.local.LocalWorld;
+import dev.heddle.parallel.component.ComponentProgram;
+import dev.heddle.parallel.component.ParameterDirectory;
+import dev.heddle.runtime.DType;
+import dev.heddle.runtime.MetaDevice;
+import dev.heddle.runtime.cpu.CpuBackend;
+import dev.heddle.runtime.cpu.CpuDevice;
+import dev.heddle.runtime.memory.MemoryScope;
+import dev.heddle.train.checkpoint.Checkpoint;
+import dev.heddle.train.checkpoint.CheckpointException;
+import dev.heddle.train.checkpoint.CheckpointStore;
+import dev.heddle.train.checkpoint.SafetensorsFile;
+import dev.heddle.train.checkpoint.TensorSpec;
+import dev.heddle.train.checkpoint.TensorType;
+import dev.heddle.train.config.ModelConfig;
+import dev.heddle.train.config.ParallelConfig;
+import dev.heddle.train.config.Precision;
+import dev.heddle.train.config.RunConfig;
+import dev.heddle.train.model.CaptionModel;
+import dev.heddle.train.report.StepMetrics;
+import java.lang.foreign.ValueLayout;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Objects;
+import java.util.function.BiConsumer;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
+import org.junit.jupiter.params.provider.MethodSource;
+
+/** A checkpoint knows nothing of the layout that wrote it. */
+class ModelCheckpointTest {
+  @TempDir Path folder;
+
+  private static final int FIRST_SAVE = 3;
+  private static final int SECOND_SAVE = 5;
+
+  private static void assertSameCurve(
+      List<StepMetrics> actual, List<StepMetrics> control, double tolerance) {
+    assertThat(actual).hasSameSizeAs(control);
+    for (int i = 0; i < control.size(); i++) {
+      StepMetrics expected = control.get(i);
+      StepMetrics step = actual.get(i);
+      assertThat(step.step()).isEqualTo(expected.step());
+      assertThat(step.tokens()).isEqualTo(expected.tokens());
+      assertThat(step.learningRate()).isEqualTo(expected.learningRate());
+      assertThat(step.loss())
+          .as("loss of step %d", step.step())
+          .isCloseTo(expected.loss(), within(tolerance * expected.loss()));
+      assertThat(step.gradNorm())
+          .as("gradient norm of step %d", step.step())
+          .isCloseTo(expected.gradNorm(), within(tolerance * expected.gradNorm()));
+    }
+  }
+
+  static Stream<List<ParallelConfig>> chains() {
+    return Stream.of(
+        List.of(TinyRun.DP2_TP2, TinyRun.TP2_DP2, TinyRun.ONE_RANK),
+        List.of(TinyRun.ONE_RANK, TinyRun.TP3_APART_DP2, TinyRun.DP2_TP2));
+  }
+
+  @ParameterizedTest
+  @MethodSource("chains")
+  void runThatChangesItsLayoutTwice_hasTheLossesOfTheUninterruptedOne(
+      List<ParallelConfig> layouts) {
+    RunConfig single = TinyRun.config(folder, TinyRun.ONE_RANK);
+    TrainingData data = TinyRun.data(single);
+    RunConfig elsewhere = single.withOutput(folder.resolve("control"));
+    List<StepMetrics> control = TinyRun.train(elsewhere, data, null, TinyRun.STEPS);
+
+    List<StepMetrics> steps = new ArrayList<>();
+    int[] ends = {FIRST_SAVE, SECOND_SAVE, TinyRun.STEPS};
+    for (int part = 0; part < ends.length; part++) {
+      RunConfig config = single.withParallel(layouts.get(part));
+      if (part == 0) {
+        steps.addAll(TinyRun.train(config, data, null, ends[part]));
+      } else {
+        try (Checkpoint checkpoint = TinyRun.newest(config)) {
+          assertThat(checkpoint.step()).isEqualTo(ends[part - 1]);
+          steps.addAll(TinyRun.train(config, data, checkpoint, ends[part]));
+        }
+      }
+    }
+
+    assertSameCurve(steps, control, 1e-9);
+    assertSameWeights(single, elsewhere);
+  }
+
+  private static void assertSameWeights(RunConfig one, RunConfig other) {
+    try (Checkpoint mine = TinyRun.newest(one);
+        Checkpoint control = TinyRun.newest(other)) {
+      for (String file : List.of(ModelCheckpoint.MODEL_FILE, ModelCheckpoint.OPTIMIZER_FILE)) {
+        SafetensorsFile actual = mine.tensors(file);
+        SafetensorsFile expected = control.tensors(file);
+        assertThat(actual.tensors()).isEqualTo(expected.tensors());
+        for (TensorSpec tensor : expected.tensors()) {
+          double[] values = doubles(expected, tensor);
+          double largest = 1e-300;
+          for (double value : values) {
+            largest = Math.max(largest, Math.abs(value));
+          }
+          // Of a key bias only rounding is left of the gradient, and so of its moments.
+          if (!tensor.name().contains(".qkv.bias.")) {
+            assertThat(doubles(actual, tensor))
+                .as(tensor.name())
+                .containsExactly(values, within(1e-9 * largest));
+          }
+        }
+      }
+    }
+  }
+
+  private static double[] doubles(SafetensorsFile file, TensorSpec tensor) {
+    return file.data(tensor.name()).toArray(ValueLayout.JAVA_DOUBLE_UNALIGNED);
+  }
+
+  @ParameterizedTest
+  @EnumSource(Precision.class)
+  void resumedUnderTheSameLayout_theRunHasTheSameBits(Precision dtype) {
+    RunConfig config = TinyRun.with(TinyRun.config(folder, TinyRun.DP2_TP2), dtype, TinyRun.MODEL);
+    TrainingData data = TinyRun.data(config);
+    List<StepMetrics> control =
+        TinyRun.train(config.withOutput(folder.resolve("control")), data, null, TinyRun.STEPS);
+    List<StepMetrics> steps = new ArrayList<>(TinyRun.train(config, data, null, FIRST_SAVE));
+    try (Checkpoint checkpoint = TinyRun.newest(config)) {
+      steps.addAll(TinyRun.train(config, data, checkpoint, TinyRun.STEPS));
+    }
+    // For bf16 this needs the exact weights beside the rounded ones.
+    assertSameCurve(steps, control, 0);
+  }
+
+  @Test
+  void checkpoint_holdsGlobalTensors_byGlobalNamesAndShapes() {
+    RunConfig config = TinyRun.config(folder, TinyRun.TP3_APART_DP2);
+    TrainingData data = TinyRun.data(config);
+    TinyRun.train(config, data, null, 1);
+    List<TensorSpec> expected = new ArrayList<>();
+    try (MetaDevice meta = MetaDevice.open();
+        MemoryScope scope = MemoryScope.open()) {
+      CaptionModel.globalParameters(
+              config.model(), data.tokenizer().vocabularySize(), data.graph(), meta, DType.F64)
+          .values()
+          .stream()
+          .flatMap(List::stream)
+          .map(ModelCheckpointTest::spec)
+          .forEach(expected::add);
+    }
+    try (Checkpoint checkpoint = TinyRun.newest(config)) {
+      assertThat(checkpoint.tensors(ModelCheckpoint.MODEL_FILE).tensors())
+          .containsExactlyInAnyOrderElementsOf(expected)
+          .contains(TensorSpec.of("language.block1.attention.qkv.weight", TensorType.F64, 3, 8, 8));
+      assertThat(checkpoint.tensors(ModelCheckpoint.OPTIMIZER_FILE).tensors())
+          .hasSize(2 * expected.size());
+      assertThat(checkpoint.attribute(ModelCheckpoint.UPDATES)).contains("1");
+      assertThat(checkpoint.text("config.yaml")).contains("hiddenSize: 8");
+    }
+  }
+
+  private static TensorSpec spec(Parameter parameter) {
+    return TensorSpec.of(parameter.name(), TensorType.F64, parameter.globalShape().toArray());
+  }
+
+  @Test
+  void checkpointOfAnotherModelOrDtype_isRefused_withWhatDiffers() {
+    RunConfig config = TinyRun.config(folder, TinyRun.DP2_TP2);
+    TrainingData data = TinyRun.data(config);
+    TinyRun.train(config, data, null, 1);
+
+    assertRefused(
+        TinyRun.with(config, Precision.F32, TinyRun.MODEL),
+        data,
+        "has vision.patch.weight F64[8, 768], and the model wants vision.patch.weight F32[8, 768]",
+        "model sizes and dtype must be those that it was saved with");
+    assertRefused(
+        TinyRun.with(config, Precision.F64, language(2, 16)),
+        data,
+        "and the model wants vision.projector.down.weight F64[16, 10]");
+    // The smaller model's tensors are all there, and the larger one's are not.
+    assertRefused(
+        TinyRun.with(config, Precision.F64, language(1, 8)),
+        data,
+        "has language.block1.",
+        "which the model does not have");
+    assertRefused(
+        TinyRun.with(config, Precision.F64, language(3, 8)),
+        data,
+        "has no tensor language.block2.");
+  }
+
+  @Test
+  void skippedSteps_areNotCountedAsUpdatesWhenResumed() {
+    // 5 steps of which 3 were skipped: the moments' bias correction goes by the 2 updates.
+    RunConfig config = TinyRun.config(folder, TinyRun.ONE_RANK);
+    TrainingData data = TinyRun.data(config);
+    CheckpointStore store = new CheckpointStore(folder.resolve("store"), 1);
+    onOneRank(
+        config,
+        data,
+        (state, optimizer) -> {
+          optimizer.step(0.1, 1);
+          optimizer.step(0.1, 1);
+          store.save(5, draft -> state.write(draft, state.updates()));
+        });
+    try (Checkpoint checkpoint = CheckpointStore.resume(folder.resolve("store"))) {
+      assertThat(checkpoint.step()).isEqualTo(5);
+      onOneRank(
+          config,
+          data,
+          (state, optimizer) -> {
+            state.load(checkpoint);
+            assertThat(optimizer.steps()).isEqualTo(2);
+            assertThat(state.updates()).isEqualTo(2);
+          });
+    }
+  }
+
+  private static void onOneRank(
+      RunConfig config, TrainingData data, BiConsumer<ModelCheckpoint, AdamW> body) {
+    LocalWorld.run(
+        1,
+        world -> {
+          try (CpuDevice device = CpuDevice.open("cpu", 1, CpuBackend.REFERENCE);
+              MemoryScope scope = MemoryScope.open()) {
+            int words = data.tokenizer().vocabularySize();
+            Map<String, ComponentProgram> programs =
+                CaptionModel.programs(
+                    config.model(), words, data.graph(), world, device, DType.F64, 1);
+            Map<String, AdamW> optimizers = new LinkedHashMap<>();
+            programs.forEach(
+                (name, program) ->
+                    optimizers.put(
+                        name, new AdamW(program.parameters(), AdamW.Settings.withDecay(0))));
+            Map<String, List<Parameter>> global = new LinkedHashMap<>();
+            programs.forEach((name, program) -> global.put(name, program.parameters()));
+            ParameterDirectory directory =
+                new ParameterDirectory(world, data.graph(), global, programs);
+            body.accept(
+                new ModelCheckpoint(directory, device, DType.F64, optimizers),
+                Objects.requireNonNull(optimizers.get(CaptionModel.VISION)));
+          }
+        });
+  }
+
+  private static ModelConfig language(int layers, int size) {
+    return new ModelConfig(
+        TinyRun.MODEL.vision(),
+        TinyRun.MODEL.projector(),
+        new ModelConfig.Language(layers, size, 4, 16));
+  }
+
+  private static void assertRefused(RunConfig config, TrainingData data, String... texts) {
+    try (Checkpoint checkpoint = TinyRun.newest(config)) {
+      assertThatThrownBy(() -> TinyRun.train(config, data, checkpoint, 2))
+          .hasCauseInstanceOf(CheckpointException.class)
+          .hasMessageContainingAll(texts);
+    }
+  }
+}

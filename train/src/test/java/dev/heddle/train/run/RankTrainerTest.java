@@ -1,0 +1,94 @@
+package dev.heddle.train.run;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.assertj.core.api.Assertions.within;
+
+import dev.heddle.parallel.comm.RankFailedException;
+import dev.heddle.parallel.comm.local.LocalWorld;
+import dev.heddle.runtime.cpu.CpuBackend;
+import dev.heddle.runtime.cpu.CpuDevice;
+import dev.heddle.train.config.ParallelConfig;
+import dev.heddle.train.config.RunConfig;
+import dev.heddle.train.report.StepMetrics;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.concurrent.atomic.AtomicReferenceArray;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+class RankTrainerTest {
+  @TempDir Path folder;
+
+  @Test
+  void realData_trainUnderEveryLayoutAsOnOneRank() {
+    RunConfig single = TinyRun.config(folder, TinyRun.ONE_RANK);
+    TrainingData data = TinyRun.data(single);
+    List<StepMetrics> control = TinyRun.train(single, data, null, TinyRun.STEPS);
+    for (ParallelConfig layout : List.of(TinyRun.DP2_TP2, TinyRun.TP2_DP2, TinyRun.TP3_APART_DP2)) {
+      List<StepMetrics> steps =
+          TinyRun.train(single.withParallel(layout), data, null, TinyRun.STEPS);
+      for (int i = 0; i < control.size(); i++) {
+        StepMetrics expected = control.get(i);
+        assertThat(steps.get(i).tokens()).isEqualTo(expected.tokens());
+        assertThat(steps.get(i).loss())
+            .as("%s, step %d", layout, i + 1)
+            .isCloseTo(expected.loss(), within(1e-9));
+        assertThat(steps.get(i).gradNorm())
+            .isCloseTo(expected.gradNorm(), within(1e-9 * expected.gradNorm()));
+      }
+    }
+    assertThat(control.getLast().loss()).isLessThan(control.getFirst().loss());
+    assertThat(control).allSatisfy(step -> assertThat(step.peakBytes()).isPositive());
+  }
+
+  @Test
+  void steadyTraining_takesNoMemoryFromTheSystem_loadingIncluded() {
+    RunConfig config = TinyRun.config(folder, TinyRun.DP2_TP2);
+    TrainingData data = TinyRun.data(config);
+    int ranks = config.parallel().ranks();
+    AtomicReferenceArray<CpuDevice> devices = new AtomicReferenceArray<>(ranks);
+    List<List<Long>> allocations = new ArrayList<>();
+    LocalWorld.run(
+        ranks,
+        world -> {
+          try (CpuDevice device = CpuDevice.open("cpu:" + world.rank(), 1, CpuBackend.BEST)) {
+            devices.set(world.rank(), device);
+            world.barrier();
+            TrainingListener listener =
+                metrics -> {
+                  List<Long> now = new ArrayList<>();
+                  for (int rank = 0; rank < ranks; rank++) {
+                    now.add(devices.get(rank).memory().systemAllocations());
+                  }
+                  allocations.add(now);
+                };
+            new RankTrainer(config, data, world, device, listener).run(null, TinyRun.STEPS);
+          }
+        });
+    // Rank 1 may be a step ahead of rank 0's listener, never behind it.
+    assertThat(allocations).hasSize(TinyRun.STEPS);
+    assertThat(allocations.subList(3, TinyRun.STEPS)).containsOnly(allocations.get(3));
+  }
+
+  @Test
+  void listenerThatThrows_stopsTheRun() {
+    RunConfig config = TinyRun.config(folder, TinyRun.DP2_TP2);
+    TrainingData data = TinyRun.data(config);
+    assertThatThrownBy(
+            () ->
+                new TrainingRun(config, data)
+                    .train(
+                        null,
+                        TinyRun.STEPS,
+                        metrics -> {
+                          if (metrics.step() == 2) {
+                            throw new IllegalStateException("the disk is full");
+                          }
+                        }))
+        .isInstanceOf(RankFailedException.class)
+        .hasMessageContaining("rank 0")
+        .hasRootCauseMessage("the disk is full");
+  }
+}

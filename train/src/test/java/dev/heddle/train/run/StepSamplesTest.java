@@ -1,0 +1,91 @@
+package dev.heddle.train.run;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import dev.heddle.parallel.comm.local.LocalWorld;
+import dev.heddle.parallel.component.ComponentProgram;
+import dev.heddle.runtime.DType;
+import dev.heddle.runtime.cpu.CpuBackend;
+import dev.heddle.runtime.cpu.CpuDevice;
+import dev.heddle.runtime.memory.MemoryScope;
+import dev.heddle.train.config.ParallelConfig;
+import dev.heddle.train.config.RunConfig;
+import dev.heddle.train.model.CaptionModel;
+import java.nio.file.Path;
+import java.util.Arrays;
+import java.util.Map;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+/** No rank reads others' samples. The batch is 5 samples in microbatches of 3 and 2. */
+class StepSamplesTest {
+  private static final int STEPS = 3;
+
+  @TempDir Path folder;
+
+  /** For each rank the pictures and the valid tokens of three steps. */
+  private record Read(long[] pictures, long[] tokens) {}
+
+  private Read read(ParallelConfig layout) {
+    RunConfig config = TinyRun.config(folder, layout);
+    TrainingData data = TinyRun.data(config);
+    Read read = new Read(new long[layout.ranks()], new long[layout.ranks()]);
+    LocalWorld.run(
+        layout.ranks(),
+        world -> {
+          try (CpuDevice device = CpuDevice.open("cpu:" + world.rank(), 1, CpuBackend.REFERENCE);
+              MemoryScope scope = MemoryScope.open()) {
+            Map<String, ComponentProgram> programs =
+                CaptionModel.programs(
+                    config.model(),
+                    data.tokenizer().vocabularySize(),
+                    data.graph(),
+                    world,
+                    device,
+                    DType.F64,
+                    1);
+            StepSamples samples =
+                new StepSamples(
+                    config,
+                    data.graph(),
+                    world.rank(),
+                    data.dataset(),
+                    data.tokenizer(),
+                    data.textLength(),
+                    programs);
+            for (int step = 1; step <= STEPS; step++) {
+              samples.stage(step);
+              for (ComponentProgram program : programs.values()) {
+                read.tokens[world.rank()] += program.validTokens();
+              }
+            }
+            read.pictures[world.rank()] = samples.pictureCount();
+            assertThat(samples.rows(0)).isEqualTo(CaptionModel.rowCounts(config.model(), 3));
+            assertThat(samples.rows(1)).isEqualTo(CaptionModel.rowCounts(config.model(), 2));
+          }
+        });
+    return read;
+  }
+
+  @Test
+  void oneRank_readsEveryPictureOnce() {
+    assertThat(read(TinyRun.ONE_RANK).pictures).containsExactly(STEPS * 5);
+  }
+
+  @Test
+  void dataParallelVision_eachRankReadsItsPart() {
+    // Of 3 samples 2 and 1, of 2 samples 1 and 1.
+    Read read = read(TinyRun.DP2_TP2);
+    assertThat(read.pictures).containsExactly(STEPS * 3, STEPS * 2);
+    // Both tensor ranks of language have every caption.
+    assertThat(read.tokens[0]).isPositive().isEqualTo(read.tokens[1]);
+  }
+
+  @Test
+  void tensorParallelVision_everyRankReadsAll_andLanguageRanksReadNone() {
+    Read read = read(TinyRun.TP3_APART_DP2);
+    assertThat(read.pictures).containsExactly(0, 0, STEPS * 5, STEPS * 5, STEPS * 5);
+    assertThat(Arrays.copyOfRange(read.tokens, 2, 5)).containsOnly(0);
+    assertThat(read.tokens[0] + read.tokens[1]).isEqualTo(read(TinyRun.ONE_RANK).tokens[0]);
+  }
+}

@@ -1,0 +1,121 @@
+package dev.heddle.train.run;
+
+import dev.heddle.parallel.redistribute.Strategy;
+import dev.heddle.train.checkpoint.Checkpoint;
+import dev.heddle.train.checkpoint.CheckpointStore;
+import dev.heddle.train.config.DataConfig;
+import dev.heddle.train.config.ModelConfig;
+import dev.heddle.train.config.ParallelConfig;
+import dev.heddle.train.config.ParallelConfig.Placement;
+import dev.heddle.train.config.Precision;
+import dev.heddle.train.config.RankSet;
+import dev.heddle.train.config.RunConfig;
+import dev.heddle.train.config.TrainConfig;
+import dev.heddle.train.dataset.EmojiDataset;
+import dev.heddle.train.model.CaptionModel;
+import dev.heddle.train.report.StepMetrics;
+import java.io.IOException;
+import java.io.InputStream;
+import java.io.UncheckedIOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Objects;
+import org.jspecify.annotations.Nullable;
+
+/** A real training run small enough for a test: 40 emoji, a model of 8 features. */
+final class TinyRun {
+  static final ModelConfig MODEL =
+      new ModelConfig(
+          new ModelConfig.Vision(1, 8, 4, 16, 32),
+          new ModelConfig.Projector(10),
+          new ModelConfig.Language(2, 8, 4, 16));
+
+  static final int STEPS = 8;
+
+  private TinyRun() {}
+
+  /** Vision and language on ranks from {@code first} on, tp times dp of them. */
+  static Placement placement(int first, int tp, int dp) {
+    return new Placement(RankSet.range(first, tp * dp), tp, 1, 1, dp);
+  }
+
+  static ParallelConfig layout(Placement vision, Placement language) {
+    int ranks = 1 + Math.max(vision.ranks().last(), language.ranks().last());
+    return new ParallelConfig(ranks, vision, language);
+  }
+
+  static final ParallelConfig ONE_RANK = layout(placement(0, 1, 1), placement(0, 1, 1));
+  static final ParallelConfig DP2_TP2 = layout(placement(0, 1, 2), placement(0, 2, 1));
+  static final ParallelConfig TP2_DP2 = layout(placement(0, 2, 1), placement(0, 1, 2));
+  static final ParallelConfig TP3_APART_DP2 = layout(placement(2, 3, 1), placement(0, 1, 2));
+
+  /** A run in {@code folder}, where the data are put if they are not there. */
+  static RunConfig config(Path folder, ParallelConfig layout) {
+    return new RunConfig(
+        5,
+        folder.resolve("run"),
+        Precision.F64,
+        new DataConfig(DataConfig.EMOJI, 10, data(folder)),
+        MODEL,
+        layout,
+        new TrainConfig(STEPS, 5, 2, 0.01, 2, 0.01, 1.0));
+  }
+
+  static RunConfig with(RunConfig config, Precision dtype, ModelConfig model) {
+    return new RunConfig(
+        config.seed(),
+        config.output(),
+        dtype,
+        config.data(),
+        model,
+        config.parallel(),
+        config.train());
+  }
+
+  private static Path data(Path folder) {
+    Path data = folder.resolve("data");
+    try {
+      if (!Files.isDirectory(data)) {
+        Files.createDirectory(data);
+        for (String file : DataConfig.EMOJI_FILES) {
+          try (InputStream stream =
+              Objects.requireNonNull(EmojiDataset.class.getResourceAsStream("emoji/" + file))) {
+            Files.copy(stream, data.resolve(file));
+          }
+        }
+        Path list = data.resolve(DataConfig.EMOJI_FILES.getFirst());
+        Files.write(list, Files.readAllLines(list).subList(0, 40));
+      }
+      return data;
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
+    }
+  }
+
+  static TrainingData data(RunConfig config) {
+    return TrainingData.open(config);
+  }
+
+  /** The same data for a model laid out otherwise. */
+  static TrainingData data(TrainingData data, RunConfig config) {
+    return new TrainingData(
+        data.dataset(),
+        data.tokenizer(),
+        data.textLength(),
+        CaptionModel.graph(config.model(), config.parallel(), Strategy.DIRECT));
+  }
+
+  /** Trains to a step; what each step came to. */
+  static List<StepMetrics> train(
+      RunConfig config, TrainingData data, @Nullable Checkpoint resumed, int lastStep) {
+    List<StepMetrics> steps = new ArrayList<>();
+    new TrainingRun(config, data(data, config)).train(resumed, lastStep, steps::add);
+    return steps;
+  }
+
+  static Checkpoint newest(RunConfig config) {
+    return CheckpointStore.resume(config.output());
+  }
+}
