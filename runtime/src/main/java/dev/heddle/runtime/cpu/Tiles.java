@@ -4,6 +4,7 @@ import static dev.heddle.runtime.cpu.Lanes.address;
 import static dev.heddle.runtime.cpu.Lanes.load;
 import static dev.heddle.runtime.cpu.Lanes.store;
 
+import java.lang.foreign.ValueLayout;
 import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.VectorMask;
 
@@ -42,6 +43,15 @@ final class Tiles {
     if (rest > 0) {
       VectorMask<Float> mask = Lanes.first((int) rest);
       store(vector, address(target), mask);
+    }
+  }
+
+  /** {@code bytes} bytes become zero. */
+  static void zeroBytes(long to, long bytes) {
+    long floats = bytes / 4;
+    fill(to, floats, 0);
+    for (long i = 4 * floats; i < bytes; i++) {
+      Lanes.MEMORY.set(ValueLayout.JAVA_BYTE, to + i, (byte) 0);
     }
   }
 }

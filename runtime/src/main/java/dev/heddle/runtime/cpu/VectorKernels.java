@@ -28,6 +28,9 @@ final class VectorKernels implements Kernels {
   private final VectorSums sums;
   private final VectorSoftmax softmax;
   private final VectorNorms norms;
+  private final VectorMovement movement;
+  private final VectorUpdates updates;
+  private final VectorRotary rotary;
 
   /**
    * @param workers the rank's threads
@@ -42,6 +45,9 @@ final class VectorKernels implements Kernels {
     this.sums = new VectorSums(workers, memory, columnSums);
     this.softmax = new VectorSoftmax(workers);
     this.norms = new VectorNorms(workers, memory, columnSums);
+    this.movement = new VectorMovement(workers);
+    this.updates = new VectorUpdates(workers);
+    this.rotary = new VectorRotary(workers);
   }
 
   @Override
@@ -52,25 +58,29 @@ final class VectorKernels implements Kernels {
   @Override
   public void fill(NDArray y, double value) {
     KernelChecks.fill(y, value);
-    fallback.fill(y, value);
+    if (!movement.fill(y, value)) {
+      fallback.fill(y, value);
+    }
   }
 
   @Override
   public void copy(NDArray x, NDArray y) {
     KernelChecks.copy(x, y);
-    fallback.copy(x, y);
+    if (!movement.copy(x, y)) {
+      fallback.copy(x, y);
+    }
   }
 
   @Override
   public void gatherRows(NDArray x, NDArray rows, NDArray y) {
     KernelChecks.gatherRows(x, rows, y);
-    fallback.gatherRows(x, rows, y);
+    movement.gatherRows(x, rows, y);
   }
 
   @Override
   public void scatterAddRows(NDArray x, NDArray rows, NDArray y) {
     KernelChecks.scatterAddRows(x, rows, y);
-    fallback.scatterAddRows(x, rows, y);
+    movement.scatterAddRows(x, rows, y);
   }
 
   @Override
@@ -106,13 +116,13 @@ final class VectorKernels implements Kernels {
   @Override
   public void swiglu(NDArray gate, NDArray up, NDArray y) {
     KernelChecks.swiglu(gate, up, y);
-    fallback.swiglu(gate, up, y);
+    elementwise.swiglu(gate, up, y);
   }
 
   @Override
   public void swigluBackward(NDArray gate, NDArray up, NDArray dy, NDArray dgate, NDArray dup) {
     KernelChecks.swigluBackward(gate, up, dy, dgate, dup);
-    fallback.swigluBackward(gate, up, dy, dgate, dup);
+    elementwise.swigluBackward(gate, up, dy, dgate, dup);
   }
 
   @Override
@@ -233,7 +243,7 @@ final class VectorKernels implements Kernels {
   @Override
   public void rotary(NDArray x, NDArray cos, NDArray sin, boolean inverse, NDArray y) {
     KernelChecks.rotary(x, cos, sin, inverse, y);
-    fallback.rotary(x, cos, sin, inverse, y);
+    rotary.rotary(x, cos, sin, inverse, y);
   }
 
   @Override
@@ -294,25 +304,25 @@ final class VectorKernels implements Kernels {
       NDArray secondMoment,
       @Nullable NDArray copy) {
     KernelChecks.adamW(step, weight, gradient, firstMoment, secondMoment, copy);
-    fallback.adamW(step, weight, gradient, firstMoment, secondMoment, copy);
+    updates.adamW(step, weight, gradient, firstMoment, secondMoment);
   }
 
   @Override
   public void randomUniform(RandomKey key, GlobalIndex index, double low, double high, NDArray y) {
     KernelChecks.randomUniform(key, index, low, high, y);
-    fallback.randomUniform(key, index, low, high, y);
+    updates.randomUniform(key, index, low, high, y);
   }
 
   @Override
   public void randomNormal(
       RandomKey key, GlobalIndex index, double mean, double deviation, NDArray y) {
     KernelChecks.randomNormal(key, index, mean, deviation, y);
-    fallback.randomNormal(key, index, mean, deviation, y);
+    updates.randomNormal(key, index, mean, deviation, y);
   }
 
   @Override
   public void dropout(RandomKey key, GlobalIndex index, double probability, NDArray x, NDArray y) {
     KernelChecks.dropout(key, index, probability, x, y);
-    fallback.dropout(key, index, probability, x, y);
+    updates.dropout(key, index, probability, x, y);
   }
 }
