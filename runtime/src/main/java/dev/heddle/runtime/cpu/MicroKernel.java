@@ -88,6 +88,27 @@ final class MicroKernel {
     }
   }
 
+  /**
+   * {@link #tile} with A transposed as it lies: values of the {@link #ROWS} rows for one k side by
+   * side, {@code aStride} bytes from one k to the next.
+   */
+  static void tileOfColumns(
+      long a,
+      long aStride,
+      long b,
+      int depth,
+      long start,
+      long startStride,
+      long c,
+      long cStride) {
+    tileOfColumns4(a, aStride, b, depth, start, startStride, c, cStride);
+    if (MANY_REGISTERS) {
+      tileOfColumns4(
+          a + 16, aStride, b, depth, start + 4 * startStride, startStride, c + 4 * cStride,
+          cStride);
+    }
+  }
+
   private static void tile4(
       long a, long b, int depth, long start, long startStride, long c, long cStride) {
     long from = address(start);
@@ -183,6 +204,64 @@ final class MicroKernel {
       c30 = x.fma(b0, c30);
       c31 = x.fma(b1, c31);
       a += 4;
+      b += COLUMN_BYTES;
+    }
+    long to = address(c + (b - end));
+    long toStride = stride(cStride);
+    store(c00, to);
+    store(c01, to + V);
+    to += toStride;
+    store(c10, to);
+    store(c11, to + V);
+    to += toStride;
+    store(c20, to);
+    store(c21, to + V);
+    to += toStride;
+    store(c30, to);
+    store(c31, to + V);
+  }
+
+  private static void tileOfColumns4(
+      long a,
+      long aStride,
+      long b,
+      int depth,
+      long start,
+      long startStride,
+      long c,
+      long cStride) {
+    long from = address(start);
+    long fromStride = stride(startStride);
+    FloatVector c00 = load(from);
+    FloatVector c01 = load(from + V);
+    from += fromStride;
+    FloatVector c10 = load(from);
+    FloatVector c11 = load(from + V);
+    from += fromStride;
+    FloatVector c20 = load(from);
+    FloatVector c21 = load(from + V);
+    from += fromStride;
+    FloatVector c30 = load(from);
+    FloatVector c31 = load(from + V);
+    long end = b + (long) COLUMN_BYTES * depth;
+    while (b != end) {
+      long p = address(a);
+      long q = address(b);
+      FloatVector b0 = load(q);
+      FloatVector b1 = load(q + V);
+      FloatVector x = broadcastAt(p);
+      c00 = x.fma(b0, c00);
+      c01 = x.fma(b1, c01);
+      x = broadcastAt(p + 4);
+      c10 = x.fma(b0, c10);
+      c11 = x.fma(b1, c11);
+      x = broadcastAt(p + 8);
+      c20 = x.fma(b0, c20);
+      c21 = x.fma(b1, c21);
+      x = broadcastAt(p + 12);
+      c30 = x.fma(b0, c30);
+      c31 = x.fma(b1, c31);
+      a += aStride;
       b += COLUMN_BYTES;
     }
     long to = address(c + (b - end));

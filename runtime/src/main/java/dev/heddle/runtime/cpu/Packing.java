@@ -22,8 +22,11 @@ import jdk.incubator.vector.VectorSpecies;
  * no case for transposed operands.
  */
 final class Packing {
-  private static final VectorSpecies<Float> PANEL_ROWS =
-      VectorSpecies.of(float.class, VectorShape.forBitSize(ROWS * Float.SIZE));
+  /** The rows of a panel, or as many of them as a register holds. */
+  private static final int PART = Math.min(ROWS, Lanes.LENGTH);
+
+  private static final VectorSpecies<Float> PART_SPECIES =
+      VectorSpecies.of(float.class, VectorShape.forBitSize(PART * Float.SIZE));
   private static final ByteOrder ORDER = ByteOrder.nativeOrder();
   private static final ValueLayout.OfInt INT = ValueLayout.JAVA_INT_UNALIGNED;
 
@@ -114,8 +117,32 @@ final class Packing {
   }
 
   private static void copyRow(long from, long to) {
-    FloatVector.fromMemorySegment(PANEL_ROWS, MEMORY, from, ORDER)
-        .intoMemorySegment(MEMORY, to, ORDER);
+    for (int i = 0; i < ROWS; i += PART) {
+      part(from + 4L * i).intoMemorySegment(MEMORY, to + 4L * i, ORDER);
+    }
+  }
+
+  private static FloatVector part(long address) {
+    return FloatVector.fromMemorySegment(PART_SPECIES, MEMORY, address, ORDER);
+  }
+
+  /**
+   * The dot product of each row of one set of row panels with the same row of another, summed in
+   * the order in which {@link MicroKernel} sums.
+   *
+   * @param to address of as many floats as the panels have rows
+   */
+  static void rowDots(long xPanels, long yPanels, int rows, int depth, long to) {
+    for (int row = 0; row < rows; row += PART) {
+      long offset = (long) (row / ROWS) * depth * ROW_BYTES + row % ROWS * 4L;
+      long x = address(xPanels + offset);
+      long y = address(yPanels + offset);
+      FloatVector sum = FloatVector.zero(PART_SPECIES);
+      for (int k = 0; k < depth; k++) {
+        sum = part(x + (long) k * ROW_BYTES).fma(part(y + (long) k * ROW_BYTES), sum);
+      }
+      sum.intoMemorySegment(MEMORY, to + 4L * row, ORDER);
+    }
   }
 
   private static void copyColumns(long from, long rowStride, int panels, int depth, long panel) {

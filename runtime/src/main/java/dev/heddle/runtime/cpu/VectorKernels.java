@@ -31,6 +31,7 @@ final class VectorKernels implements Kernels {
   private final VectorMovement movement;
   private final VectorUpdates updates;
   private final VectorRotary rotary;
+  private final VectorAttention attention;
 
   /**
    * @param workers the rank's threads
@@ -48,6 +49,7 @@ final class VectorKernels implements Kernels {
     this.movement = new VectorMovement(workers);
     this.updates = new VectorUpdates(workers);
     this.rotary = new VectorRotary(workers);
+    this.attention = new VectorAttention(workers, memory);
   }
 
   @Override
@@ -256,7 +258,7 @@ final class VectorKernels implements Kernels {
       NDArray out,
       NDArray logSumExp) {
     KernelChecks.attention(q, k, v, mask, scale, out, logSumExp);
-    fallback.attention(q, k, v, mask, scale, out, logSumExp);
+    attention.attention(q, k, v, mask, scale, out, logSumExp);
   }
 
   @Override
@@ -273,7 +275,7 @@ final class VectorKernels implements Kernels {
       NDArray dk,
       NDArray dv) {
     KernelChecks.attentionBackward(q, k, v, out, logSumExp, dout, mask, scale, dq, dk, dv);
-    fallback.attentionBackward(q, k, v, out, logSumExp, dout, mask, scale, dq, dk, dv);
+    attention.attentionBackward(q, k, v, out, logSumExp, dout, mask, scale, dq, dk, dv);
   }
 
   @Override
