@@ -15,8 +15,6 @@ import jdk.incubator.vector.VectorMask;
  * summation depends on the length alone.
  */
 final class Runs {
-  private static final FloatVector MINUS_INFINITY = Lanes.broadcast(Float.NEGATIVE_INFINITY);
-
   private Runs() {}
 
   static float sum(long start, int n) {
@@ -107,7 +105,8 @@ final class Runs {
   /** The largest element, NaN ignored; -infinity if there is none. */
   static float max(long start, int n) {
     long x = address(start);
-    FloatVector m0 = MINUS_INFINITY;
+    // Made here: a loop that starts from a constant object makes an object each time around.
+    FloatVector m0 = Lanes.broadcast(Float.NEGATIVE_INFINITY);
     FloatVector m1 = m0;
     int i = 0;
     int bound = n - 2 * LENGTH;
@@ -123,7 +122,7 @@ final class Runs {
     }
     if (i < n) {
       VectorMask<Float> rest = Lanes.first(n - i);
-      FloatVector v = MINUS_INFINITY.blend(load(x + 4L * i, rest), rest);
+      FloatVector v = m1.blend(load(x + 4L * i, rest), rest);
       m0 = m0.blend(v, v.compare(GT, m0));
     }
     return Lanes.max(m0.blend(m1, m1.compare(GT, m0)));
@@ -138,45 +137,53 @@ final class Runs {
     return false;
   }
 
-  /** y = e^(scale x - shift), to be at most 1; returns the sum of y. y may be x. */
-  static float expAndSum(long xStart, float scale, float shift, long yStart, int n) {
+  /** y = e^(x - shift), each to be at most 1; returns the sum of y. y may be x. */
+  static float expAndSum(long x, float shift, long y, int n) {
+    int whole = n & -LENGTH;
+    float sum = expAndSumOfVectors(x, shift, y, whole);
+    if (whole < n) {
+      long pad = Pad.address();
+      Tiles.fill(pad, LENGTH, Float.NEGATIVE_INFINITY);
+      Tiles.copy(x + 4L * whole, pad, n - whole);
+      sum += expAndSumOfVectors(pad, shift, pad, LENGTH);
+      Tiles.copy(pad, y + 4L * whole, n - whole);
+    }
+    return sum;
+  }
+
+  private static float expAndSumOfVectors(long xStart, float shift, long yStart, int n) {
     long x = address(xStart);
     long y = address(yStart);
-    FloatVector factor = Lanes.broadcast(scale);
-    FloatVector offset = Lanes.broadcast(-shift);
-    FloatVector s0 = Lanes.zero();
-    FloatVector s1 = s0;
-    int i = 0;
-    int bound = n - LENGTH;
-    for (; i <= bound; i += LENGTH) {
-      FloatVector e = VectorMath.expOfNonPositive(load(x + 4L * i).fma(factor, offset));
+    FloatVector offset = Lanes.broadcast(shift);
+    FloatVector sum = Lanes.zero();
+    for (int i = 0; i < n; i += LENGTH) {
+      FloatVector e = VectorMath.expOfNonPositive(load(x + 4L * i).sub(offset));
       store(e, y + 4L * i);
-      s0 = s0.add(e);
+      sum = sum.add(e);
     }
-    if (i < n) {
-      VectorMask<Float> rest = Lanes.first(n - i);
-      FloatVector e = VectorMath.expOfNonPositive(load(x + 4L * i, rest).fma(factor, offset));
-      store(e, y + 4L * i, rest);
-      s1 = s1.add(e, rest);
-    }
-    return Lanes.sum(s0.add(s1));
+    return Lanes.sum(sum);
   }
 
   /** Σ e^(x - shift), each to be at most 1. */
-  static float sumOfExp(long xStart, float shift, int n) {
+  static float sumOfExp(long x, float shift, int n) {
+    int whole = n & -LENGTH;
+    float sum = sumOfExpOfVectors(x, shift, whole);
+    if (whole < n) {
+      long pad = Pad.address();
+      Tiles.fill(pad, LENGTH, Float.NEGATIVE_INFINITY);
+      Tiles.copy(x + 4L * whole, pad, n - whole);
+      sum += sumOfExpOfVectors(pad, shift, LENGTH);
+    }
+    return sum;
+  }
+
+  private static float sumOfExpOfVectors(long xStart, float shift, int n) {
     long x = address(xStart);
     FloatVector offset = Lanes.broadcast(shift);
-    FloatVector s0 = Lanes.zero();
-    FloatVector s1 = s0;
-    int i = 0;
-    int bound = n - LENGTH;
-    for (; i <= bound; i += LENGTH) {
-      s0 = s0.add(VectorMath.expOfNonPositive(load(x + 4L * i).sub(offset)));
+    FloatVector sum = Lanes.zero();
+    for (int i = 0; i < n; i += LENGTH) {
+      sum = sum.add(VectorMath.expOfNonPositive(load(x + 4L * i).sub(offset)));
     }
-    if (i < n) {
-      VectorMask<Float> rest = Lanes.first(n - i);
-      s1 = s1.add(VectorMath.expOfNonPositive(load(x + 4L * i, rest).sub(offset)), rest);
-    }
-    return Lanes.sum(s0.add(s1));
+    return Lanes.sum(sum);
   }
 }

@@ -322,20 +322,24 @@ final class VectorAttention {
       }
     }
 
-    /** Scores become weights that are not yet divided by their sums. */
+    /**
+     * Scores become weights that are not yet divided by their sums. What a query does not see gets
+     * the score -infinity, so whole vectors are computed and hidden weights come out 0.
+     */
     private void softmax(
         long s, int first, int count, int blockVisible, long sums, long statistics) {
+      int padded = (blockVisible + COLUMNS - 1) / COLUMNS * COLUMNS;
       for (int row = 0; row < count; row++) {
         long at = s + row * heads.scoreStride();
         int visible = heads.visible(first + row);
-        float max = visible == 0 ? Float.NEGATIVE_INFINITY : Runs.max(at, visible);
+        Tiles.fill(at + 4L * visible, padded - visible, Float.NEGATIVE_INFINITY);
+        float max = Runs.max(at, padded);
         float sum = 0;
         if (max == Float.NEGATIVE_INFINITY) {
-          visible = 0;
+          Tiles.fill(at, padded, 0);
         } else {
-          sum = Runs.expAndSum(at, 1, max, at, visible);
+          sum = Runs.expAndSum(at, max, at, padded);
         }
-        Tiles.fill(at + 4L * visible, blockVisible - visible, 0);
         Lanes.set(sums + 4L * row, sum);
         float logSum = sum == 0 ? Float.NEGATIVE_INFINITY : (float) (max + Math.log(sum));
         Lanes.set(statistics + 4L * row, logSum);

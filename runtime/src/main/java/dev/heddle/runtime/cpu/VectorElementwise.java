@@ -9,7 +9,6 @@ import dev.heddle.runtime.KernelChecks;
 import dev.heddle.runtime.NDArray;
 import dev.heddle.runtime.UnaryOperation;
 import jdk.incubator.vector.FloatVector;
-import jdk.incubator.vector.VectorMask;
 
 /** Element-wise primitives of contiguous arrays, cut into chunks for the workers. */
 final class VectorElementwise {
@@ -90,18 +89,25 @@ final class VectorElementwise {
         });
   }
 
-  private static void swigluRow(long gateStart, long upStart, long yStart, int n) {
+  private static void swigluRow(long gate, long up, long y, int n) {
+    int whole = n & -LENGTH;
+    swigluVectors(gate, up, y, whole);
+    if (whole < n) {
+      long at = 4L * whole;
+      long pad = Pad.address();
+      Tiles.copy(gate + at, pad, n - whole);
+      Tiles.copy(up + at, pad + Lanes.BYTES, n - whole);
+      swigluVectors(pad, pad + Lanes.BYTES, pad, LENGTH);
+      Tiles.copy(pad, y + at, n - whole);
+    }
+  }
+
+  private static void swigluVectors(long gateStart, long upStart, long yStart, int n) {
     long gate = address(gateStart);
     long up = address(upStart);
     long y = address(yStart);
-    int bound = n & -LENGTH;
-    for (int i = 0; i < bound; i += LENGTH) {
+    for (int i = 0; i < n; i += LENGTH) {
       store(VectorMath.silu(load(gate + 4L * i)).mul(load(up + 4L * i)), y + 4L * i);
-    }
-    if (bound < n) {
-      VectorMask<Float> rest = Lanes.first(n - bound);
-      long at = 4L * bound;
-      store(VectorMath.silu(load(gate + at, rest)).mul(load(up + at, rest)), y + at, rest);
     }
   }
 
@@ -133,6 +139,24 @@ final class VectorElementwise {
   }
 
   private static void swigluBackwardRow(
+      long gate, long up, long dy, long dgate, long dup, int n) {
+    int whole = n & -LENGTH;
+    swigluBackwardVectors(gate, up, dy, dgate, dup, whole);
+    if (whole < n) {
+      long at = 4L * whole;
+      long pad = Pad.address();
+      long pad1 = pad + Lanes.BYTES;
+      long pad2 = pad1 + Lanes.BYTES;
+      Tiles.copy(gate + at, pad, n - whole);
+      Tiles.copy(up + at, pad1, n - whole);
+      Tiles.copy(dy + at, pad2, n - whole);
+      swigluBackwardVectors(pad, pad1, pad2, pad, pad1, LENGTH);
+      Tiles.copy(pad, dgate + at, n - whole);
+      Tiles.copy(pad1, dup + at, n - whole);
+    }
+  }
+
+  private static void swigluBackwardVectors(
       long gateStart, long upStart, long dyStart, long dgateStart, long dupStart, int n) {
     long gate = address(gateStart);
     long up = address(upStart);
@@ -140,23 +164,14 @@ final class VectorElementwise {
     long dgate = address(dgateStart);
     long dup = address(dupStart);
     FloatVector one = Lanes.broadcast(1f);
-    int bound = n & -LENGTH;
-    for (int i = 0; i < bound; i += LENGTH) {
+    for (int i = 0; i < n; i += LENGTH) {
       long at = 4L * i;
       FloatVector x = load(gate + at);
       FloatVector g = load(dy + at);
+      FloatVector upwards = load(up + at);
       FloatVector s = VectorMath.sigmoid(x);
-      store(s.mul(x.fma(one.sub(s), one)).mul(g.mul(load(up + at))), dgate + at);
+      store(s.mul(x.fma(one.sub(s), one)).mul(g.mul(upwards)), dgate + at);
       store(g.mul(x.mul(s)), dup + at);
-    }
-    if (bound < n) {
-      VectorMask<Float> rest = Lanes.first(n - bound);
-      long at = 4L * bound;
-      FloatVector x = load(gate + at, rest);
-      FloatVector g = load(dy + at, rest);
-      FloatVector s = VectorMath.sigmoid(x);
-      store(s.mul(x.fma(one.sub(s), one)).mul(g.mul(load(up + at, rest))), dgate + at, rest);
-      store(g.mul(x.mul(s)), dup + at, rest);
     }
   }
 }
