@@ -18,6 +18,10 @@ import jdk.incubator.vector.VectorSpecies;
  * AND outside the loop. A check that stays is not only slower: it splits the loop body, and the
  * register allocator then spills.
  *
+ * <p>All float vectors of the runtime have this one species. Two would make the type profiles inside
+ * the Vector API ambiguous, and the compiler would then allocate vectors as objects in loops that
+ * have nothing to do with the second.
+ *
  * <p>Touched only when the Vector API module is present; see {@link CpuBackend}.
  */
 final class Lanes {
@@ -62,7 +66,7 @@ final class Lanes {
     vector.intoMemorySegment(MEMORY, address, ORDER);
   }
 
-  /** The first {@code count} lanes, below {@link #LENGTH}, set. */
+  /** The first {@code count} lanes set; all from {@link #LENGTH} on. */
   static VectorMask<Float> first(int count) {
     return LANE_NUMBERS.compare(VectorOperators.LT, (float) count);
   }

@@ -12,7 +12,7 @@ import static dev.heddle.runtime.cpu.MicroKernel.ROW_BYTES;
 
 import java.lang.foreign.ValueLayout;
 import java.nio.ByteOrder;
-import jdk.incubator.vector.FloatVector;
+import jdk.incubator.vector.ByteVector;
 import jdk.incubator.vector.VectorShape;
 import jdk.incubator.vector.VectorSpecies;
 
@@ -22,11 +22,13 @@ import jdk.incubator.vector.VectorSpecies;
  * no case for transposed operands.
  */
 final class Packing {
-  /** The rows of a panel, or as many of them as a register holds. */
-  private static final int PART = Math.min(ROWS, Lanes.LENGTH);
+  /**
+   * A row of a panel of A moves as bytes: a second species of float vectors, however seldom used,
+   * would make every call on a float vector ambiguous to the compiler.
+   */
+  private static final VectorSpecies<Byte> ROW_OF_BYTES =
+      VectorSpecies.of(byte.class, VectorShape.forBitSize(ROWS * Float.SIZE));
 
-  private static final VectorSpecies<Float> PART_SPECIES =
-      VectorSpecies.of(float.class, VectorShape.forBitSize(PART * Float.SIZE));
   private static final ByteOrder ORDER = ByteOrder.nativeOrder();
   private static final ValueLayout.OfInt INT = ValueLayout.JAVA_INT_UNALIGNED;
 
@@ -52,14 +54,9 @@ final class Packing {
       }
       return;
     }
-    for (int row = 0; row < rows; row += 4) {
-      long to = panels + row / ROWS * panelBytes + row % ROWS * 4L;
+    for (int row = 0; row < rows; row += ROWS) {
+      long to = panels + row / ROWS * panelBytes;
       interleave(a + row * rowStride, rowStride, rows - row, depth, to, ROW_BYTES);
-    }
-    // With eight rows a panel its second half may have no rows at all.
-    if (ROWS == 8 && (rows + 3) / 4 % 2 == 1) {
-      long to = panels + rows / ROWS * panelBytes + 16;
-      interleave(a, rowStride, 0, depth, to, ROW_BYTES);
     }
   }
 
@@ -117,13 +114,8 @@ final class Packing {
   }
 
   private static void copyRow(long from, long to) {
-    for (int i = 0; i < ROWS; i += PART) {
-      part(from + 4L * i).intoMemorySegment(MEMORY, to + 4L * i, ORDER);
-    }
-  }
-
-  private static FloatVector part(long address) {
-    return FloatVector.fromMemorySegment(PART_SPECIES, MEMORY, address, ORDER);
+    ByteVector.fromMemorySegment(ROW_OF_BYTES, MEMORY, from, ORDER)
+        .intoMemorySegment(MEMORY, to, ORDER);
   }
 
   /**
@@ -133,15 +125,25 @@ final class Packing {
    * @param to address of as many floats as the panels have rows
    */
   static void rowDots(long xPanels, long yPanels, int rows, int depth, long to) {
-    for (int row = 0; row < rows; row += PART) {
-      long offset = (long) (row / ROWS) * depth * ROW_BYTES + row % ROWS * 4L;
+    for (int row = 0; row < rows; row += ROWS) {
+      long offset = (long) (row / ROWS) * depth * ROW_BYTES;
       long x = address(xPanels + offset);
       long y = address(yPanels + offset);
-      FloatVector sum = FloatVector.zero(PART_SPECIES);
+      float s0 = 0;
+      float s1 = 0;
+      float s2 = 0;
+      float s3 = 0;
       for (int k = 0; k < depth; k++) {
-        sum = part(x + (long) k * ROW_BYTES).fma(part(y + (long) k * ROW_BYTES), sum);
+        long at = (long) k * ROW_BYTES;
+        s0 = Math.fma(Lanes.get(x + at), Lanes.get(y + at), s0);
+        s1 = Math.fma(Lanes.get(x + at + 4), Lanes.get(y + at + 4), s1);
+        s2 = Math.fma(Lanes.get(x + at + 8), Lanes.get(y + at + 8), s2);
+        s3 = Math.fma(Lanes.get(x + at + 12), Lanes.get(y + at + 12), s3);
       }
-      sum.intoMemorySegment(MEMORY, to + 4L * row, ORDER);
+      Lanes.set(to + 4L * row, s0);
+      Lanes.set(to + 4L * row + 4, s1);
+      Lanes.set(to + 4L * row + 8, s2);
+      Lanes.set(to + 4L * row + 12, s3);
     }
   }
 

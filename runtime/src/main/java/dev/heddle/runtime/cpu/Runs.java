@@ -11,8 +11,9 @@ import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.VectorMask;
 
 /**
- * Reductions of runs of floats. Four accumulators hide the latency of an addition; the order of
- * summation depends on the length alone.
+ * Reductions of runs of floats. Two accumulators hide most of the latency of an addition (more would
+ * be too much code to inline; see {@link VectorMath}); the order of summation depends on the length
+ * alone.
  */
 final class Runs {
   private Runs() {}
@@ -21,24 +22,16 @@ final class Runs {
     long x = address(start);
     FloatVector s0 = Lanes.zero();
     FloatVector s1 = s0;
-    FloatVector s2 = s0;
-    FloatVector s3 = s0;
     int i = 0;
-    int bound = n - 4 * LENGTH;
-    for (; i <= bound; i += 4 * LENGTH) {
-      long at = x + 4L * i;
-      s0 = s0.add(load(at));
-      s1 = s1.add(load(at + BYTES));
-      s2 = s2.add(load(at + 2 * BYTES));
-      s3 = s3.add(load(at + 3 * BYTES));
-    }
-    for (; i <= n - LENGTH; i += LENGTH) {
+    for (; i <= n - 2 * LENGTH; i += 2 * LENGTH) {
       s0 = s0.add(load(x + 4L * i));
+      s1 = s1.add(load(x + 4L * i + BYTES));
     }
-    if (i < n) {
-      s1 = s1.add(load(x + 4L * i, Lanes.first(n - i)));
+    while (i < n) {
+      s0 = s0.add(load(x + 4L * i, Lanes.first(n - i)));
+      i += LENGTH;
     }
-    return Lanes.sum(s0.add(s1).add(s2.add(s3)));
+    return Lanes.sum(s0.add(s1));
   }
 
   /** Σ (x - center)². */
@@ -47,31 +40,20 @@ final class Runs {
     FloatVector c = Lanes.broadcast(center);
     FloatVector s0 = Lanes.zero();
     FloatVector s1 = s0;
-    FloatVector s2 = s0;
-    FloatVector s3 = s0;
     int i = 0;
-    int bound = n - 4 * LENGTH;
-    for (; i <= bound; i += 4 * LENGTH) {
-      long at = x + 4L * i;
-      FloatVector d0 = load(at).sub(c);
-      FloatVector d1 = load(at + BYTES).sub(c);
-      FloatVector d2 = load(at + 2 * BYTES).sub(c);
-      FloatVector d3 = load(at + 3 * BYTES).sub(c);
+    for (; i <= n - 2 * LENGTH; i += 2 * LENGTH) {
+      FloatVector d0 = load(x + 4L * i).sub(c);
+      FloatVector d1 = load(x + 4L * i + BYTES).sub(c);
       s0 = d0.fma(d0, s0);
       s1 = d1.fma(d1, s1);
-      s2 = d2.fma(d2, s2);
-      s3 = d3.fma(d3, s3);
     }
-    for (; i <= n - LENGTH; i += LENGTH) {
-      FloatVector d = load(x + 4L * i).sub(c);
-      s0 = d.fma(d, s0);
-    }
-    if (i < n) {
+    while (i < n) {
       VectorMask<Float> rest = Lanes.first(n - i);
       FloatVector d = load(x + 4L * i, rest).sub(c, rest);
-      s1 = d.fma(d, s1);
+      s0 = d.fma(d, s0);
+      i += LENGTH;
     }
-    return Lanes.sum(s0.add(s1).add(s2.add(s3)));
+    return Lanes.sum(s0.add(s1));
   }
 
   /** Σ x y. */
@@ -80,26 +62,18 @@ final class Runs {
     long y = address(yStart);
     FloatVector s0 = Lanes.zero();
     FloatVector s1 = s0;
-    FloatVector s2 = s0;
-    FloatVector s3 = s0;
     int i = 0;
-    int bound = n - 4 * LENGTH;
-    for (; i <= bound; i += 4 * LENGTH) {
-      long at = x + 4L * i;
-      long to = y + 4L * i;
-      s0 = load(at).fma(load(to), s0);
-      s1 = load(at + BYTES).fma(load(to + BYTES), s1);
-      s2 = load(at + 2 * BYTES).fma(load(to + 2 * BYTES), s2);
-      s3 = load(at + 3 * BYTES).fma(load(to + 3 * BYTES), s3);
+    for (; i <= n - 2 * LENGTH; i += 2 * LENGTH) {
+      long at = 4L * i;
+      s0 = load(x + at).fma(load(y + at), s0);
+      s1 = load(x + at + BYTES).fma(load(y + at + BYTES), s1);
     }
-    for (; i <= n - LENGTH; i += LENGTH) {
-      s0 = load(x + 4L * i).fma(load(y + 4L * i), s0);
-    }
-    if (i < n) {
+    while (i < n) {
       VectorMask<Float> rest = Lanes.first(n - i);
-      s1 = load(x + 4L * i, rest).fma(load(y + 4L * i, rest), s1);
+      s0 = load(x + 4L * i, rest).fma(load(y + 4L * i, rest), s0);
+      i += LENGTH;
     }
-    return Lanes.sum(s0.add(s1).add(s2.add(s3)));
+    return Lanes.sum(s0.add(s1));
   }
 
   /** The largest element, NaN ignored; -infinity if there is none. */

@@ -11,7 +11,6 @@ import dev.heddle.runtime.NDArray;
 import dev.heddle.runtime.Random;
 import dev.heddle.runtime.RandomKey;
 import jdk.incubator.vector.FloatVector;
-import jdk.incubator.vector.VectorMask;
 
 /** The optimizer step in one sweep, and what is drawn at random. */
 final class VectorUpdates {
@@ -70,7 +69,29 @@ final class VectorUpdates {
     }
   }
 
-  private static void adamW(
+  private static void adamW(Factors f, long w, long g, long m, long v, int n) {
+    int whole = n & -LENGTH;
+    adamWOfVectors(f, w, g, m, v, whole);
+    if (whole < n) {
+      long at = 4L * whole;
+      int rest = n - whole;
+      long padW = Pad.address();
+      long padG = padW + Lanes.BYTES;
+      long padM = padG + Lanes.BYTES;
+      long padV = padM + Lanes.BYTES;
+      Tiles.fill(padW, 4L * LENGTH, 0);
+      Tiles.copy(w + at, padW, rest);
+      Tiles.copy(g + at, padG, rest);
+      Tiles.copy(m + at, padM, rest);
+      Tiles.copy(v + at, padV, rest);
+      adamWOfVectors(f, padW, padG, padM, padV, LENGTH);
+      Tiles.copy(padW, w + at, rest);
+      Tiles.copy(padM, m + at, rest);
+      Tiles.copy(padV, v + at, rest);
+    }
+  }
+
+  private static void adamWOfVectors(
       Factors f, long wStart, long gStart, long mStart, long vStart, int n) {
     long w = address(wStart);
     long g = address(gStart);
@@ -85,29 +106,15 @@ final class VectorUpdates {
     FloatVector correction = Lanes.broadcast(f.inverseCorrection2());
     FloatVector epsilon = Lanes.broadcast(f.epsilon());
     FloatVector keep = Lanes.broadcast(f.keep());
-    int bound = n & -LENGTH;
-    for (int i = 0; i < bound; i += LENGTH) {
+    for (int i = 0; i < n; i += LENGTH) {
       long at = 4L * i;
       FloatVector slope = load(g + at).mul(scale);
-      FloatVector first = slope.mul(c1).add(load(m + at).mul(b1));
-      FloatVector second = slope.mul(slope).mul(c2).add(load(v + at).mul(b2));
+      FloatVector first = slope.fma(c1, load(m + at).mul(b1));
+      FloatVector second = slope.mul(slope).fma(c2, load(v + at).mul(b2));
       FloatVector denominator = second.mul(correction).sqrt().add(epsilon);
-      FloatVector change = first.mul(size).div(denominator);
       store(first, m + at);
       store(second, v + at);
-      store(load(w + at).fma(keep, change), w + at);
-    }
-    if (bound < n) {
-      VectorMask<Float> rest = Lanes.first(n - bound);
-      long at = 4L * bound;
-      FloatVector slope = load(g + at, rest).mul(scale);
-      FloatVector first = slope.mul(c1).add(load(m + at, rest).mul(b1));
-      FloatVector second = slope.mul(slope).mul(c2).add(load(v + at, rest).mul(b2));
-      FloatVector denominator = second.mul(correction).sqrt().add(epsilon);
-      FloatVector change = first.mul(size).div(denominator);
-      store(first, m + at, rest);
-      store(second, v + at, rest);
-      store(load(w + at, rest).fma(keep, change), w + at, rest);
+      store(load(w + at).fma(keep, first.mul(size).div(denominator)), w + at);
     }
   }
 
