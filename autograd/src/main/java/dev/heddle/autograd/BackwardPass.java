@@ -42,10 +42,12 @@ final class BackwardPass {
   static void run(Tensor root, NDArray dy, boolean retainGraph) {
     if (!root.requiresGradient()) {
       throw new IllegalStateException(
-          "backward: " + root.describe() + " requires no gradient: no leaf behind it does, or it"
+          "backward: "
+              + root.describe()
+              + " requires no gradient: no leaf behind it does, or it"
               + " was computed under noGrad() or detached");
     }
-    checkGradient("backward", root, dy);
+    checkGradient(null, 0, root, dy);
     new BackwardPass(retainGraph, null).walk(root, dy);
   }
 
@@ -54,10 +56,12 @@ final class BackwardPass {
     BackwardPass around = CURRENT.get();
     if (around == null || !root.requiresGradient() || around.contains(root.pass)) {
       throw new IllegalStateException(
-          "backward of Recompute: the block gave " + root.describe() + ", made from other tensors"
+          "backward of Recompute: the block gave "
+              + root.describe()
+              + ", made from other tensors"
               + " than in the forward; a recomputed block must do the same when called again");
     }
-    checkGradient("backward of Recompute", root, dy);
+    checkGradient(null, 0, root, dy);
     new BackwardPass(false, around).walk(root, dy);
   }
 
@@ -178,13 +182,18 @@ final class BackwardPass {
     Gradients gradients = node.backward(dy);
     if (gradients.count() != inputs.length) {
       throw new IllegalStateException(
-          "backward of " + node.operator() + " returned " + gradients.count()
-              + " gradients for " + inputs.length + " inputs");
+          "backward of "
+              + node.operator()
+              + " returned "
+              + gradients.count()
+              + " gradients for "
+              + inputs.length
+              + " inputs");
     }
     for (int i = 0; i < inputs.length; i++) {
       NDArray gradient = gradients.get(i);
       if (inputs[i].requiresGradient() && gradient != null) {
-        checkGradient("backward of " + node.operator() + ", input " + i, inputs[i], gradient);
+        checkGradient(node, i, inputs[i], gradient);
         contribute(inputs[i], gradient);
       }
     }
@@ -225,11 +234,23 @@ final class BackwardPass {
     }
   }
 
-  private static void checkGradient(String where, Tensor tensor, NDArray gradient) {
+  /**
+   * That a gradient fits its tensor.
+   *
+   * @param node whose backward gave it for its input {@code index}; null for a root's
+   */
+  private static void checkGradient(
+      @Nullable Node node, int index, Tensor tensor, NDArray gradient) {
     if (!gradient.shape().equals(tensor.shape()) || gradient.dtype() != tensor.dtype()) {
       throw new IllegalArgumentException(
-          where + ": the gradient is " + gradient.dtype() + gradient.shape() + ", the tensor is "
-              + tensor.dtype() + tensor.shape() + "; they must agree");
+          (node == null ? "backward" : "backward of " + node.operator() + ", input " + index)
+              + ": the gradient is "
+              + gradient.dtype()
+              + gradient.shape()
+              + ", the tensor is "
+              + tensor.dtype()
+              + tensor.shape()
+              + "; they must agree");
     }
   }
 }

@@ -5,8 +5,8 @@ import java.util.SequencedSet;
 
 /**
  * The tensors requiring gradients that a function used, in the order of first use. While it runs
- * unrecorded all that it makes is constant, so whatever requires a gradient came from outside:
- * its argument, parameters, or any other tensor that it closes over.
+ * unrecorded all that it makes is constant, so whatever requires a gradient came from outside: its
+ * argument, parameters, or any other tensor that it closes over.
  */
 final class Captures {
   private final SequencedSet<Tensor> ordered = new LinkedHashSet<>();

@@ -40,18 +40,29 @@ final class GraphRecord implements Resource {
     if (current == null) {
       throw new IllegalStateException(
           scopeClosed
-              ? "backward: the graph behind " + tensor.describe() + " went with its MemoryScope;"
+              ? "backward: the graph behind "
+                  + tensor.describe()
+                  + " went with its MemoryScope;"
                   + " call backward() before the scope of the forward closes"
-              : "backward: the graph behind " + tensor.describe() + " was released by an earlier"
+              : "backward: the graph behind "
+                  + tensor.describe()
+                  + " was released by an earlier"
                   + " backward(); pass retainGraph = true there if it is to be walked twice");
     }
     for (int i = 0; i < saved.length; i++) {
       NDArray array = saved[i];
       if (array != null && array.block().version() != versions[i]) {
         throw new IllegalStateException(
-            "backward of " + current.operator() + ": the value " + array + " that it saved was"
-                + " changed in place (version " + array.block().version() + ", saved at "
-                + versions[i] + "); change a copy, or run backward first");
+            "backward of "
+                + current.operator()
+                + ": the value "
+                + array
+                + " that it saved was"
+                + " changed in place (version "
+                + array.block().version()
+                + ", saved at "
+                + versions[i]
+                + "); change a copy, or run backward first");
       }
     }
     return current;

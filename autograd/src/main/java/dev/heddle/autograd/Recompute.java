@@ -39,7 +39,9 @@ public final class Recompute {
       y = inside.keep(block.apply(x));
     }
     // A block that hands back what it was given made nothing to recompute.
-    return y.requiresGradient() ? y : Tensor.from(y.value(), new Saved(block, x, captures.tensors()));
+    return y.requiresGradient()
+        ? y
+        : Tensor.from(y.value(), new Saved(block, x, captures.tensors()));
   }
 
   private record Saved(Function<Tensor, Tensor> block, Tensor x, Tensor[] used) implements Node {

@@ -34,7 +34,10 @@ public final class Tensor implements Owned {
   @Nullable NDArray incoming;
 
   private Tensor(
-      NDArray value, boolean requiresGradient, @Nullable GraphRecord record, @Nullable MemoryScope home) {
+      NDArray value,
+      boolean requiresGradient,
+      @Nullable GraphRecord record,
+      @Nullable MemoryScope home) {
     this.value = value;
     this.requiresGradient = requiresGradient;
     this.record = record;
@@ -57,7 +60,8 @@ public final class Tensor implements Owned {
   public static Tensor leaf(NDArray value) {
     if (!value.dtype().isFloating()) {
       throw new IllegalArgumentException(
-          "Tensor.leaf: only floating-point tensors have gradients, got " + value
+          "Tensor.leaf: only floating-point tensors have gradients, got "
+              + value
               + "; use Tensor.constant");
     }
     return new Tensor(value, true, null, MemoryScope.currentLasting());
@@ -201,7 +205,11 @@ public final class Tensor implements Owned {
   public void backward() {
     if (value.size() != 1) {
       throw new IllegalArgumentException(
-          "Tensor.backward: " + describe() + " has " + value.size() + " elements; a gradient to"
+          "Tensor.backward: "
+              + describe()
+              + " has "
+              + value.size()
+              + " elements; a gradient to"
               + " start from is needed: backward(gradient)");
     }
     try (MemoryScope scope = MemoryScope.open()) {
@@ -255,9 +263,13 @@ public final class Tensor implements Owned {
   private void requireGradientLeaf(String what) {
     if (!requiresGradient || !isLeaf()) {
       throw new IllegalStateException(
-          "Tensor." + what + ": " + describe() + (requiresGradient
-              ? " is the result of an operator; only leaves keep gradients, use onGradient"
-              : " requires no gradient; make it with Tensor.leaf"));
+          "Tensor."
+              + what
+              + ": "
+              + describe()
+              + (requiresGradient
+                  ? " is the result of an operator; only leaves keep gradients, use onGradient"
+                  : " requires no gradient; make it with Tensor.leaf"));
     }
   }
 
@@ -265,7 +277,8 @@ public final class Tensor implements Owned {
     GraphRecord made = record;
     Node node = made == null ? null : made.node();
     return (node == null ? "tensor " : "the result of " + node.operator() + " ")
-        + value.dtype() + value.shape();
+        + value.dtype()
+        + value.shape();
   }
 
   @Override

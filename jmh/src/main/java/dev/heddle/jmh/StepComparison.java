@@ -71,8 +71,7 @@ public final class StepComparison {
     for (int i = 0; i + 1 < arguments.length; i += 2) {
       String value = arguments[i + 1];
       switch (arguments[i]) {
-        case "--models" ->
-            models = Arrays.stream(value.split(",")).map(StepModel::named).toList();
+        case "--models" -> models = Arrays.stream(value.split(",")).map(StepModel::named).toList();
         case "--threads" ->
             threads = Arrays.stream(value.split(",")).map(Integer::valueOf).toList();
         case "--rounds" -> rounds = Integer.parseInt(value);
@@ -92,8 +91,17 @@ public final class StepComparison {
     table.add(
         String.format(
             "%-5s %3s %-5s | %9s %9s %9s | %9s %9s %9s | %8s %8s",
-            "model", "thr", "clock", "ours med", "peer med", "ratio", "ours best", "peer best",
-            "ratio", "pair med", "pair min"));
+            "model",
+            "thr",
+            "clock",
+            "ours med",
+            "peer med",
+            "ratio",
+            "ours best",
+            "peer best",
+            "ratio",
+            "pair med",
+            "pair min"));
     for (StepModel model : models) {
       for (int count : threads) {
         table.addAll(compare(model, count));
@@ -104,7 +112,10 @@ public final class StepComparison {
         "Training step: forward, backward, AdamW. Times in ms; ratio = ours / peer, below 1 is"
             + " faster than the peer.");
     System.out.println(
-        rounds + " rounds of " + stepsARound + " steps a side in turns; \"pair\" = ratio of the"
+        rounds
+            + " rounds of "
+            + stepsARound
+            + " steps a side in turns; \"pair\" = ratio of the"
             + " medians of one round's two turns.");
     table.forEach(System.out::println);
   }
@@ -166,13 +177,19 @@ public final class StepComparison {
     return new Turn(costs);
   }
 
-  private void sameLoss(
-      StepModel model, int step, StepProtocol.Cost ours, StepProtocol.Cost peer) {
+  private void sameLoss(StepModel model, int step, StepProtocol.Cost ours, StepProtocol.Cost peer) {
     // Later losses of such a short run drift apart with rounding; the first tell a wrong model.
     if (step < 3 && !(Math.abs(ours.loss() - peer.loss()) <= lossTolerance * peer.loss())) {
       throw new IllegalStateException(
-          "StepComparison: " + model.name() + ", step " + (step + 1) + ": the loss is "
-              + ours.loss() + " here and " + peer.loss() + " in the peer; the two sides do not"
+          "StepComparison: "
+              + model.name()
+              + ", step "
+              + (step + 1)
+              + ": the loss is "
+              + ours.loss()
+              + " here and "
+              + peer.loss()
+              + " in the peer; the two sides do not"
               + " compute the same thing, so their times cannot be compared");
     }
   }
@@ -195,8 +212,16 @@ public final class StepComparison {
     return String.format(
         Locale.ROOT,
         "%-5s %3d %-5s | %9.1f %9.1f %9.3f | %9.1f %9.1f %9.3f | %8.3f %8.3f",
-        model.name(), count, clock, median(our), median(their), median(our) / median(their),
-        ourBest, theirBest, ourBest / theirBest, median(pairs),
+        model.name(),
+        count,
+        clock,
+        median(our),
+        median(their),
+        median(our) / median(their),
+        ourBest,
+        theirBest,
+        ourBest / theirBest,
+        median(pairs),
         Arrays.stream(pairs).min().orElseThrow());
   }
 

@@ -114,9 +114,7 @@ public record StepModel(
       values[i] =
           weight.deviation() < 0
               ? 1
-              : weight.deviation() == 0
-                  ? 0
-                  : (float) (weight.deviation() * random.nextGaussian());
+              : weight.deviation() == 0 ? 0 : (float) (weight.deviation() * random.nextGaussian());
     }
     return values;
   }

@@ -21,8 +21,7 @@ final class StepWorkerProcess implements AutoCloseable {
    *
    * @param jvmArguments further flags of that JVM
    */
-  StepWorkerProcess(
-      String mainClass, StepModel model, int threads, List<String> jvmArguments) {
+  StepWorkerProcess(String mainClass, StepModel model, int threads, List<String> jvmArguments) {
     List<String> command = new ArrayList<>();
     command.add(Path.of(System.getProperty("java.home"), "bin", "java").toString());
     // The flags of the launcher: tensors live outside the heap.

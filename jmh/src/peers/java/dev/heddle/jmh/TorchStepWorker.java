@@ -25,6 +25,8 @@ public final class TorchStepWorker {
   private final NDManager root;
   private final List<NDArray> weights = new ArrayList<>();
   private final List<NDArray> inputs = new ArrayList<>();
+  // A number kept as an array: what mul(Number) makes is freed before the backward reads it.
+  private final NDArray scale;
   private final Optimizer optimizer =
       Optimizer.adamW()
           .optLearningRateTracker(Tracker.fixed((float) StepModel.LEARNING_RATE))
@@ -40,6 +42,7 @@ public final class TorchStepWorker {
       weight.setRequiresGradient(true);
       weights.add(weight);
     }
+    scale = root.create((float) (1 / Math.sqrt(model.hiddenSize() / model.headCount())));
     long batch = model.batchSize();
     long sequence = model.sequenceLength();
     if (model.causal()) {
@@ -98,7 +101,7 @@ public final class TorchStepWorker {
     NDArray split =
         packed.reshape(batch, sequence, 3, heads, headSize).transpose(2, 0, 3, 1, 4);
     NDArray scores =
-        split.get(0).matMul(split.get(1).transpose(0, 1, 3, 2)).mul(1 / Math.sqrt(headSize));
+        split.get(0).matMul(split.get(1).transpose(0, 1, 3, 2)).mul(scale);
     if (model.causal()) {
       scores = scores.add(inputs.get(2));
     }

@@ -2,12 +2,15 @@ package dev.heddle.nn;
 
 import static dev.heddle.ops.Add.add;
 import static dev.heddle.ops.Attention.packed;
+import static dev.heddle.ops.Attention.packedRotary;
 import static dev.heddle.ops.Linear.linear;
 import static dev.heddle.ops.Reshape.reshape;
 
 import dev.heddle.autograd.Tensor;
+import dev.heddle.ops.RotaryTable;
 import dev.heddle.runtime.AttentionMask;
 import dev.heddle.runtime.Shape;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Multi-head self-attention (Vaswani et al., 2017): x [B,S,C] to [B,S,C]. Ranks divide the heads;
@@ -37,9 +40,15 @@ public final class Attention extends Module {
       AttentionMask mask,
       double deviation,
       double outputDeviation) {
-    if (size % heads != 0) {
+    if (heads <= 0 || size % heads != 0) {
       throw new IllegalArgumentException(
-          "Attention " + name + ": " + size + " features do not divide by " + heads + " heads");
+          "Attention "
+              + name
+              + ": "
+              + size
+              + " features do not divide by "
+              + heads
+              + " heads; choose a number of heads that divides the features");
     }
     this.layers = layers;
     this.mask = mask;
@@ -64,11 +73,24 @@ public final class Attention extends Module {
 
   /** Applies the layer to x [B,S,C]. */
   public Tensor forward(Tensor x) {
+    return forward(x, null);
+  }
+
+  /**
+   * Applies the layer to x [B,S,C], queries and keys rotated by their positions first.
+   *
+   * @param rotary the angles of the S positions, or null not to rotate
+   */
+  public Tensor forward(Tensor x, @Nullable RotaryTable rotary) {
     long batch = x.dim(0);
     long length = x.dim(1);
     Tensor qkv = linear(layers.enter(x), qkvWeight.tensor(), qkvBias.tensor());
     Tensor heads = reshape(qkv, batch, length, 3 * localHeads, headSize);
-    Tensor mixed = packed(heads, localHeads, mask, 1 / Math.sqrt(headSize));
+    double scale = 1 / Math.sqrt((double) headSize);
+    Tensor mixed =
+        rotary == null
+            ? packed(heads, localHeads, mask, scale)
+            : packedRotary(heads, localHeads, mask, scale, rotary);
     Tensor flat = reshape(mixed, batch, length, localHeads * headSize);
     if (!layers.isSplit()) {
       return linear(flat, outputWeight.tensor(), outputBias.tensor());

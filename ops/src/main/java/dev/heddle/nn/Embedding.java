@@ -11,8 +11,7 @@ public final class Embedding extends Module {
   private final long vocabularySize;
 
   /** A table of {@code vocabularySize} vectors of {@code size} features. */
-  public Embedding(
-      Layers layers, String name, long vocabularySize, long size, double deviation) {
+  public Embedding(Layers layers, String name, long vocabularySize, long size, double deviation) {
     this.layers = layers;
     this.vocabularySize = vocabularySize;
     this.table =

@@ -10,14 +10,8 @@ import dev.heddle.runtime.RandomKey;
  * gets exactly its part of what the whole tensor would have got.
  */
 public sealed interface Initializer {
-  /** Every element the same. */
-  record Constant(double value) implements Initializer {}
-
-  /** Normally distributed around zero. */
-  record Normal(double deviation) implements Initializer {}
-
-  /** Uniform in [-bound, bound). */
-  record Uniform(double bound) implements Initializer {}
+  // No method has a body here: a class of an interface with default methods initialises it, and
+  // threads that begin at opposite ends would wait for each other.
 
   /** All zeros: biases. */
   Initializer ZEROS = new Constant(0);
@@ -25,21 +19,50 @@ public sealed interface Initializer {
   /** All ones: the weights of norms. */
   Initializer ONES = new Constant(1);
 
-  /** Fills {@code values}, whose elements have the given global indices. */
-  default void fill(NDArray values, RandomKey key, GlobalIndex index) {
-    switch (this) {
-      case Constant constant -> values.kernels().fill(values, constant.value());
-      case Normal normal ->
-          values.kernels().randomNormal(key, index, 0, normal.deviation(), values);
-      case Uniform uniform ->
-          values.kernels().randomUniform(key, index, -uniform.bound(), uniform.bound(), values);
+  /** Every element the same. */
+  record Constant(double value) implements Initializer {
+    @Override
+    public void fill(NDArray values, RandomKey key, GlobalIndex index) {
+      values.kernels().fill(values, value);
+    }
+
+    @Override
+    public boolean isRandom() {
+      return false;
     }
   }
 
-  /** Whether values are drawn at random. */
-  default boolean isRandom() {
-    return !(this instanceof Constant);
+  /** Normally distributed around zero. */
+  record Normal(double deviation) implements Initializer {
+    @Override
+    public void fill(NDArray values, RandomKey key, GlobalIndex index) {
+      values.kernels().randomNormal(key, index, 0, deviation, values);
+    }
+
+    @Override
+    public boolean isRandom() {
+      return true;
+    }
   }
+
+  /** Uniform in [-bound, bound). */
+  record Uniform(double bound) implements Initializer {
+    @Override
+    public void fill(NDArray values, RandomKey key, GlobalIndex index) {
+      values.kernels().randomUniform(key, index, -bound, bound, values);
+    }
+
+    @Override
+    public boolean isRandom() {
+      return true;
+    }
+  }
+
+  /** Fills {@code values}, whose elements have the given global indices. */
+  void fill(NDArray values, RandomKey key, GlobalIndex index);
+
+  /** Whether values are drawn at random. */
+  boolean isRandom();
 
   /** The type in which initial values are drawn, whatever the parameter's: F64 stays F64. */
   static DType drawnIn(DType parameter) {

@@ -6,7 +6,7 @@ import dev.heddle.autograd.Tensor;
 import dev.heddle.runtime.Shape;
 
 /** Layer normalisation over the innermost dim, with weight and bias. */
-public final class LayerNorm extends Module {
+public final class LayerNorm extends Module implements Norm {
   private static final double EPSILON = 1e-5;
 
   private final Parameter weight;
@@ -18,7 +18,7 @@ public final class LayerNorm extends Module {
     this.bias = own(layers.parameter(name + ".bias", Shape.of(size), Initializer.ZEROS));
   }
 
-  /** Applies the layer. */
+  @Override
   public Tensor forward(Tensor x) {
     return layerNorm(x, weight.tensor(), bias.tensor(), EPSILON);
   }

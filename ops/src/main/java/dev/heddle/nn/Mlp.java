@@ -9,9 +9,9 @@ import dev.heddle.runtime.Shape;
 import dev.heddle.runtime.UnaryOperation;
 
 /**
- * Two linear layers with a non-linearity between: x [..., in] to [..., out]. Ranks divide the hidden
- * features. With SwiGLU (Shazeer, 2020) the first weight has global shape [2, hidden, in]: gate and
- * up.
+ * Two linear layers with a non-linearity between: x [..., in] to [..., out]. Ranks divide the
+ * hidden features. With SwiGLU (Shazeer, 2020) the first weight has global shape [2, hidden, in]:
+ * gate and up.
  */
 public final class Mlp extends Module {
   /** What stands between the two layers. */
@@ -78,8 +78,7 @@ public final class Mlp extends Module {
     Tensor entered = layers.enter(x);
     Tensor hidden =
         switch (kind) {
-          case GELU ->
-              linear(entered, upWeight.tensor(), upBias.tensor(), UnaryOperation.GELU);
+          case GELU -> linear(entered, upWeight.tensor(), upBias.tensor(), UnaryOperation.GELU);
           case SWIGLU -> swiglu(linear(entered, upWeight.tensor(), upBias.tensor()));
         };
     if (!layers.isSplit()) {

@@ -11,15 +11,39 @@ import java.util.List;
 public abstract class Module {
   private final List<Parameter> parameters = new ArrayList<>();
 
-  /** Registers a parameter of this module. */
+  /** A module without parameters yet. */
+  protected Module() {}
+
+  /**
+   * Registers a parameter of this module. One that is registered already (tied weights) stays where
+   * it is.
+   *
+   * @throws IllegalArgumentException if another parameter has its name
+   */
   protected final Parameter own(Parameter parameter) {
+    for (Parameter present : parameters) {
+      if (present.equals(parameter)) {
+        return parameter;
+      }
+      if (present.name().equals(parameter.name())) {
+        throw new IllegalArgumentException(
+            getClass().getSimpleName()
+                + ": two different parameters are called "
+                + parameter.name()
+                + "; give their modules different names");
+      }
+    }
     parameters.add(parameter);
     return parameter;
   }
 
-  /** Registers a sub-module: its parameters are this module's too. */
+  /**
+   * Registers a sub-module: its parameters are this module's too.
+   *
+   * @throws IllegalArgumentException if two different parameters have the same name
+   */
   protected final <M extends Module> M own(M module) {
-    parameters.addAll(module.parameters());
+    module.parameters().forEach(this::own);
     return module;
   }
 

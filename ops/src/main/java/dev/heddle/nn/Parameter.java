@@ -16,12 +16,7 @@ import dev.heddle.runtime.Shape;
  * @param decays whether weight decay applies: to matrices, not to biases and norms
  */
 public record Parameter(
-    String name,
-    Tensor tensor,
-    Shape globalShape,
-    int shardDim,
-    long shardStart,
-    boolean decays) {
+    String name, Tensor tensor, Shape globalShape, int shardDim, long shardStart, boolean decays) {
   /** The value of {@link #shardDim} of a parameter that is held whole. */
   public static final int WHOLE = -1;
 

@@ -33,9 +33,7 @@ public record ParameterFactory(Device device, DType dtype, long seed) {
     boolean whole = splitDim == Parameter.WHOLE || count == globalShape.dim(splitDim);
     Shape local = whole ? globalShape : globalShape.with(splitDim, count);
     GlobalIndex index =
-        whole
-            ? GlobalIndex.whole(globalShape)
-            : GlobalIndex.shard(globalShape, splitDim, start);
+        whole ? GlobalIndex.whole(globalShape) : GlobalIndex.shard(globalShape, splitDim, start);
     NDArray value = NDArray.empty(device, dtype, local);
     DType drawn = Initializer.drawnIn(dtype);
     RandomKey key = RandomKey.of(seed, name);

@@ -6,7 +6,7 @@ import dev.heddle.autograd.Tensor;
 import dev.heddle.runtime.Shape;
 
 /** Root-mean-square normalisation over the innermost dim (Zhang and Sennrich, 2019). */
-public final class RmsNorm extends Module {
+public final class RmsNorm extends Module implements Norm {
   private static final double EPSILON = 1e-6;
 
   private final Parameter weight;
@@ -16,7 +16,7 @@ public final class RmsNorm extends Module {
     this.weight = own(layers.parameter(name + ".weight", Shape.of(size), Initializer.ONES));
   }
 
-  /** Applies the layer. */
+  @Override
   public Tensor forward(Tensor x) {
     return rmsNorm(x, weight.tensor(), EPSILON);
   }

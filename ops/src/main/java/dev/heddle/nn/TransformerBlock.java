@@ -3,7 +3,9 @@ package dev.heddle.nn;
 import static dev.heddle.ops.Add.add;
 
 import dev.heddle.autograd.Tensor;
+import dev.heddle.ops.Dropout;
 import dev.heddle.runtime.AttentionMask;
+import dev.heddle.runtime.RandomKey;
 import dev.heddle.runtime.memory.MemoryScope;
 
 /**
@@ -14,13 +16,15 @@ public final class TransformerBlock extends Module {
   /** Deviation of initial weights, as GPT-2 has it. */
   public static final double DEVIATION = 0.02;
 
-  private final LayerNorm attentionNorm;
+  private final RandomKey attentionPlace;
+  private final RandomKey mlpPlace;
+  private final Norm attentionNorm;
   private final Attention attention;
-  private final LayerNorm mlpNorm;
+  private final Norm mlpNorm;
   private final Mlp mlp;
 
   /**
-   * A block.
+   * A block as GPT-2 and ViT have it.
    *
    * @param size C
    * @param heads number of attention heads
@@ -30,22 +34,79 @@ public final class TransformerBlock extends Module {
    */
   public TransformerBlock(
       Layers layers, String name, long size, long heads, AttentionMask mask, int depth) {
+    this(layers, name, size, heads, mask, depth, BlockStyle.gpt(size));
+  }
+
+  /**
+   * A block.
+   *
+   * @param style its norms and its MLP; the other arguments as above
+   */
+  public TransformerBlock(
+      Layers layers,
+      String name,
+      long size,
+      long heads,
+      AttentionMask mask,
+      int depth,
+      BlockStyle style) {
     double residual = DEVIATION / Math.sqrt(2.0 * depth);
-    this.attentionNorm = own(new LayerNorm(layers, name + ".attention.norm", size));
+    this.attentionPlace = RandomKey.of(0, name + ".attention.dropout");
+    this.mlpPlace = RandomKey.of(0, name + ".mlp.dropout");
+    this.attentionNorm = norm(style.norm(), layers, name + ".attention.norm", size);
     this.attention =
         own(new Attention(layers, name + ".attention", size, heads, mask, DEVIATION, residual));
-    this.mlpNorm = own(new LayerNorm(layers, name + ".mlp.norm", size));
+    this.mlpNorm = norm(style.norm(), layers, name + ".mlp.norm", size);
     this.mlp =
         own(
             new Mlp(
-                layers, name + ".mlp", Mlp.Kind.GELU, size, 4 * size, size, DEVIATION, residual));
+                layers,
+                name + ".mlp",
+                style.mlp(),
+                size,
+                style.hiddenSize(),
+                size,
+                DEVIATION,
+                residual));
   }
 
-  /** Applies the block; intermediates that the backward does not need are given back at its end. */
+  private Norm norm(Norm.Kind kind, Layers layers, String name, long size) {
+    return switch (kind) {
+      case LAYER -> own(new LayerNorm(layers, name, size));
+      case RMS -> own(new RmsNorm(layers, name, size));
+    };
+  }
+
+  /** Applies the block, without rotary embedding and dropout. */
   public Tensor forward(Tensor x) {
+    return forward(x, BlockContext.NONE);
+  }
+
+  /** Applies the block; intermediates that the backward does not need are given back as it goes. */
+  public Tensor forward(Tensor x, BlockContext context) {
     try (MemoryScope inside = MemoryScope.temporaries()) {
-      Tensor attended = add(x, attention.forward(attentionNorm.forward(x)));
-      return inside.keep(add(attended, mlp.forward(mlpNorm.forward(attended))));
+      return inside.keep(throughMlp(throughAttention(x, context), context));
     }
+  }
+
+  private Tensor throughAttention(Tensor x, BlockContext context) {
+    try (MemoryScope inside = MemoryScope.temporaries()) {
+      Tensor y = attention.forward(attentionNorm.forward(x), context.rotary());
+      return inside.keep(add(x, dropped(y, context, attentionPlace)));
+    }
+  }
+
+  private Tensor throughMlp(Tensor x, BlockContext context) {
+    try (MemoryScope inside = MemoryScope.temporaries()) {
+      Tensor y = mlp.forward(mlpNorm.forward(x));
+      return inside.keep(add(x, dropped(y, context, mlpPlace)));
+    }
+  }
+
+  private static Tensor dropped(Tensor y, BlockContext context, RandomKey place) {
+    BlockContext.DropoutDraw draw = context.dropout();
+    return draw == null
+        ? y
+        : Dropout.dropout(y, draw.probability(), draw.key().with(place.stream()), draw.index());
   }
 }

@@ -9,10 +9,10 @@ import org.jspecify.annotations.Nullable;
 
 /**
  * y = p v, p = softmax(scale q kᵀ, masked), for each batch and head (Vaswani et al., "Attention is
- * all you need", 2017), without p in memory (Dao et al., "FlashAttention", 2022).  q [B,Sq,H,D], k
+ * all you need", 2017), without p in memory (Dao et al., "FlashAttention", 2022). q [B,Sq,H,D], k
  * and v [B,Sk,Hk,D] -> y [B,Sq,H,D]; H is a multiple of Hk.
  *
- * <p>With δ = Σ_d dy y: dv = pᵀ dy;  ds = p (dy vᵀ - δ);  dq = scale ds k;  dk = scale dsᵀ q. p is
+ * <p>With δ = Σ_d dy y: dv = pᵀ dy; ds = p (dy vᵀ - δ); dq = scale ds k; dk = scale dsᵀ q. p is
  * computed again from q, k and the log-sum-exp of its rows.
  */
 public final class Attention {
@@ -94,8 +94,8 @@ public final class Attention {
     return Tensor.from(result.y, new SavedPacked(qkv, headCount, result, table));
   }
 
-  private record SavedPacked(
-      Tensor qkv, long headCount, Result result, @Nullable RotaryTable table) implements Node {
+  private record SavedPacked(Tensor qkv, long headCount, Result result, @Nullable RotaryTable table)
+      implements Node {
     @Override
     public Tensor[] inputs() {
       return new Tensor[] {qkv};
@@ -135,13 +135,11 @@ public final class Attention {
     }
 
     void backward(NDArray dy, NDArray dq, NDArray dk, NDArray dv) {
-      dy.kernels()
-          .attentionBackward(q, k, v, y, logSumExp, usable(dy), mask, scale, dq, dk, dv);
+      dy.kernels().attentionBackward(q, k, v, y, logSumExp, usable(dy), mask, scale, dq, dk, dv);
     }
   }
 
-  private static Result forward(
-      NDArray q, NDArray k, NDArray v, AttentionMask mask, double scale) {
+  private static Result forward(NDArray q, NDArray k, NDArray v, AttentionMask mask, double scale) {
     NDArray y = Matrices.emptyLike(q);
     NDArray logSumExp = Matrices.statistic(q, q.dim(0), q.dim(2), q.dim(1));
     q.kernels().attention(q, k, v, mask, scale, y, logSumExp);

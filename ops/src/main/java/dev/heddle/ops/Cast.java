@@ -7,7 +7,7 @@ import dev.heddle.runtime.DType;
 import dev.heddle.runtime.NDArray;
 import org.jspecify.annotations.Nullable;
 
-/** y = x in another element type.  dx = dy in the type of x. */
+/** y = x in another element type. dx = dy in the type of x. */
 public final class Cast {
   private Cast() {}
 

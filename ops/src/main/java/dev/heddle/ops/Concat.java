@@ -6,7 +6,7 @@ import dev.heddle.autograd.Tensor;
 import dev.heddle.runtime.NDArray;
 import org.jspecify.annotations.Nullable;
 
-/** y = the parts one after the other along a dim.  The gradient of a part is its slice of dy. */
+/** y = the parts one after the other along a dim. The gradient of a part is its slice of dy. */
 public final class Concat {
   private Concat() {}
 

@@ -12,7 +12,7 @@ import dev.heddle.runtime.memory.MemoryScope;
 import org.jspecify.annotations.Nullable;
 
 /**
- * y = Σ over rows with target t >= 0 of (log Σ_c e^(x_c) - x_t).  x [R,C], targets [R] -> y [].
+ * y = Σ over rows with target t >= 0 of (log Σ_c e^(x_c) - x_t). x [R,C], targets [R] -> y [].
  *
  * <p>dx = dy (softmax(x) - onehot(t)) in these rows, 0 in the others.
  *
@@ -137,8 +137,13 @@ public final class CrossEntropy {
       double target = row.slice(1, index, index + 1).item();
       if (target >= classes) {
         throw new IndexOutOfBoundsException(
-            "CrossEntropy.crossEntropySum: target " + (long) target + " of row " + index
-                + "; wanted less than " + classes + ", the columns of logits");
+            "CrossEntropy.crossEntropySum: target "
+                + (long) target
+                + " of row "
+                + index
+                + "; wanted less than "
+                + classes
+                + ", the columns of logits");
       }
     }
   }

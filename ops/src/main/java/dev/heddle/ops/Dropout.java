@@ -10,7 +10,7 @@ import org.jspecify.annotations.Nullable;
 
 /**
  * y = m x / (1 - p) with m 1 with probability 1 - p, else 0 (Srivastava et al., "Dropout", JMLR
- * 2014).  dx = m dy / (1 - p).
+ * 2014). dx = m dy / (1 - p).
  *
  * <p>m is drawn by key and global index: it is the same under every layout, and drawn again, not
  * kept, for the backward.
@@ -28,7 +28,8 @@ public final class Dropout {
   public static Tensor dropout(Tensor x, double probability, RandomKey key, GlobalIndex index) {
     if (!(probability >= 0 && probability < 1)) {
       throw new IllegalArgumentException(
-          "Dropout.dropout: probability is " + probability
+          "Dropout.dropout: probability is "
+              + probability
               + "; wanted 0 or more and less than 1: the share of elements that are zeroed");
     }
     if (probability == 0) {

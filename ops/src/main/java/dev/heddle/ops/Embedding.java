@@ -5,7 +5,7 @@ import dev.heddle.runtime.NDArray;
 import dev.heddle.runtime.Shape;
 
 /**
- * y[..,:] = table[ids[..],:], zeros where an id is negative.  ids [..], table [V,C] -> y [..,C].
+ * y[..,:] = table[ids[..],:], zeros where an id is negative. ids [..], table [V,C] -> y [..,C].
  *
  * <p>dtable[v,:] = Σ of dy where ids = v, in row-major order. {@link GatherRows} and {@link
  * Reshape}.

@@ -3,7 +3,7 @@ package dev.heddle.ops;
 import dev.heddle.autograd.Tensor;
 import dev.heddle.runtime.UnaryOperation;
 
-/** y = e^x.  dx = y dy. */
+/** y = e^x. dx = y dy. */
 public final class Exp {
   private Exp() {}
 

@@ -7,7 +7,7 @@ import dev.heddle.runtime.NDArray;
 import org.jspecify.annotations.Nullable;
 
 /**
- * y[i,:] = x[rows[i],:], zeros where rows[i] is negative.  x [R,C], rows [n] -> y [n,C].
+ * y[i,:] = x[rows[i],:], zeros where rows[i] is negative. x [R,C], rows [n] -> y [n,C].
  *
  * <p>dx[r,:] = Σ over the i with rows[i] = r of dy[i,:], in the order of i.
  */

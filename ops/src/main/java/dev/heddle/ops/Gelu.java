@@ -3,7 +3,7 @@ package dev.heddle.ops;
 import dev.heddle.autograd.Tensor;
 import dev.heddle.runtime.UnaryOperation;
 
-/** y = x Φ(x) with Φ the normal distribution function.  dx = (Φ(x) + x φ(x)) dy. */
+/** y = x Φ(x) with Φ the normal distribution function. dx = (Φ(x) + x φ(x)) dy. */
 public final class Gelu {
   private Gelu() {}
 

@@ -8,11 +8,11 @@ import org.jspecify.annotations.Nullable;
 
 /**
  * y = n w + b with n = (x - mean) r, r = 1 / sqrt(var + epsilon), mean and var over the innermost
- * dim (Ba, Kiros and Hinton, "Layer Normalization", 2016).  x [..,C], w [C], b [C] or none -> y
+ * dim (Ba, Kiros and Hinton, "Layer Normalization", 2016). x [..,C], w [C], b [C] or none -> y
  * [..,C].
  *
- * <p>With g = dy w and means over the innermost dim: dx = r (g - mean(g) - n mean(g n));  dw =
- * Σ_rows dy n;  db = Σ_rows dy.
+ * <p>With g = dy w and means over the innermost dim: dx = r (g - mean(g) - n mean(g n)); dw =
+ * Σ_rows dy n; db = Σ_rows dy.
  */
 public final class LayerNorm {
   private LayerNorm() {}

@@ -5,13 +5,14 @@ import dev.heddle.autograd.Gradients;
 import dev.heddle.autograd.Node;
 import dev.heddle.autograd.Tensor;
 import dev.heddle.runtime.NDArray;
+import dev.heddle.runtime.Shape;
 import dev.heddle.runtime.UnaryOperation;
 import org.jspecify.annotations.Nullable;
 
 /**
- * y = f(z), z = x wᵀ + b.  x [..,K], w [N,K], b [N] or none -> y [..,N].
+ * y = f(z), z = x wᵀ + b. x [..,K], w [N,K], b [N] or none -> y [..,N].
  *
- * <p>dz = f'(z) dy;  dx = dz w;  dw = dzᵀ x;  db = Σ_rows dz.
+ * <p>dz = f'(z) dy; dx = dz w; dw = dzᵀ x; db = Σ_rows dz.
  */
 public final class Linear {
   private Linear() {}
@@ -45,6 +46,8 @@ public final class Linear {
             w,
             b,
             f,
+            rows.shape(),
+            weight.shape(),
             w.requiresGradient() ? rows : null,
             x.requiresGradient() ? weight : null,
             z));
@@ -55,6 +58,8 @@ public final class Linear {
       Tensor w,
       @Nullable Tensor b,
       UnaryOperation f,
+      Shape rowsShape,
+      Shape weightShape,
       @Nullable NDArray rows,
       @Nullable NDArray weight,
       @Nullable NDArray z)
@@ -80,13 +85,13 @@ public final class Linear {
       }
       NDArray dx = null;
       if (weight != null) {
-        dx = NDArray.empty(dz.device(), dz.dtype(), dz.dim(0), weight.dim(1));
+        dx = NDArray.empty(dz.device(), dz.dtype(), rowsShape);
         dz.kernels().gemm(dz, false, weight, false, 1, 0, dx);
         dx = dx.reshape(x.shape());
       }
       NDArray dw = null;
       if (rows != null) {
-        dw = NDArray.empty(dz.device(), dz.dtype(), dz.dim(1), rows.dim(1));
+        dw = NDArray.empty(dz.device(), dz.dtype(), weightShape);
         dz.kernels().gemm(dz, true, rows, false, 1, 0, dw);
         dw = dw.reshape(w.shape());
       }
@@ -95,9 +100,8 @@ public final class Linear {
       }
       NDArray db = null;
       if (b.requiresGradient()) {
-        db = NDArray.empty(dz.device(), dz.dtype(), dz.dim(1));
-        dz.kernels().sumTo(dz, db);
-        db = db.reshape(b.shape());
+        db = NDArray.empty(dz.device(), dz.dtype(), b.shape());
+        dz.kernels().sumTo(dz, db.reshape(db.size()));
       }
       return Gradients.of(dx, dw, db);
     }

@@ -3,7 +3,7 @@ package dev.heddle.ops;
 import dev.heddle.autograd.Tensor;
 import dev.heddle.runtime.UnaryOperation;
 
-/** y = ln x.  dx = dy / x. */
+/** y = ln x. dx = dy / x. */
 public final class Log {
   private Log() {}
 

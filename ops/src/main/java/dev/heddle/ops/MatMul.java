@@ -7,10 +7,10 @@ import dev.heddle.runtime.NDArray;
 import org.jspecify.annotations.Nullable;
 
 /**
- * c = op(a) op(b), op the transpose where asked.  op(a) [M,K], op(b) [K,N] -> c [M,N], or the same
+ * c = op(a) op(b), op the transpose where asked. op(a) [M,K], op(b) [K,N] -> c [M,N], or the same
  * with a leading batch dim on all three.
  *
- * <p>da = dc op(b)ᵀ, or op(b) dcᵀ if a is transposed;  db = op(a)ᵀ dc, or dcᵀ op(a) if b is.
+ * <p>da = dc op(b)ᵀ, or op(b) dcᵀ if a is transposed; db = op(a)ᵀ dc, or dcᵀ op(a) if b is.
  */
 public final class MatMul {
   private MatMul() {}
@@ -124,7 +124,11 @@ public final class MatMul {
           operator,
           "b",
           b,
-          "[" + batch + (transposeB ? "N," + k : k + ",N") + "] for a " + Refusal.name(a)
+          "["
+              + batch
+              + (transposeB ? "N," + k : k + ",N")
+              + "] for a "
+              + Refusal.name(a)
               + (transposeA ? " transposed" : ""),
           a.rank() == 3 && b.rank() == 2
               ? "For one matrix shared by the batch use Linear.linear."

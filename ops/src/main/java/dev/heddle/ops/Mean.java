@@ -2,7 +2,7 @@ package dev.heddle.ops;
 
 import dev.heddle.autograd.Tensor;
 
-/** y = Σ x / n over all dims or one.  dx = dy / n. {@link Sum} and {@link Scale}. */
+/** y = Σ x / n over all dims or one. dx = dy / n. {@link Sum} and {@link Scale}. */
 public final class Mean {
   private Mean() {}
 

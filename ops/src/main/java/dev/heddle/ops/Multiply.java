@@ -41,7 +41,8 @@ public final class Multiply {
     @Override
     public Gradients backward(NDArray dy) {
       return Gradients.of(
-          savedB == null ? null : partial(dy, savedB, a), savedA == null ? null : partial(dy, savedA, b));
+          savedB == null ? null : partial(dy, savedB, a),
+          savedA == null ? null : partial(dy, savedA, b));
     }
 
     private static NDArray partial(NDArray dy, NDArray factor, Tensor input) {

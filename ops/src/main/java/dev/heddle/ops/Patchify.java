@@ -4,7 +4,7 @@ import dev.heddle.autograd.Tensor;
 
 /**
  * An image cut into square patches, one row each (Dosovitskiy et al., "An image is worth 16x16
- * words", 2021).  [B,C,H,W] -> [B,H/p W/p,C p p], patches row by row, a patch's values in the order
+ * words", 2021). [B,C,H,W] -> [B,H/p W/p,C p p], patches row by row, a patch's values in the order
  * (channel, row, column) of a convolution's weight.
  *
  * <p>A permutation of elements: {@link Reshape} and {@link Transpose}, one copy.

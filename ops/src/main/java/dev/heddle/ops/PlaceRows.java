@@ -7,10 +7,10 @@ import dev.heddle.runtime.NDArray;
 import org.jspecify.annotations.Nullable;
 
 /**
- * y = base with rows[i] replaced by values[i,:].  base [R,C], rows [n], values [n,C] -> y [R,C]. So
+ * y = base with rows[i] replaced by values[i,:]. base [R,C], rows [n], values [n,C] -> y [R,C]. So
  * image rows enter the text sequence.
  *
- * <p>dbase = dy with the replaced rows 0;  dvalues[i,:] = dy[rows[i],:].
+ * <p>dbase = dy with the replaced rows 0; dvalues[i,:] = dy[rows[i],:].
  */
 public final class PlaceRows {
   private PlaceRows() {}
@@ -22,8 +22,7 @@ public final class PlaceRows {
    * @param rows [n] of I64 or I32, each at most once; negative leaves a value out
    */
   public static Tensor placeRows(Tensor base, NDArray rows, Tensor values) {
-    return placeRows(
-        base, RowPlacement.of(base.device(), base.dim(0), rows.toLongs()), values);
+    return placeRows(base, RowPlacement.of(base.device(), base.dim(0), rows.toLongs()), values);
   }
 
   /** {@code base} with the rows of {@code placement} replaced by those of {@code values}. */
@@ -72,7 +71,14 @@ public final class PlaceRows {
           operator,
           "values",
           values,
-          "[" + count + "," + base.dim(1) + "] for base " + Refusal.name(base) + " and " + count
+          "["
+              + count
+              + ","
+              + base.dim(1)
+              + "] for base "
+              + Refusal.name(base)
+              + " and "
+              + count
               + " rows",
           "There is one value a row placed.");
     }

@@ -7,7 +7,7 @@ import dev.heddle.runtime.NDArray;
 import dev.heddle.runtime.Shape;
 import org.jspecify.annotations.Nullable;
 
-/** The same elements in row-major order under another shape.  dx = dy under the shape of x. */
+/** The same elements in row-major order under another shape. dx = dy under the shape of x. */
 public final class Reshape {
   private Reshape() {}
 

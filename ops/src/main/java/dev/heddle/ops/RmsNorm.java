@@ -8,9 +8,9 @@ import org.jspecify.annotations.Nullable;
 
 /**
  * y = x r w with r = 1 / sqrt(mean(x²) + epsilon) over the innermost dim (Zhang and Sennrich, "Root
- * Mean Square Layer Normalization", 2019).  x [..,C], w [C] -> y [..,C].
+ * Mean Square Layer Normalization", 2019). x [..,C], w [C] -> y [..,C].
  *
- * <p>With g = dy w: dx = r (g - x r² mean(g x));  dw = Σ_rows dy x r.
+ * <p>With g = dy w: dx = r (g - x r² mean(g x)); dw = Σ_rows dy x r.
  */
 public final class RmsNorm {
   private RmsNorm() {}

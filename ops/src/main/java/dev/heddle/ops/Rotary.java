@@ -8,7 +8,7 @@ import org.jspecify.annotations.Nullable;
 
 /**
  * y = x with each pair (d, d + D/2) of a head rotated by the angle of its position (Su et al.,
- * "RoFormer", 2021).  x [B,S,H,D] -> y [B,S,H,D].
+ * "RoFormer", 2021). x [B,S,H,D] -> y [B,S,H,D].
  *
  * <p>dx = dy rotated back.
  */

@@ -30,11 +30,20 @@ public record RowPlacement(NDArray rows, NDArray kept) {
       }
       if (row >= rowCount) {
         throw new IllegalArgumentException(
-            "RowPlacement: value " + i + " goes to row " + row + "; wanted a row below " + rowCount);
+            "RowPlacement: value "
+                + i
+                + " goes to row "
+                + row
+                + "; wanted a row below "
+                + rowCount);
       }
       if (kept[(int) row] < 0) {
         throw new IllegalArgumentException(
-            "RowPlacement: value " + i + " goes to row " + row + ", which an earlier value"
+            "RowPlacement: value "
+                + i
+                + " goes to row "
+                + row
+                + ", which an earlier value"
                 + " replaces already; wanted each row at most once");
       }
       kept[(int) row] = -1;

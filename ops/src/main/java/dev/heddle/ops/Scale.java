@@ -6,7 +6,7 @@ import dev.heddle.autograd.Tensor;
 import dev.heddle.runtime.NDArray;
 import org.jspecify.annotations.Nullable;
 
-/** y = factor x.  dx = factor dy. */
+/** y = factor x. dx = factor dy. */
 public final class Scale {
   private Scale() {}
 

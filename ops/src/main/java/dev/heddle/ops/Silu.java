@@ -3,7 +3,7 @@ package dev.heddle.ops;
 import dev.heddle.autograd.Tensor;
 import dev.heddle.runtime.UnaryOperation;
 
-/** y = x σ(x) with σ the logistic function.  dx = σ(x) (1 + x (1 - σ(x))) dy. */
+/** y = x σ(x) with σ the logistic function. dx = σ(x) (1 + x (1 - σ(x))) dy. */
 public final class Silu {
   private Silu() {}
 

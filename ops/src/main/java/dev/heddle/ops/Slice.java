@@ -15,7 +15,9 @@ import org.jspecify.annotations.Nullable;
 public final class Slice {
   private Slice() {}
 
-  /** Indices {@code start} (inclusive) to {@code end} (exclusive) of {@code x} along {@code dim}. */
+  /**
+   * Indices {@code start} (inclusive) to {@code end} (exclusive) of {@code x} along {@code dim}.
+   */
   public static Tensor slice(Tensor x, int dim, long start, long end) {
     return Tensor.from(x.value().slice(dim, start, end), new Saved(x, dim, start, end));
   }

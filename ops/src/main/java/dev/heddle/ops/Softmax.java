@@ -7,7 +7,7 @@ import dev.heddle.runtime.NDArray;
 import org.jspecify.annotations.Nullable;
 
 /**
- * y_i = e^(x_i) / Σ_j e^(x_j) over the innermost dim.  x [..,C] -> y [..,C].
+ * y_i = e^(x_i) / Σ_j e^(x_j) over the innermost dim. x [..,C] -> y [..,C].
  *
  * <p>dx = y (dy - Σ_j dy_j y_j).
  */

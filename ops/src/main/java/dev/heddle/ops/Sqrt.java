@@ -3,7 +3,7 @@ package dev.heddle.ops;
 import dev.heddle.autograd.Tensor;
 import dev.heddle.runtime.UnaryOperation;
 
-/** y = √x.  dx = dy / (2 y). */
+/** y = √x. dx = dy / (2 y). */
 public final class Sqrt {
   private Sqrt() {}
 

@@ -3,7 +3,7 @@ package dev.heddle.ops;
 import dev.heddle.autograd.Tensor;
 import dev.heddle.runtime.UnaryOperation;
 
-/** y = x².  dx = 2 x dy. */
+/** y = x². dx = 2 x dy. */
 public final class Square {
   private Square() {}
 

@@ -8,7 +8,7 @@ import dev.heddle.runtime.Shape;
 import java.util.Arrays;
 import org.jspecify.annotations.Nullable;
 
-/** y = Σ x over all dims or one.  dx = dy, the same for all that were summed. */
+/** y = Σ x over all dims or one. dx = dy, the same for all that were summed. */
 public final class Sum {
   private Sum() {}
 

@@ -7,10 +7,10 @@ import dev.heddle.runtime.NDArray;
 import org.jspecify.annotations.Nullable;
 
 /**
- * y = silu(g) u with x = [g, u] (Shazeer, "GLU Variants Improve Transformer", 2020).  x [..,2H] ->
- * y [..,H].
+ * y = silu(g) u with x = [g, u] (Shazeer, "GLU Variants Improve Transformer", 2020). x [..,2H] -> y
+ * [..,H].
  *
- * <p>With σ the logistic function: dg = σ(g) (1 + g (1 - σ(g))) u dy;  du = silu(g) dy.
+ * <p>With σ the logistic function: dg = σ(g) (1 + g (1 - σ(g))) u dy; du = silu(g) dy.
  */
 public final class SwiGlu {
   private SwiGlu() {}
@@ -19,7 +19,11 @@ public final class SwiGlu {
   public static Tensor swiglu(Tensor x) {
     if (x.rank() < 1 || x.dim(-1) % 2 != 0) {
       throw Refusal.of(
-          "SwiGlu.swiglu", "x", x, "[..,2H]", "The innermost dim holds the gates, then the values.");
+          "SwiGlu.swiglu",
+          "x",
+          x,
+          "[..,2H]",
+          "The innermost dim holds the gates, then the values.");
     }
     NDArray rows = Matrices.rows(x.value());
     long half = rows.dim(1) / 2;

@@ -3,7 +3,7 @@ package dev.heddle.ops;
 import dev.heddle.autograd.Tensor;
 import dev.heddle.runtime.UnaryOperation;
 
-/** y = tanh x.  dx = (1 - y²) dy. */
+/** y = tanh x. dx = (1 - y²) dy. */
 public final class Tanh {
   private Tanh() {}
 

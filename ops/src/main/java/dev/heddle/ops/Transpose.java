@@ -6,7 +6,7 @@ import dev.heddle.autograd.Tensor;
 import dev.heddle.runtime.NDArray;
 import org.jspecify.annotations.Nullable;
 
-/** The same elements with the dims in another order: a view.  dx = dy with the order undone. */
+/** The same elements with the dims in another order: a view. dx = dy with the order undone. */
 public final class Transpose {
   private Transpose() {}
 

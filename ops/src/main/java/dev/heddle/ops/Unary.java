@@ -8,7 +8,7 @@ import dev.heddle.runtime.UnaryOperation;
 import java.util.Locale;
 import org.jspecify.annotations.Nullable;
 
-/** y = f(x) element by element.  dx = f'(x) dy. The one node behind Gelu, Silu, Relu, Exp... */
+/** y = f(x) element by element. dx = f'(x) dy. The one node behind Gelu, Silu, Relu, Exp... */
 final class Unary {
   private Unary() {}
 

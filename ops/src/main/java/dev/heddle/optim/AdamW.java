@@ -61,7 +61,9 @@ public final class AdamW {
               wide == weight.dtype() ? null : weight.cast(wide));
       if (states.put(parameter.name(), state) != null) {
         throw new IllegalArgumentException(
-            "AdamW: two parameters are called " + parameter.name());
+            "AdamW: two parameters are called "
+                + parameter.name()
+                + "; state goes by name, so give each once and under its own name");
       }
     }
   }
@@ -107,6 +109,13 @@ public final class AdamW {
         decay,
         steps,
         gradientScale);
+  }
+
+  /** Forgets all gradients, so that the next backward pass starts from none. */
+  public void clearGradients() {
+    for (Parameter parameter : parameters) {
+      parameter.tensor().clearGradient();
+    }
   }
 
   /** The state of a parameter, to be read and written by checkpoints. */

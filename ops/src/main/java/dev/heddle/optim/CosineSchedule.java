@@ -12,6 +12,9 @@ package dev.heddle.optim;
 public record CosineSchedule(double peak, long warmupSteps, long totalSteps, double floor) {
   /** The rate of step {@code step}, counted from 1. */
   public double at(long step) {
+    if (step < 1) {
+      throw new IllegalArgumentException("CosineSchedule: step " + step + "; steps start at 1");
+    }
     if (step <= warmupSteps) {
       return peak * step / warmupSteps;
     }

@@ -23,6 +23,9 @@ public abstract class DeviceTest {
   protected MemoryScope scope;
   protected Random random;
 
+  /** For subclasses. */
+  protected DeviceTest() {}
+
   @BeforeEach
   void openDevice() {
     device = CpuDevice.open("cpu", 1, CpuBackend.REFERENCE);

@@ -13,7 +13,9 @@ import java.util.List;
 import java.util.function.Function;
 import org.junit.jupiter.api.Test;
 
-/** Every operator against finite differences; see {@link GradientCheck} for what each check does. */
+/**
+ * Every operator against finite differences; see {@link GradientCheck} for what each check does.
+ */
 class OperatorGradientsTest extends DeviceTest {
 
   @Test
@@ -168,8 +170,7 @@ class OperatorGradientsTest extends DeviceTest {
       for (AttentionMask mask : List.of(AttentionMask.FULL, AttentionMask.CAUSAL)) {
         check(x -> Attention.packed(x[0], heads, mask, 0.5), qkv);
         // Scaled first, so that what packedRotary overwrites is not the array under test.
-        check(
-            x -> Attention.packedRotary(Scale.scale(x[0], 1.5), heads, mask, 0.5, table), qkv);
+        check(x -> Attention.packedRotary(Scale.scale(x[0], 1.5), heads, mask, 0.5, table), qkv);
       }
     }
   }
@@ -196,8 +197,7 @@ class OperatorGradientsTest extends DeviceTest {
     NDArray targets = longs(2, -100, 0, 4);
     check(x -> CrossEntropy.crossEntropySum(x[0], targets), between(-3, 3, 4, 5));
     check(x -> CrossEntropy.crossEntropySum(x[0], longs(0)), values(1, 1));
-    check(
-        x -> Scale.scale(CrossEntropy.crossEntropySum(x[0], longs(1, 0)), -0.5), values(2, 3));
+    check(x -> Scale.scale(CrossEntropy.crossEntropySum(x[0], longs(1, 0)), -0.5), values(2, 3));
   }
 
   @Test

@@ -8,8 +8,8 @@ package dev.heddle.runtime;
 final class ArgumentChecks {
   private ArgumentChecks() {}
 
-  static IllegalArgumentException refuse(String kernel, String message) {
-    return new IllegalArgumentException(kernel + ": " + message);
+  static IllegalArgumentException refuse(String format, Object... arguments) {
+    return new IllegalArgumentException(String.format(format, arguments));
   }
 
   /** The array's memory is still its own. */
@@ -21,13 +21,13 @@ final class ArgumentChecks {
     live(x);
     if (!x.dtype().isFloating()) {
       throw refuse(
-          kernel, name + " is " + x.dtype() + "; wanted a floating type: F32, F64 or BF16");
+          "%s: %s is %s; wanted a floating type: F32, F64 or BF16", kernel, name, x.dtype());
     }
   }
 
   static void dtype(String kernel, String name, NDArray x, DType wanted) {
     if (x.dtype() != wanted) {
-      throw refuse(kernel, name + " is " + x.dtype() + "; wanted " + wanted);
+      throw refuse("%s: %s is %s; wanted %s", kernel, name, x.dtype(), wanted);
     }
   }
 
@@ -35,9 +35,8 @@ final class ArgumentChecks {
     live(x);
     if (x.device() != other.device()) {
       throw refuse(
-          kernel,
-          name + " is on " + x.device().name() + " and " + otherName + " on "
-              + other.device().name() + ": they must be on the same device");
+          "%s: %s is on %s and %s on %s: they must be on the same device",
+          kernel, name, x.device().name(), otherName, other.device().name());
     }
   }
 
@@ -46,9 +45,8 @@ final class ArgumentChecks {
     device(kernel, name, x, otherName, other);
     if (x.dtype() != other.dtype()) {
       throw refuse(
-          kernel,
-          name + " is " + x.dtype() + " and " + otherName + " is " + other.dtype()
-              + ": their dtypes must be equal");
+          "%s: %s is %s and %s is %s: their dtypes must be equal",
+          kernel, name, x.dtype(), otherName, other.dtype());
     }
   }
 
@@ -58,37 +56,35 @@ final class ArgumentChecks {
     DType wanted = other.dtype().accumulation();
     if (x.dtype() != wanted) {
       throw refuse(
-          kernel,
-          name + " is " + x.dtype() + "; wanted " + wanted + ", the accumulation type of "
-              + otherName + ", which is " + other.dtype());
+          "%s: %s is %s; wanted %s, the accumulation type of %s, which is %s",
+          kernel, name, x.dtype(), wanted, otherName, other.dtype());
     }
   }
 
   static void rank(String kernel, String name, NDArray x, int wanted) {
     if (x.rank() != wanted) {
-      throw refuse(kernel, name + " is " + x.shape() + "; wanted rank " + wanted);
+      throw refuse("%s: %s is %s; wanted rank %s", kernel, name, x.shape(), wanted);
     }
   }
 
   /** There is an innermost dim. */
   static void hasColumns(String kernel, String name, NDArray x) {
     if (x.rank() == 0) {
-      throw refuse(kernel, name + " is a scalar; wanted rows, rank 1 or more");
+      throw refuse("%s: %s is a scalar; wanted rows, rank 1 or more", kernel, name);
     }
   }
 
   static void sameShape(String kernel, String name, NDArray x, String otherName, NDArray other) {
     if (!x.shape().equals(other.shape())) {
       throw refuse(
-          kernel,
-          name + " is " + x.shape() + "; wanted " + other.shape() + ", that of " + otherName);
+          "%s: %s is %s; wanted %s, that of %s", kernel, name, x.shape(), other.shape(), otherName);
     }
   }
 
   /** Shape [size]. */
   static void vector(String kernel, String name, NDArray x, long size, String meaning) {
     if (x.rank() != 1 || x.dim(0) != size) {
-      throw refuse(kernel, name + " is " + x.shape() + "; wanted [" + size + "], " + meaning);
+      throw refuse("%s: %s is %s; wanted [%s], %s", kernel, name, x.shape(), size, meaning);
     }
   }
 
@@ -97,26 +93,24 @@ final class ArgumentChecks {
       String kernel, String name, NDArray x, long rows, long columns, String meaning) {
     if (x.rank() != 2 || x.dim(0) != rows || x.dim(1) != columns) {
       throw refuse(
-          kernel,
-          name + " is " + x.shape() + "; wanted [" + rows + "," + columns + "], " + meaning);
+          "%s: %s is %s; wanted [%s,%s], %s", kernel, name, x.shape(), rows, columns, meaning);
     }
   }
 
   static void contiguous(String kernel, String name, NDArray x) {
     if (!x.isContiguous()) {
       throw refuse(
-          kernel,
-          name + " is " + x + "; wanted a contiguous array: pass " + name + ".contiguous()");
+          "%s: %s is %s; wanted a contiguous array: pass %s.contiguous()", kernel, name, x, name);
     }
   }
 
   /** Neighbours in the innermost dim are neighbours in memory. */
   static void contiguousColumns(String kernel, String name, NDArray x) {
-    if (x.dim(-1) > 1 && x.stride(-1) != 1) {
+    // An empty array has no neighbours, whatever its strides: it counts as contiguous.
+    if (x.dim(-1) > 1 && x.stride(-1) != 1 && x.size() > 0) {
       throw refuse(
-          kernel,
-          name + " " + x.shape() + " has stride " + x.stride(-1)
-              + " in its innermost dim; wanted 1: pass " + name + ".contiguous()");
+          "%s: %s %s has stride %s in its innermost dim; wanted 1: pass %s.contiguous()",
+          kernel, name, x.shape(), x.stride(-1), name);
     }
   }
 
@@ -129,10 +123,71 @@ final class ArgumentChecks {
     long stride = KernelChecks.rowStride(x);
     if (stride < x.dim(-1)) {
       throw refuse(
-          kernel,
-          name + " is " + x + ", whose rows " + (stride < 0 ? "are not evenly spaced" : "overlap")
-              + "; wanted rows a fixed distance apart: pass " + name + ".contiguous()");
+          "%s: %s is %s, whose rows %s; wanted rows a fixed distance apart: pass "
+              + "%s.contiguous()",
+          kernel, name, x, stride < 0 ? "are not evenly spaced" : "overlap", name);
     }
+  }
+
+  /** Contiguous, with the device, dtype and shape of another argument. */
+  static void contiguousLike(String kernel, String name, NDArray y, String otherName, NDArray x) {
+    like(kernel, name, y, otherName, x);
+    sameShape(kernel, name, y, otherName, x);
+    contiguous(kernel, name, y);
+  }
+
+  /** With evenly spaced rows, and the device, dtype and shape of another argument. */
+  static void stridedLike(String kernel, String name, NDArray y, String otherName, NDArray x) {
+    like(kernel, name, y, otherName, x);
+    sameShape(kernel, name, y, otherName, x);
+    stridedRows(kernel, name, y);
+  }
+
+  /** Whether {@code y} is the numpy broadcast of {@code a} and {@code b}. */
+  static boolean isBroadcastOf(Shape a, Shape b, Shape y) {
+    if (Math.max(a.rank(), b.rank()) != y.rank()) {
+      return false;
+    }
+    for (int i = 1; i <= y.rank(); i++) {
+      long sizeA = i <= a.rank() ? a.dim(-i) : 1;
+      long sizeB = i <= b.rank() ? b.dim(-i) : 1;
+      if (sizeA != sizeB && sizeA != 1 && sizeB != 1) {
+        return false;
+      }
+      if (y.dim(-i) != (sizeA == 1 ? sizeB : sizeA)) {
+        return false;
+      }
+    }
+    return true;
+  }
+
+  /** What a BLAS takes: columns contiguous, rows at least a row apart. */
+  static void matrixStrides(String kernel, String name, NDArray x) {
+    contiguousColumns(kernel, name, x);
+    if (x.dim(-2) > 1 && x.stride(-2) < x.dim(-1) && x.size() > 0) {
+      throw refuse(
+          "%s: %s %s has row stride %s, less than its %s columns; wanted rows that do not "
+              + "overlap: pass %s.contiguous()",
+          kernel, name, x.shape(), x.stride(-2), x.dim(-1), name);
+    }
+  }
+
+  /** One value for each column of {@code x}. */
+  static void columnVector(String kernel, String name, NDArray vector, NDArray x) {
+    like(kernel, name, vector, "x", x);
+    vector(kernel, name, vector, x.dim(-1), "one value a column of x");
+    contiguous(kernel, name, vector);
+  }
+
+  /** One value of the accumulation type for each row of {@code x}. */
+  static void rowStatistic(
+      String kernel, String name, NDArray statistic, String otherName, NDArray x) {
+    statistic(kernel, name, statistic, otherName, x);
+    long rows = x.shape().rows();
+    if (statistic.rank() != 1 || statistic.dim(0) != rows) {
+      vector(kernel, name, statistic, rows, "one value a row of " + otherName);
+    }
+    contiguous(kernel, name, statistic);
   }
 
   /** No two elements share memory through a stride-0 dim. */
@@ -143,9 +198,8 @@ final class ArgumentChecks {
     for (int i = 0; i < y.rank(); i++) {
       if (y.dim(i) > 1 && y.stride(i) == 0) {
         throw refuse(
-            kernel,
-            name + " " + y.shape() + " has stride 0 in dim " + i
-                + ": a broadcast view cannot be written");
+            "%s: %s %s has stride 0 in dim %s: a broadcast view cannot be written",
+            kernel, name, y.shape(), i);
       }
     }
   }
@@ -154,9 +208,9 @@ final class ArgumentChecks {
   static void distinct(String kernel, String name, NDArray y, String otherName, NDArray x) {
     if (overlap(y, x)) {
       throw refuse(
-          kernel,
-          name + " shares memory with " + otherName
-              + ", which this kernel cannot compute in place; pass another array");
+          "%s: %s shares memory with %s, which this kernel cannot compute in place; pass "
+              + "another array",
+          kernel, name, otherName);
     }
   }
 
@@ -164,9 +218,9 @@ final class ArgumentChecks {
   static void inPlace(String kernel, String name, NDArray y, String otherName, NDArray x) {
     if (overlap(y, x) && !sameWindow(y, x)) {
       throw refuse(
-          kernel,
-          name + " shares memory with " + otherName
-              + " but is not the same array: in place wants equal shape, strides and offset");
+          "%s: %s shares memory with %s but is not the same array: in place wants equal "
+              + "shape, strides and offset",
+          kernel, name, otherName);
     }
   }
 

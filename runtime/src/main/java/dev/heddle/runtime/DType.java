@@ -60,7 +60,8 @@ public enum DType {
 
   /**
    * Writes {@code value} as element {@code index} of packed memory of this type. Floating types
-   * round to nearest even; integer types truncate toward zero.
+   * round to nearest even, BF16 by way of F32; integer types truncate toward zero, and I32 and I64
+   * saturate, while U8 keeps the low eight bits of the I32.
    */
   public void write(MemorySegment memory, long index, double value) {
     switch (this) {

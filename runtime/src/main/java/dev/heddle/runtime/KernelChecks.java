@@ -1,20 +1,26 @@
 package dev.heddle.runtime;
 
+import static dev.heddle.runtime.ArgumentChecks.columnVector;
 import static dev.heddle.runtime.ArgumentChecks.contiguous;
 import static dev.heddle.runtime.ArgumentChecks.contiguousColumns;
+import static dev.heddle.runtime.ArgumentChecks.contiguousLike;
 import static dev.heddle.runtime.ArgumentChecks.device;
 import static dev.heddle.runtime.ArgumentChecks.distinct;
 import static dev.heddle.runtime.ArgumentChecks.dtype;
 import static dev.heddle.runtime.ArgumentChecks.floating;
 import static dev.heddle.runtime.ArgumentChecks.hasColumns;
 import static dev.heddle.runtime.ArgumentChecks.inPlace;
+import static dev.heddle.runtime.ArgumentChecks.isBroadcastOf;
 import static dev.heddle.runtime.ArgumentChecks.like;
 import static dev.heddle.runtime.ArgumentChecks.live;
 import static dev.heddle.runtime.ArgumentChecks.matrix;
+import static dev.heddle.runtime.ArgumentChecks.matrixStrides;
 import static dev.heddle.runtime.ArgumentChecks.rank;
 import static dev.heddle.runtime.ArgumentChecks.refuse;
+import static dev.heddle.runtime.ArgumentChecks.rowStatistic;
 import static dev.heddle.runtime.ArgumentChecks.sameShape;
 import static dev.heddle.runtime.ArgumentChecks.statistic;
+import static dev.heddle.runtime.ArgumentChecks.stridedLike;
 import static dev.heddle.runtime.ArgumentChecks.stridedRows;
 import static dev.heddle.runtime.ArgumentChecks.vector;
 import static dev.heddle.runtime.ArgumentChecks.writable;
@@ -70,9 +76,8 @@ public final class KernelChecks {
   public static void tableType(String kernel, String argument, NDArray x, DType table) {
     if (x.dtype() != table) {
       throw refuse(
-          kernel,
-          argument + " is " + x.dtype() + ", given to the kernels for " + table
-              + "; use device.kernels(" + x.dtype() + ")");
+          "%s: %s is %s, given to the kernels for %s; use device.kernels(%s)",
+          kernel, argument, x.dtype(), table, x.dtype());
     }
   }
 
@@ -85,7 +90,15 @@ public final class KernelChecks {
   public static IndexOutOfBoundsException rowOutOfRange(
       String kernel, long entry, long row, String argument, long rowCount) {
     return new IndexOutOfBoundsException(
-        kernel + ": rows[" + entry + "] is " + row + ", but " + argument + " has " + rowCount
+        kernel
+            + ": rows["
+            + entry
+            + "] is "
+            + row
+            + ", but "
+            + argument
+            + " has "
+            + rowCount
             + " rows; wanted a row below that, or a negative one to skip it");
   }
 
@@ -136,7 +149,7 @@ public final class KernelChecks {
   private static void rowNumbers(String kernel, NDArray rows, NDArray x) {
     device(kernel, "rows", rows, "x", x);
     if (rows.dtype() != DType.I32 && rows.dtype() != DType.I64) {
-      throw refuse(kernel, "rows is " + rows.dtype() + "; wanted I32 or I64");
+      throw refuse("%s: rows is %s; wanted I32 or I64", kernel, rows.dtype());
     }
     rank(kernel, "rows", rows, 1);
     contiguous(kernel, "rows", rows);
@@ -169,29 +182,12 @@ public final class KernelChecks {
     contiguous(kernel, "y", y);
     if (!isBroadcastOf(a.shape(), b.shape(), y.shape())) {
       throw refuse(
-          kernel,
-          "a is " + a.shape() + " and b is " + b.shape() + ", which do not broadcast to y, "
-              + y.shape() + ": sizes aligned at the innermost dim must be equal or 1");
+          "%s: a is %s and b is %s, which do not broadcast to y, %s: sizes aligned at the "
+              + "innermost dim must be equal or 1",
+          kernel, a.shape(), b.shape(), y.shape());
     }
     inPlace(kernel, "y", y, "a", a);
     inPlace(kernel, "y", y, "b", b);
-  }
-
-  private static boolean isBroadcastOf(Shape a, Shape b, Shape y) {
-    if (Math.max(a.rank(), b.rank()) != y.rank()) {
-      return false;
-    }
-    for (int i = 1; i <= y.rank(); i++) {
-      long sizeA = i <= a.rank() ? a.dim(-i) : 1;
-      long sizeB = i <= b.rank() ? b.dim(-i) : 1;
-      if (sizeA != sizeB && sizeA != 1 && sizeB != 1) {
-        return false;
-      }
-      if (y.dim(-i) != (sizeA == 1 ? sizeB : sizeA)) {
-        return false;
-      }
-    }
-    return true;
   }
 
   /** Checks the arguments of {@link Kernels#scale}. */
@@ -209,13 +205,6 @@ public final class KernelChecks {
     contiguous(kernel, "x", x);
     contiguousLike(kernel, "y", y, "x", x);
     inPlace(kernel, "y", y, "x", x);
-  }
-
-  private static void contiguousLike(
-      String kernel, String name, NDArray y, String otherName, NDArray x) {
-    like(kernel, name, y, otherName, x);
-    sameShape(kernel, name, y, otherName, x);
-    contiguous(kernel, name, y);
   }
 
   /** Checks the arguments of {@link Kernels#swiglu}. */
@@ -251,13 +240,6 @@ public final class KernelChecks {
     stridedLike(kernel, "up", up, "gate", gate);
   }
 
-  private static void stridedLike(
-      String kernel, String name, NDArray y, String otherName, NDArray x) {
-    like(kernel, name, y, otherName, x);
-    sameShape(kernel, name, y, otherName, x);
-    stridedRows(kernel, name, y);
-  }
-
   // ---- reductions
 
   /** Checks the arguments of {@link Kernels#sumTo}. */
@@ -271,9 +253,9 @@ public final class KernelChecks {
     contiguous(kernel, "y", y);
     if (!isBroadcastOf(x.shape(), y.shape(), x.shape())) {
       throw refuse(
-          kernel,
-          "y is " + y.shape() + ", which does not broadcast to x, " + x.shape()
-              + ": its sizes, aligned at the innermost dim, must be those of x or 1");
+          "%s: y is %s, which does not broadcast to x, %s: its sizes, aligned at the "
+              + "innermost dim, must be those of x or 1",
+          kernel, y.shape(), x.shape());
     }
     distinct(kernel, "y", y, "x", x);
   }
@@ -299,7 +281,7 @@ public final class KernelChecks {
     rank(kernel, "x", x, 2);
     contiguous(kernel, "x", x);
     if (x.dim(1) == 0 && x.dim(0) > 0) {
-      throw refuse(kernel, "x is " + x.shape() + "; wanted at least one column");
+      throw refuse("%s: x is %s; wanted at least one column", kernel, x.shape());
     }
     device(kernel, "y", y, "x", x);
     dtype(kernel, "y", y, DType.I64);
@@ -334,9 +316,8 @@ public final class KernelChecks {
     product(kernel, 3, a, transposeA, b, transposeB, c);
     if (a.dim(0) != b.dim(0) || a.dim(0) != c.dim(0)) {
       throw refuse(
-          kernel,
-          "a is " + a.shape() + ", b is " + b.shape() + " and c is " + c.shape()
-              + ": their leading (batch) sizes must be equal");
+          "%s: a is %s, b is %s and c is %s: their leading (batch) sizes must be equal",
+          kernel, a.shape(), b.shape(), c.shape());
     }
   }
 
@@ -360,15 +341,13 @@ public final class KernelChecks {
     long n = b.dim(transposeB ? -2 : -1);
     if (k != innerB) {
       throw refuse(
-          kernel,
-          "op(a) is [" + m + "," + k + "] and op(b) is [" + innerB + "," + n + "]: inner sizes "
-              + k + " and " + innerB + " must be equal");
+          "%s: op(a) is [%s,%s] and op(b) is [%s,%s]: inner sizes %s and %s must be equal",
+          kernel, m, k, innerB, n, k, innerB);
     }
     if (c.dim(-2) != m || c.dim(-1) != n) {
       throw refuse(
-          kernel,
-          "c is " + c.shape() + ", op(a) is [" + m + "," + k + "] and op(b) is [" + k + "," + n
-              + "]; wanted a c of [" + m + "," + n + "]");
+          "%s: c is %s, op(a) is [%s,%s] and op(b) is [%s,%s]; wanted a c of [%s,%s]",
+          kernel, c.shape(), m, k, k, n, m, n);
     }
     matrixStrides(kernel, "a", a);
     matrixStrides(kernel, "b", b);
@@ -376,18 +355,6 @@ public final class KernelChecks {
     writable(kernel, "c", c);
     distinct(kernel, "c", c, "a", a);
     distinct(kernel, "c", c, "b", b);
-  }
-
-  /** What a BLAS takes: columns contiguous, rows at least a row apart. */
-  private static void matrixStrides(String kernel, String name, NDArray x) {
-    contiguousColumns(kernel, name, x);
-    if (x.dim(-2) > 1 && x.stride(-2) < x.dim(-1)) {
-      throw refuse(
-          kernel,
-          name + " " + x.shape() + " has row stride " + x.stride(-2) + ", less than its "
-              + x.dim(-1) + " columns; wanted rows that do not overlap: pass " + name
-              + ".contiguous()");
-    }
   }
 
   /** Checks the arguments of {@link Kernels#linear}. */
@@ -406,9 +373,8 @@ public final class KernelChecks {
     rank(kernel, "w", w, 2);
     if (x.dim(1) != w.dim(1)) {
       throw refuse(
-          kernel,
-          "x is " + x.shape() + " and w is " + w.shape() + ": inner sizes " + x.dim(1) + " and "
-              + w.dim(1) + " must be equal");
+          "%s: x is %s and w is %s: inner sizes %s and %s must be equal",
+          kernel, x.shape(), w.shape(), x.dim(1), w.dim(1));
     }
     matrixStrides(kernel, "x", x);
     contiguous(kernel, "w", w);
@@ -425,8 +391,9 @@ public final class KernelChecks {
     if (preActivation != null) {
       if (activation == UnaryOperation.IDENTITY) {
         throw refuse(
-            kernel,
-            "preActivation is given but the activation is IDENTITY: it would equal y; pass null");
+            "%s: preActivation is given but the activation is IDENTITY: it would equal y; pass "
+                + "null",
+            kernel);
       }
       contiguousLike(kernel, "preActivation", preActivation, "y", y);
       distinct(kernel, "preActivation", preActivation, "y", y);
@@ -549,22 +516,6 @@ public final class KernelChecks {
     }
   }
 
-  private static void columnVector(String kernel, String name, NDArray vector, NDArray x) {
-    like(kernel, name, vector, "x", x);
-    vector(kernel, name, vector, x.dim(-1), "one value a column of x");
-    contiguous(kernel, name, vector);
-  }
-
-  private static void rowStatistic(
-      String kernel, String name, NDArray statistic, String otherName, NDArray x) {
-    statistic(kernel, name, statistic, otherName, x);
-    long rows = x.shape().rows();
-    if (statistic.rank() != 1 || statistic.dim(0) != rows) {
-      vector(kernel, name, statistic, rows, "one value a row of " + otherName);
-    }
-    contiguous(kernel, name, statistic);
-  }
-
   // ---- attention
 
   /** Checks the arguments of {@link Kernels#rotary}. */
@@ -574,7 +525,7 @@ public final class KernelChecks {
     heads(kernel, "x", x);
     if (x.dim(3) % 2 != 0) {
       throw refuse(
-          kernel, "x is " + x.shape() + " with head size " + x.dim(3) + "; wanted an even one");
+          "%s: x is %s with head size %s; wanted an even one", kernel, x.shape(), x.dim(3));
     }
     angles(kernel, "cos", cos, x);
     angles(kernel, "sin", sin, x);
@@ -660,17 +611,15 @@ public final class KernelChecks {
     sameShape(kernel, "v", v, "k", k);
     if (q.dim(0) != k.dim(0) || q.dim(3) != k.dim(3)) {
       throw refuse(
-          kernel,
-          "q is " + q.shape() + " and k is " + k.shape()
-              + ": batch (first) and head size (last) must be equal");
+          "%s: q is %s and k is %s: batch (first) and head size (last) must be equal",
+          kernel, q.shape(), k.shape());
     }
     long heads = q.dim(2);
     long keyHeads = k.dim(2);
     if (keyHeads == 0 ? heads != 0 : heads % keyHeads != 0) {
       throw refuse(
-          kernel,
-          "q has " + heads + " heads and k has " + keyHeads
-              + ": the former must be a multiple of the latter");
+          "%s: q has %s heads and k has %s: the former must be a multiple of the latter",
+          kernel, heads, keyHeads);
     }
   }
 
@@ -690,9 +639,8 @@ public final class KernelChecks {
         || logSumExp.dim(1) != q.dim(2)
         || logSumExp.dim(2) != q.dim(1)) {
       throw refuse(
-          kernel,
-          "logSumExp is " + logSumExp.shape() + "; wanted [" + q.dim(0) + "," + q.dim(2) + ","
-              + q.dim(1) + "], batch by heads by queries of q " + q.shape());
+          "%s: logSumExp is %s; wanted [%s,%s,%s], batch by heads by queries of q %s",
+          kernel, logSumExp.shape(), q.dim(0), q.dim(2), q.dim(1), q.shape());
     }
     contiguous(kernel, "logSumExp", logSumExp);
   }
@@ -734,7 +682,7 @@ public final class KernelChecks {
     vector(kernel, "targets", targets, logits.dim(0), "one class a row of logits");
     contiguous(kernel, "targets", targets);
     if (firstColumn < 0) {
-      throw refuse(kernel, "firstColumn is " + firstColumn + "; wanted 0 or more");
+      throw refuse("%s: firstColumn is %s; wanted 0 or more", kernel, firstColumn);
     }
   }
 
@@ -750,7 +698,7 @@ public final class KernelChecks {
       @Nullable NDArray copy) {
     String kernel = "adamW";
     if (step.step() < 1) {
-      throw refuse(kernel, "step is " + step.step() + "; wanted 1 or more: the first step is 1");
+      throw refuse("%s: step is %s; wanted 1 or more: the first step is 1", kernel, step.step());
     }
     floating(kernel, "gradient", gradient);
     contiguous(kernel, "gradient", gradient);
@@ -766,9 +714,9 @@ public final class KernelChecks {
     if (copy != null) {
       if (gradient.dtype() == weight.dtype()) {
         throw refuse(
-            kernel,
-            "copy is given but gradient and weight are both " + weight.dtype()
-                + ": the weight itself is the copy; pass null");
+            "%s: copy is given but gradient and weight are both %s: the weight itself is the "
+                + "copy; pass null",
+            kernel, weight.dtype());
       }
       contiguousLike(kernel, "copy", copy, "gradient", gradient);
       distinct(kernel, "copy", copy, "gradient", gradient);
@@ -808,16 +756,15 @@ public final class KernelChecks {
     pair(kernel, x, y);
     globalIndex(kernel, index, "x", x);
     if (!(probability >= 0 && probability < 1)) {
-      throw refuse(kernel, "probability is " + probability + "; wanted 0 or more and less than 1");
+      throw refuse("%s: probability is %s; wanted 0 or more and less than 1", kernel, probability);
     }
   }
 
   private static void globalIndex(String kernel, GlobalIndex index, String name, NDArray x) {
     if (index.strides().length != x.rank()) {
       throw refuse(
-          kernel,
-          "the global index has " + index.strides().length + " strides and " + name + " is "
-              + x.shape() + "; wanted one a dim");
+          "%s: the global index has %s strides and %s is %s; wanted one a dim",
+          kernel, index.strides().length, name, x.shape());
     }
   }
 }

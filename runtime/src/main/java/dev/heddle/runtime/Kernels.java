@@ -16,8 +16,10 @@ import org.jspecify.annotations.Nullable;
  *       and optimizer state have its {@link DType#accumulation()} type; sums are formed in it.
  *   <li>"Matrix" means rank 2 and "rows" means all dims but the innermost, taken together. Row
  *       kernels want contiguous arrays unless they say which strides they take; {@code
- *       NDArray.contiguous()} makes one.
- *   <li>Outputs may be the same array as an input only where a method says "in place allowed".
+ *       NDArray.contiguous()} makes one. Strided rows lie a fixed distance apart, at least their
+ *       length. An output never has a stride of 0.
+ *   <li>Outputs may be the same array as an input only where a method says "in place allowed": then
+ *       with the same shape, strides and offset. They overlap inputs in no other way.
  *   <li>Shapes are checked by {@code KernelChecks}: every backend refuses the same misuse with the
  *       same words.
  *   <li>Results do not depend on the number of threads: reductions have a fixed order.
@@ -67,14 +69,14 @@ public interface Kernels {
 
   /**
    * y = op(a, b) with numpy broadcasting to y's shape. Any strides for a and b; y contiguous; in
-   * place allowed where shapes are equal.
+   * place allowed where shapes are equal. MAXIMUM of anything and NaN is NaN.
    */
   void binary(BinaryOperation op, NDArray a, NDArray b, NDArray y);
 
   /** y = alpha x. Same shape, contiguous; in place allowed. */
   void scale(NDArray x, double alpha, NDArray y);
 
-  /** y += alpha x. Same shape, contiguous. */
+  /** y += alpha x. Same shape, contiguous; x may be y. */
   void addScaled(NDArray x, double alpha, NDArray y);
 
   /** y = silu(gate) up. Rows may be strided (columns contiguous) in gate and up; y contiguous. */
@@ -97,7 +99,9 @@ public interface Kernels {
    */
   double sumOfSquares(List<NDArray> arrays);
 
-  /** For each row the index of the largest element (the first of equals), as I64. x [R,C], y [R]. */
+  /**
+   * For each row the index of the largest element (the first of equals), as I64. x [R,C], y [R].
+   */
   void argmaxRows(NDArray x, NDArray y);
 
   // ---- products
@@ -130,7 +134,8 @@ public interface Kernels {
       NDArray c);
 
   /**
-   * y = activation(x wᵀ + bias). x [R,K] (rows may be strided), w [N,K], bias [N] or null, y [R,N].
+   * y = activation(x wᵀ + bias). x [R,K] (rows may be strided), w [N,K], bias [N] or null, y [R,N],
+   * the latter three contiguous.
    *
    * @param preActivation receives x wᵀ + bias, [R,N], where the activation is not IDENTITY and the
    *     caller needs it for the backward; else null

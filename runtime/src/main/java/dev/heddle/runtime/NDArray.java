@@ -9,9 +9,9 @@ import java.lang.foreign.ValueLayout;
 import java.util.Arrays;
 
 /**
- * An n-dimensional array: a window (shape, strides, offset) on a block of device memory. Views share
- * the block and cost no copy. The memory belongs to the {@link MemoryScope} that was innermost when
- * it was allocated; using an array after that scope closed is an error that says so.
+ * An n-dimensional array: a window (shape, strides, offset) on a block of device memory. Views
+ * share the block and cost no copy. The memory belongs to the {@link MemoryScope} that was
+ * innermost when it was allocated; using an array after that scope closed is an error that says so.
  *
  * <p>An array computes nothing by itself: {@link Kernels} do. Like its block it belongs to one rank
  * thread.
@@ -43,7 +43,7 @@ public final class NDArray implements Owned {
   /** A new array with unspecified contents. */
   public static NDArray empty(Device device, DType dtype, Shape shape) {
     Block block = device.memory().allocate(shape.size() * dtype.byteSize());
-    return new NDArray(device, block, dtype, shape, shape.contiguousStrides(), 0);
+    return new NDArray(device, block, dtype, shape, shape.sharedContiguousStrides(), 0);
   }
 
   /** A new array with unspecified contents. */
@@ -195,7 +195,10 @@ public final class NDArray implements Owned {
   private void checkLive() {
     if (block.generation() != generation) {
       throw new IllegalStateException(
-          "NDArray " + dtype + shape + " is used after its memory was given back: its MemoryScope"
+          "NDArray "
+              + dtype
+              + shape
+              + " is used after its memory was given back: its MemoryScope"
               + " is closed, or backward() consumed it; hand it on with scope.keep(array) or pass"
               + " retainGraph");
     }
@@ -238,7 +241,11 @@ public final class NDArray implements Owned {
   public NDArray permute(int... order) {
     if (order.length != rank()) {
       throw new IllegalArgumentException(
-          "NDArray.permute: shape " + shape + " has " + rank() + " dims, got the order "
+          "NDArray.permute: shape "
+              + shape
+              + " has "
+              + rank()
+              + " dims, got the order "
               + Arrays.toString(order));
     }
     long[] dims = new long[order.length];
@@ -262,8 +269,16 @@ public final class NDArray implements Owned {
     int index = shape.normalize(dim);
     if (start < 0 || end < start || end > shape.dim(index)) {
       throw new IllegalArgumentException(
-          "NDArray.slice: [" + start + "," + end + ") is not within dim " + dim + " of size "
-              + shape.dim(index) + " of shape " + shape);
+          "NDArray.slice: ["
+              + start
+              + ","
+              + end
+              + ") is not within dim "
+              + dim
+              + " of size "
+              + shape.dim(index)
+              + " of shape "
+              + shape);
     }
     return view(shape.with(index, end - start), strides, offset + start * strides[index]);
   }
@@ -273,14 +288,27 @@ public final class NDArray implements Owned {
     if (target.equals(shape)) {
       return this;
     }
-    if (!Shape.broadcast(shape, target).equals(target)) {
-      throw new IllegalArgumentException("NDArray.expand: " + shape + " to " + target);
+    if (!stretchesTo(target)) {
+      throw new IllegalArgumentException(
+          "NDArray.expand: "
+              + shape
+              + " does not stretch to "
+              + target
+              + ": aligned at the innermost dim, its sizes must be those of the target or 1");
     }
     long[] newStrides = new long[target.rank()];
     for (int i = 1; i <= shape.rank(); i++) {
       newStrides[target.rank() - i] = shape.dim(-i) == 1 ? 0 : strides[shape.rank() - i];
     }
     return view(target, newStrides, offset);
+  }
+
+  private boolean stretchesTo(Shape target) {
+    boolean fits = rank() <= target.rank();
+    for (int i = 1; fits && i <= rank(); i++) {
+      fits = dim(-i) == target.dim(-i) || dim(-i) == 1;
+    }
+    return fits;
   }
 
   /**
@@ -295,11 +323,20 @@ public final class NDArray implements Owned {
   public NDArray reshape(Shape target) {
     if (target.size() != size()) {
       throw new IllegalArgumentException(
-          "NDArray.reshape: " + shape + " has " + size() + " elements, " + target + " has "
+          "NDArray.reshape: "
+              + shape
+              + " has "
+              + size()
+              + " elements, "
+              + target
+              + " has "
               + target.size());
     }
     if (contiguous) {
-      return view(target, target.contiguousStrides(), offset);
+      if (target.equals(shape)) {
+        return this;
+      }
+      return view(target, target.sharedContiguousStrides(), offset);
     }
     long[] newStrides = viewStrides(target);
     return newStrides.length == target.rank() && target.rank() > 0
@@ -344,9 +381,7 @@ public final class NDArray implements Owned {
       long stride = strides[from];
       int start = from;
       while (start > 0
-          && (shape.dim(start - 1) == 1
-              || span == 1
-              || strides[start - 1] == stride * span)) {
+          && (shape.dim(start - 1) == 1 || span == 1 || strides[start - 1] == stride * span)) {
         start--;
         if (span == 1) {
           stride = strides[start];
@@ -415,10 +450,9 @@ public final class NDArray implements Owned {
   /** All values in row-major order; waits for the device. */
   public double[] toDoubles() {
     requireBytes("toDoubles");
-    NDArray packed = contiguous();
     double[] values = new double[Math.toIntExact(size())];
     try (Arena arena = Arena.ofConfined()) {
-      MemorySegment host = packed.toHost(arena);
+      MemorySegment host = toHost(arena);
       for (int i = 0; i < values.length; i++) {
         values[i] = dtype.read(host, i);
       }
@@ -442,10 +476,9 @@ public final class NDArray implements Owned {
       throw new IllegalArgumentException("NDArray.toLongs: the array is " + dtype);
     }
     requireBytes("toLongs");
-    NDArray packed = contiguous();
     long[] values = new long[Math.toIntExact(size())];
     try (Arena arena = Arena.ofConfined()) {
-      MemorySegment host = packed.toHost(arena);
+      MemorySegment host = toHost(arena);
       for (int i = 0; i < values.length; i++) {
         values[i] =
             dtype == DType.I64
@@ -456,14 +489,20 @@ public final class NDArray implements Owned {
     return values;
   }
 
-  /** Overwrites all values from packed row-major host memory of this dtype. */
+  /**
+   * Overwrites all values from packed row-major host memory of this dtype. On a device without
+   * bytes the values are dropped, so that a program that makes its constants runs there too.
+   */
   public void writeBytes(MemorySegment source) {
-    requireBytes("writeBytes");
     long bytes = size() * dtype.byteSize();
     if (!contiguous || source.byteSize() != bytes) {
       throw new IllegalArgumentException(
-          "NDArray.writeBytes: wanted " + bytes + " bytes into a contiguous array, got "
-              + source.byteSize() + " bytes into " + this);
+          "NDArray.writeBytes: wanted "
+              + bytes
+              + " bytes into a contiguous array, got "
+              + source.byteSize()
+              + " bytes into "
+              + this);
     }
     device.copyFromHost(source, block(), byteOffset());
   }
@@ -476,8 +515,19 @@ public final class NDArray implements Owned {
       throw new IllegalArgumentException(
           "NDArray.readBytes: wanted room for " + bytes + " bytes, got " + destination.byteSize());
     }
-    NDArray packed = contiguous();
-    device.copyToHost(packed.block(), packed.byteOffset(), destination);
+    copyPackedTo(destination);
+  }
+
+  private void copyPackedTo(MemorySegment destination) {
+    checkLive();
+    if (contiguous) {
+      device.copyToHost(block, byteOffset(), destination);
+      return;
+    }
+    try (MemoryScope scope = MemoryScope.open()) {
+      NDArray packed = copy();
+      device.copyToHost(packed.block, packed.byteOffset(), destination);
+    }
   }
 
   /** Overwrites all values, given in row-major order. */
@@ -495,7 +545,7 @@ public final class NDArray implements Owned {
   private MemorySegment toHost(Arena arena) {
     long bytes = size() * dtype.byteSize();
     MemorySegment host = arena.allocate(Math.max(1, bytes), 8).asSlice(0, bytes);
-    device.copyToHost(block(), byteOffset(), host);
+    copyPackedTo(host);
     return host;
   }
 
@@ -507,12 +557,12 @@ public final class NDArray implements Owned {
   }
 
   private static boolean isContiguous(Shape shape, long[] strides) {
+    if (shape.size() == 0) {
+      return true;
+    }
     long expected = 1;
     for (int i = shape.rank() - 1; i >= 0; i--) {
       long size = shape.dim(i);
-      if (size == 0) {
-        return true;
-      }
       if (size != 1 && strides[i] != expected) {
         return false;
       }

@@ -1,6 +1,7 @@
 package dev.heddle.runtime;
 
 import java.util.Arrays;
+import org.jspecify.annotations.Nullable;
 
 /** The sizes of an array's dims, outermost first. Immutable; a size may be zero. */
 public final class Shape {
@@ -8,6 +9,8 @@ public final class Shape {
 
   private final long[] dims;
   private final long size;
+  // Volatile: shapes are shared between rank threads.
+  private volatile long @Nullable [] contiguousStrides;
 
   private Shape(long[] dims) {
     this.dims = dims;
@@ -63,18 +66,31 @@ public final class Shape {
 
   /** This shape with dim {@code index} replaced by {@code newSize}. */
   public Shape with(int index, long newSize) {
+    int changed = normalize(index);
+    if (dims[changed] == newSize) {
+      return this;
+    }
     long[] copy = dims.clone();
-    copy[normalize(index)] = newSize;
+    copy[changed] = newSize;
     return new Shape(copy);
   }
 
   /** Element strides of a row-major, gapless array of this shape. */
   public long[] contiguousStrides() {
-    long[] strides = new long[dims.length];
-    long stride = 1;
-    for (int i = dims.length - 1; i >= 0; i--) {
-      strides[i] = stride;
-      stride *= dims[i];
+    return sharedContiguousStrides().clone();
+  }
+
+  /** {@link #contiguousStrides()} without a copy: one array for all users, none may change it. */
+  long[] sharedContiguousStrides() {
+    long[] strides = contiguousStrides;
+    if (strides == null) {
+      strides = new long[dims.length];
+      long stride = 1;
+      for (int i = dims.length - 1; i >= 0; i--) {
+        strides[i] = stride;
+        stride *= dims[i];
+      }
+      contiguousStrides = strides;
     }
     return strides;
   }
@@ -104,8 +120,17 @@ public final class Shape {
       long sizeB = i <= b.rank() ? b.dims[b.rank() - i] : 1;
       if (sizeA != sizeB && sizeA != 1 && sizeB != 1) {
         throw new IllegalArgumentException(
-            "shapes " + a + " and " + b + " do not broadcast: dim -" + i + " is " + sizeA + " and "
-                + sizeB + "; sizes must be equal or 1");
+            "shapes "
+                + a
+                + " and "
+                + b
+                + " do not broadcast: dim -"
+                + i
+                + " is "
+                + sizeA
+                + " and "
+                + sizeB
+                + "; sizes must be equal or 1");
       }
       result[rank - i] = sizeA == 1 ? sizeB : sizeA;
     }

@@ -47,7 +47,9 @@ final class AttentionCases {
       table.packed(sizes, AttentionMask.FULL, "full");
     }
     for (Sizes sizes :
-        List.of(new Sizes(1, 1, 9, 2, 2, 8), new Sizes(2, 5, 70, 2, 1, 16),
+        List.of(
+            new Sizes(1, 1, 9, 2, 2, 8),
+            new Sizes(2, 5, 70, 2, 1, 16),
             new Sizes(1, 66, 3, 1, 1, 12))) {
       table.attention(sizes, AttentionMask.FULL, "full");
       table.attention(sizes, new AttentionMask(true, 4, 0), "causal, queries from 4");
@@ -120,7 +122,8 @@ final class AttentionCases {
                     scale),
             in -> {
               NDList parts =
-                  split(in.get(0).mul(1.25).reshape(s.batch, s.queries, all, s.size), s);
+                  split(
+                      LibTorch.times(in.get(0), 1.25).reshape(s.batch, s.queries, all, s.size), s);
               return composed(parts.get(0), parts.get(1), parts.get(2), s, mask, scale);
             }));
     if (s.size % 2 == 0) {
@@ -139,7 +142,11 @@ final class AttentionCases {
               in -> {
                 NDList parts = split(in.get(0), s);
                 return composed(
-                    rotated(parts.get(0), 3), rotated(parts.get(1), 3), parts.get(2), s, mask,
+                    rotated(parts.get(0), 3),
+                    rotated(parts.get(1), 3),
+                    parts.get(2),
+                    s,
+                    mask,
                     scale);
               }));
     }
@@ -162,10 +169,9 @@ final class AttentionCases {
         visible[i] = seen ? 1 : visible[i];
       }
     }
+    NDArray products = heads(q, s, s.queries).matMul(heads(k, s, s.keys).swapAxes(-1, -2));
     NDArray scores =
-        heads(q, s, s.queries)
-            .matMul(heads(k, s, s.keys).swapAxes(-1, -2))
-            .mul(scale)
+        LibTorch.times(products, scale)
             .add(manager.create(hidden, new Shape(1, 1, s.queries, s.keys)));
     return scores
         .softmax(-1)

@@ -54,16 +54,17 @@ final class ElementwiseCases {
   }
 
   private void unary() {
-    unary("scale by -1.5", -3, 3, x -> Scale.scale(x, -1.5), x -> x.mul(-1.5));
+    unary("scale by -1.5", -3, 3, x -> Scale.scale(x, -1.5), x -> LibTorch.times(x, -1.5));
     unary("exp", -5, 5, Exp::exp, NDArray::exp);
     unary("exp far below 0", -200, -20, Exp::exp, NDArray::exp);
     unary("log", 0.01, 9, Log::log, NDArray::log);
     unary("sqrt", 0.01, 9, Sqrt::sqrt, NDArray::sqrt);
     unary("square", -3, 3, Square::square, NDArray::square);
-    unary("tanh", -4, 4, Tanh::tanh, NDArray::tanh);
+    unary("tanh", -2, 2, Tanh::tanh, NDArray::tanh);
+    unary("tanh saturated", -12, 12, Tanh::tanh, NDArray::tanh, 30);
     unary("tanh near 0", -1e-3, 1e-3, Tanh::tanh, NDArray::tanh);
     unary("sigmoid", -6, 6, Sigmoid::sigmoid, Activation::sigmoid);
-    unary("sigmoid saturated", 20, 90, Sigmoid::sigmoid, Activation::sigmoid);
+    unary("sigmoid saturated", -90, 90, Sigmoid::sigmoid, Activation::sigmoid, 30);
     unary("relu", -3, 3, Relu::relu, Activation::relu);
     unary("gelu", -4, 4, Gelu::gelu, Activation::gelu);
     unary("gelu saturated", -30, 30, Gelu::gelu, Activation::gelu);
@@ -90,14 +91,29 @@ final class ElementwiseCases {
   }
 
   private void unary(
-      String name, double low, double high, UnaryOperator<Tensor> ours, UnaryOperator<NDArray> theirs) {
+      String name,
+      double low,
+      double high,
+      UnaryOperator<Tensor> ours,
+      UnaryOperator<NDArray> theirs) {
+    unary(name, low, high, ours, theirs, 1);
+  }
+
+  private void unary(
+      String name,
+      double low,
+      double high,
+      UnaryOperator<Tensor> ours,
+      UnaryOperator<NDArray> theirs,
+      double conditioning) {
     for (long[] shape : SHAPES) {
       cases.add(
           new OperatorCase(
               name + " " + Arrays.toString(shape),
               List.of(Input.uniform(low, high, shape)),
               in -> ours.apply(in.get(0)),
-              in -> theirs.apply(in.get(0))));
+              in -> theirs.apply(in.get(0)),
+              conditioning));
     }
   }
 

@@ -8,8 +8,8 @@ import dev.heddle.runtime.DType;
 import java.io.PrintWriter;
 import java.io.StringWriter;
 import java.util.Locale;
-import org.junit.jupiter.api.Assumptions;
 import org.jspecify.annotations.Nullable;
+import org.junit.jupiter.api.Assumptions;
 
 /** libtorch through DJL: loaded once, without network, with one thread. */
 final class LibTorch {
@@ -71,6 +71,14 @@ final class LibTorch {
         : manager.create(array.toLongs(), shape);
   }
 
+  /**
+   * factor x. Not {@code x.mul(factor)}: DJL 0.35.1 frees the memory of the number that it makes
+   * for that as soon as the product is computed, while libtorch still reads it in the backward.
+   */
+  static NDArray times(NDArray x, double factor) {
+    return x.mul(x.getManager().create(factor));
+  }
+
   /** The values in row-major order. */
   static double[] values(NDArray array) {
     return switch (array.getDataType()) {
@@ -93,8 +101,7 @@ final class LibTorch {
     if (dtype != DType.F64) {
       for (int i = 0; i < result.length; i++) {
         float narrow = (float) result[i];
-        result[i] =
-            dtype == DType.BF16 ? DType.bf16ToFloat(DType.floatToBf16(narrow)) : narrow;
+        result[i] = dtype == DType.BF16 ? DType.bf16ToFloat(DType.floatToBf16(narrow)) : narrow;
       }
     }
     return result;

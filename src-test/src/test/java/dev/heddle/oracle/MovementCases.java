@@ -189,9 +189,11 @@ final class MovementCases {
       cases.add(
           new OperatorCase(
               "cast to " + dtype + " [5,9], values that both types hold",
-              List.of(new Input(Input.normal(5, 9).shape(), (random, i) -> random.nextInt(64) / 8.0, true)),
+              List.of(
+                  new Input(
+                      Input.normal(5, 9).shape(), (random, i) -> random.nextInt(64) / 8.0, true)),
               in -> Cast.cast(in.get(0), dtype),
-              in -> in.get(0).mul(1.0)));
+              in -> LibTorch.times(in.get(0), 1)));
     }
   }
 }

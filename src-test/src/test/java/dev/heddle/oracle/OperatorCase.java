@@ -13,9 +13,25 @@ import java.util.function.Function;
  * @param inputs what both are given; whole numbers arrive as constants of type I64
  * @param ours the operator under test
  * @param theirs the same function of the same inputs
+ * @param conditioning by how much these inputs amplify the rounding of single precision: 1, or more
+ *     where terms cancel (1 - tanh² near 1) or an exponent is large
  */
 record OperatorCase(
-    String name, List<Input> inputs, Ours ours, Function<NDList, NDArray> theirs) {
+    String name,
+    List<Input> inputs,
+    Ours ours,
+    Function<NDList, NDArray> theirs,
+    double conditioning) {
+  /** A well-conditioned case. */
+  OperatorCase(String name, List<Input> inputs, Ours ours, Function<NDList, NDArray> theirs) {
+    this(name, inputs, ours, theirs, 1);
+  }
+
+  /** This case with inputs that amplify rounding. */
+  OperatorCase amplifying(double factor) {
+    return new OperatorCase(name, inputs, ours, theirs, factor);
+  }
+
   /** The operator under test. */
   @FunctionalInterface
   interface Ours {

@@ -15,8 +15,16 @@ import java.util.function.UnaryOperator;
 final class ProductCases {
   /** M, N, K: single rows and columns, odd, tile edges, more than one block of a packed product. */
   private static final long[][] PRODUCTS = {
-    {1, 1, 1}, {1, 9, 5}, {7, 1, 3}, {5, 7, 1}, {6, 16, 8}, {13, 17, 31}, {33, 47, 65},
-    {64, 64, 64}, {129, 97, 263}, {200, 310, 517}
+    {1, 1, 1},
+    {1, 9, 5},
+    {7, 1, 3},
+    {5, 7, 1},
+    {6, 16, 8},
+    {13, 17, 31},
+    {33, 47, 65},
+    {64, 64, 64},
+    {129, 97, 263},
+    {200, 310, 517}
   };
 
   private final List<OperatorCase> cases = new ArrayList<>();
@@ -52,7 +60,10 @@ final class ProductCases {
     long[] b = transposeB ? dims(batch, size[1], size[2]) : dims(batch, size[2], size[1]);
     cases.add(
         new OperatorCase(
-            "matmul " + Arrays.toString(a) + (transposeA ? "ᵀ " : " ") + Arrays.toString(b)
+            "matmul "
+                + Arrays.toString(a)
+                + (transposeA ? "ᵀ " : " ")
+                + Arrays.toString(b)
                 + (transposeB ? "ᵀ" : ""),
             List.of(Input.normal(a), Input.normal(b)),
             in -> MatMul.matmul(in.get(0), transposeA, in.get(1), transposeB),

@@ -7,10 +7,11 @@
  * dev.heddle.oracle.Oracle} draws inputs and an output gradient, runs the operator and its backward
  * on both sides, and compares the value and each gradient.
  *
- * <p>{@link dev.heddle.oracle.OperatorCase} is one line of a table: a name, the shapes, the operator
- * here and there. {@link dev.heddle.oracle.OperatorOracleTest} runs every line in F64 on the
- * reference kernels and in F32 on each fast table. {@link dev.heddle.oracle.TinyModelOracleTest}
- * trains a whole captioning model on both sides from the same weights.
+ * <p>{@link dev.heddle.oracle.OperatorCase} is one line of a table: a name, the shapes, the
+ * operator here and there. {@link dev.heddle.oracle.OperatorOracleTest} runs every line in F64 on
+ * the reference kernels and in F32 on each fast table. {@link
+ * dev.heddle.oracle.TinyModelOracleTest} trains a whole captioning model on both sides from the
+ * same weights.
  *
  * <p>Inputs come from a seed that a failure prints; {@code -Dheddle.seed=N} repeats it. Where
  * libtorch cannot be loaded (another operating system) the tests are skipped and say why; on

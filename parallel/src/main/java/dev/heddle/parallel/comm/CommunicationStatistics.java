@@ -3,13 +3,13 @@ package dev.heddle.parallel.comm;
 import java.util.Arrays;
 
 /**
- * What one rank has communicated: for each kind of operation how often and how many bytes. Bytes are
- * those of the arguments, whatever an implementation does to move them:
+ * What one rank has communicated: for each kind of operation how often and how many bytes. Bytes
+ * are those of the arguments, whatever an implementation does to move them:
  *
  * <ul>
  *   <li>sent: what the rank put in (its array, its part, all its parts);
  *   <li>received: what it got out (the reduced array, its part, all gathered parts);
- *   <li>for {@link CommunicationKind#EXCHANGE}, transfers to and from <em>other</em> ranks only.
+ *   <li>for {@link CommunicationKind#EXCHANGE}, messages to and from <em>other</em> ranks only.
  * </ul>
  *
  * <p>So tests can state the number, kind and bytes of the communication of a layer. Belongs to the
@@ -42,7 +42,7 @@ public final class CommunicationStatistics {
     return Arrays.stream(counts).sum();
   }
 
-  /** Bytes of transfers ({@link Communicator#exchange}) to a rank, by its number in the world. */
+  /** Bytes of messages ({@link Communicator#exchange}) to a rank, by its number in the world. */
   public long bytesSentTo(int globalRank) {
     return globalRank < sentTo.length ? sentTo[globalRank] : 0;
   }
@@ -79,7 +79,7 @@ public final class CommunicationStatistics {
     received[index] += receivedBytes;
   }
 
-  /** Adds a transfer's bytes to those of its receiver; for implementations. */
+  /** Adds a message's bytes to those of its receiver; for implementations. */
   public void recordSentTo(int globalRank, long bytes) {
     if (globalRank >= sentTo.length) {
       sentTo = Arrays.copyOf(sentTo, globalRank + 1);

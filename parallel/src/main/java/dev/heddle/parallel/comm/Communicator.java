@@ -6,9 +6,9 @@ import java.util.Optional;
 
 /**
  * One rank's access to a group of ranks. All members call the same collectives in the same order;
- * each call names what this rank puts in and where it wants the result, and returns a {@link Handle}
- * at once. {@code root}, {@code peer} and positions in lists are member numbers, 0 to {@link
- * #size()} - 1; {@link #globalRank} translates them to the numbers of the world.
+ * each call names what this rank puts in and where it wants the result, and returns a {@link
+ * Handle} at once. {@code root}, {@code peer} and positions in lists are member numbers, 0 to
+ * {@link #size()} - 1; {@link #globalRank} translates them to the numbers of the world.
  *
  * <p>Arrays may be views of any strides; contiguous ones are fastest. Parts may differ in size from
  * member to member and may be empty. Where a part is already where it belongs (the same memory), it
@@ -86,10 +86,10 @@ public interface Communicator {
 
   /**
    * A group of messages, all under way at once. Only the ranks that have messages call it. The n-th
-   * send from a to b over this communicator belongs to the n-th receive at b from a, whichever calls
-   * they were part of.
+   * send from a to b over this communicator belongs to the n-th receive at b from a, whichever
+   * calls they were part of.
    */
-  Handle exchange(List<Transfer> transfers);
+  Handle exchange(List<Message> messages);
 
   // ---- blocking helpers
 

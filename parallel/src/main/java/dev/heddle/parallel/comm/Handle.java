@@ -5,8 +5,8 @@ package dev.heddle.parallel.comm;
  * the arrays of the operation belong to it: the caller neither writes nor frees them, and does not
  * read those that it writes to.
  *
- * <p>Every handle must be awaited (or polled until it is done) by the thread that posted it; several
- * may be open at once and be awaited in any order.
+ * <p>Every handle must be awaited (or polled until it is done) by the thread that posted it;
+ * several may be open at once and be awaited in any order.
  */
 public interface Handle {
   /**

@@ -3,14 +3,14 @@
  *
  * <p>Start with {@link dev.heddle.parallel.comm.Communicator}: collectives, each returning a {@link
  * dev.heddle.parallel.comm.Handle}, and {@link dev.heddle.parallel.comm.Communicator#exchange},
- * grouped point-to-point {@link dev.heddle.parallel.comm.Transfer}s that pick rows of matrices so
- * that nothing is packed. {@link dev.heddle.parallel.comm.Communicator#subgroup} makes the groups of
- * a mesh's axes.
+ * grouped point-to-point {@link dev.heddle.parallel.comm.Message}s that pick rows of matrices so
+ * that nothing is packed. {@link dev.heddle.parallel.comm.Communicator#subgroup} makes the groups
+ * of a mesh's axes.
  *
  * <p>Misuse does not hang: an operation knows its group, so a {@link
- * dev.heddle.parallel.comm.CommunicationTimeoutException} names the ranks that did not come and what
- * they last did, and a {@link dev.heddle.parallel.comm.CommunicationMismatchException} what each rank
- * called. When one rank throws, the others are stopped.
+ * dev.heddle.parallel.comm.CommunicationTimeoutException} names the ranks that did not come and
+ * what they last did, and a {@link dev.heddle.parallel.comm.CommunicationMismatchException} what
+ * each rank called. When one rank throws, the others are stopped.
  *
  * <p>Reductions have a fixed order: the same group gives the same bits. {@link
  * dev.heddle.parallel.comm.CommunicationStatistics} counts operations and bytes, so that tests can

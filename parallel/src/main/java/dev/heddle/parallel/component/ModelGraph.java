@@ -27,6 +27,7 @@ public record ModelGraph(List<Component> components, List<BoundarySpec> boundari
             "model graph: two components are called " + component.name());
       }
     }
+    Set<String> edges = new HashSet<>();
     for (BoundarySpec boundary : boundaries) {
       int from = index(components, boundary.source());
       int to = index(components, boundary.destination());
@@ -34,6 +35,11 @@ public record ModelGraph(List<Component> components, List<BoundarySpec> boundari
         throw new IllegalArgumentException(
             "model graph: boundary " + boundary.name()
                 + " must go from a component to a later one of " + names);
+      }
+      if (!edges.add(boundary.name())) {
+        throw new IllegalArgumentException(
+            "model graph: boundary " + boundary.name() + " is there twice; a component has one"
+                + " output, send it once");
       }
     }
   }

@@ -46,6 +46,9 @@ public final class ModelRunner {
    */
   public record Update(double learningRate, double clipNorm) {}
 
+  /** How many plans of a boundary are kept. */
+  private static final int KEPT_PLANS = 64;
+
   private final Communicator world;
   private final ModelGraph graph;
   private final Device device;
@@ -92,7 +95,17 @@ public final class ModelRunner {
   private static final class Crossing {
     final BoundarySpec spec;
     final Communicator group;
-    final Map<RowCounts, BoundaryExchange> exchanges = new HashMap<>();
+
+    /** By row counts, the ones not used for longest dropped: counts may differ in every step. */
+    final Map<RowCounts, BoundaryExchange> exchanges =
+        new LinkedHashMap<>(16, 0.75f, true) {
+          private static final long serialVersionUID = 1L;
+
+          @Override
+          protected boolean removeEldestEntry(Map.Entry<RowCounts, BoundaryExchange> eldest) {
+            return size() > KEPT_PLANS;
+          }
+        };
 
     /** What came in, by microbatch: leaves of the destination's graph. */
     final Map<Integer, Tensor> arrived = new HashMap<>();
@@ -115,7 +128,8 @@ public final class ModelRunner {
    * @param graph the model
    * @param schedule what every rank does in a step, checked
    * @param programs the programs of the components that this rank runs, by name
-   * @param optimizers their optimizers
+   * @param optimizers their optimizers; parameters that an optimizer was not given stay as they are,
+   *     and their gradients are neither reduced nor counted in the norm
    */
   public ModelRunner(
       Communicator world,
@@ -137,16 +151,16 @@ public final class ModelRunner {
         Optional<Communicator> replicas =
             world.subgroup(
                 component.name() + ".replicas", mesh.group(rank, Axis.DP, Axis.CP));
-        ComponentProgram program = require(programs.get(component.name()), component.name());
+        AdamW optimizer = require(optimizers.get(component.name()), component.name());
         hosted.put(
             component.name(),
             new Hosted(
                 component,
-                program,
-                require(optimizers.get(component.name()), component.name()),
+                require(programs.get(component.name()), component.name()),
+                optimizer,
                 replicas
                     .filter(group -> group.size() > 1)
-                    .map(group -> new GradientReduction(group, program.parameters()))
+                    .map(group -> new GradientReduction(group, optimizer.parameters()))
                     .orElse(null),
                 rank));
       }
@@ -299,21 +313,20 @@ public final class ModelRunner {
     if (finite) {
       double clip = norm > update.clipNorm() ? update.clipNorm() / norm : 1;
       for (Hosted component : hosted.values()) {
+        // No gradient on any rank is a gradient of zero, also where no reduction has made it one:
+        // whether decay and moments go on must not depend on the layout.
+        component.optimizer.parameters().forEach(p -> p.tensor().gradientOrZeros());
         component.optimizer.step(update.learningRate(), clip / count);
       }
     }
-    for (Hosted component : hosted.values()) {
-      for (Parameter parameter : component.program.parameters()) {
-        parameter.tensor().clearGradient();
-      }
-    }
+    hosted.values().forEach(component -> component.optimizer.clearGradients());
     return new StepResult(sums[0] / count, (long) sums[1], norm, !finite);
   }
 
   /** This rank's part of the squared norm: what is sharded over TP everywhere, the rest once. */
   private double squares(Hosted component) {
     List<NDArray> counted = new ArrayList<>();
-    for (Parameter parameter : component.program.parameters()) {
+    for (Parameter parameter : component.optimizer.parameters()) {
       NDArray gradient = parameter.tensor().gradient();
       if (gradient != null && (component.firstTensorRank || parameter.isSharded())) {
         counted.add(gradient);

@@ -2,7 +2,7 @@ package dev.heddle.parallel.component;
 
 import dev.heddle.nn.Parameter;
 import dev.heddle.parallel.comm.Communicator;
-import dev.heddle.parallel.comm.Transfer;
+import dev.heddle.parallel.comm.Message;
 import dev.heddle.parallel.mesh.Axis;
 import dev.heddle.parallel.mesh.Mesh;
 import dev.heddle.runtime.DType;
@@ -67,7 +67,7 @@ public final class ParameterDirectory {
       ComponentProgram program = programs.get(component.name());
       List<Parameter> names = globals(global, component);
       for (int i = 0; i < names.size(); i++) {
-        Parameter parameter = program == null ? null : program.parameters().get(i);
+        Parameter parameter = program == null ? null : mine(program, names, i, component.name());
         if (parameter != null) {
           mine.put(parameter.name(), parameter);
         }
@@ -92,12 +92,47 @@ public final class ParameterDirectory {
           }
         }
         parts.sort(Comparator.comparingLong(Part::start));
-        collected.add(
-            new Entry(component.name(), parameter.name(), parameter.globalShape(), parts));
+        Entry entry =
+            new Entry(component.name(), parameter.name(), parameter.globalShape(), parts);
+        checkHeldOnce(entry);
+        collected.add(entry);
         offset += FIELDS;
       }
     }
     entries = List.copyOf(collected);
+  }
+
+  private static Parameter mine(
+      ComponentProgram program, List<Parameter> global, int index, String component) {
+    List<Parameter> held = program.parameters();
+    if (held.size() != global.size()
+        || !held.get(index).name().equals(global.get(index).name())
+        || !held.get(index).globalShape().equals(global.get(index).globalShape())) {
+      throw new IllegalArgumentException(
+          "parameter directory: component " + component + " should have " + global.size()
+              + " parameters, number " + index + " being " + global.get(index).name() + " "
+              + global.get(index).globalShape() + "; this rank's program has " + held.size()
+              + (index < held.size() ? ", and there " + held.get(index) : "")
+              + "; build both from the same model");
+    }
+    return held.get(index);
+  }
+
+  /** A gap would be gathered as whatever was in memory. */
+  private static void checkHeldOnce(Entry entry) {
+    List<Part> parts = entry.parts();
+    boolean whole = parts.size() == 1 && parts.getFirst().dim() == Parameter.WHOLE;
+    long next = 0;
+    for (Part part : parts) {
+      boolean follows = part.dim() != Parameter.WHOLE && part.start() == next;
+      next = follows ? next + part.count() : Long.MIN_VALUE;
+    }
+    int dim = parts.isEmpty() ? Parameter.WHOLE : parts.getFirst().dim();
+    if (!whole && (dim == Parameter.WHOLE || next != entry.shape().dim(dim))) {
+      throw new IllegalStateException(
+          "parameter directory: the ranks do not hold " + entry.name() + " " + entry.shape()
+              + " exactly once: " + parts);
+    }
   }
 
   private static List<Parameter> globals(
@@ -141,18 +176,18 @@ public final class ParameterDirectory {
       Entry entry, Device device, DType dtype, Function<Parameter, NDArray> which) {
     int rank = world.globalRank(world.rank());
     NDArray whole = world.rank() == 0 ? NDArray.empty(device, dtype, entry.shape()) : null;
-    List<Transfer> messages = new ArrayList<>();
+    List<Message> messages = new ArrayList<>();
     for (Part part : entry.parts()) {
       Parameter parameter = mine.get(entry.name());
       if (part.rank() == rank && parameter != null) {
-        messages.add(Transfer.send(0, which.apply(parameter)));
+        messages.add(Message.send(0, which.apply(parameter)));
       }
       if (whole != null) {
         NDArray window =
             part.dim() == Parameter.WHOLE
                 ? whole
                 : whole.slice(part.dim(), part.start(), part.start() + part.count());
-        messages.add(Transfer.receive(world.globalRanks().indexOf(part.rank()), window));
+        messages.add(Message.receive(world.globalRanks().indexOf(part.rank()), window));
       }
     }
     if (!messages.isEmpty()) {

@@ -61,6 +61,10 @@ public record Schedule(Map<Integer, List<Instruction>> ranks, Map<String, List<I
    */
   public static Schedule oneMicroBatchAtATime(
       List<Stage> stages, List<Edge> edges, int microBatches) {
+    if (microBatches < 1) {
+      throw new IllegalArgumentException(
+          "schedule: got " + microBatches + " microbatches, wanted at least 1");
+    }
     Map<String, Mesh> meshes = new LinkedHashMap<>();
     stages.forEach(stage -> meshes.put(stage.name(), stage.mesh()));
     Map<Integer, List<Instruction>> lists = new TreeMap<>();

@@ -2,84 +2,157 @@ package dev.heddle.parallel.redistribute;
 
 import dev.heddle.parallel.comm.Communicator;
 import dev.heddle.parallel.comm.Handle;
+import dev.heddle.parallel.comm.Message;
 import dev.heddle.parallel.layout.Holding;
-import dev.heddle.parallel.layout.Holdings;
-import dev.heddle.runtime.BinaryOperation;
 import dev.heddle.runtime.DType;
 import dev.heddle.runtime.Device;
 import dev.heddle.runtime.NDArray;
+import dev.heddle.runtime.Shape;
 import java.util.ArrayList;
 import java.util.EnumMap;
 import java.util.HashMap;
-import java.util.IdentityHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.stream.IntStream;
 import org.jspecify.annotations.Nullable;
 
 /**
  * Executes a {@link BoundaryPlan} on one rank: forward applies A, backward applies exactly its
- * transpose. Every rank of the group calls the same direction at the same time, also ranks that
- * stand only on one side. Each phase is one grouped, non-blocking exchange; within one process it
- * copies straight from the sender's array to the receiver's, without packing.
+ * transpose. Every rank of either side calls the same direction at the same time, also ranks that
+ * stand on one side only; ranks of neither side may.
+ *
+ * <p>Each phase of the plan is one grouped, non-blocking exchange of all its rows, a rank's own
+ * included; within one process these are copied straight from where they lie to where they go,
+ * without packing. Summands are received apart and added in the plan's order, so a sum has the same
+ * bits on every replica and in every run.
+ *
+ * <p>{@link #beginForward} and {@link #beginBackward} return while the first phase is under way;
+ * under {@link Strategy#DIRECT} there is only that one.
  */
 public final class BoundaryExchange {
   private final BoundaryPlan plan;
   private final Communicator group;
-  private final Map<Integer, Integer> members;
-  private final Direction forward;
-  private final @Nullable Direction backward;
+  private final int rank;
+  private final Route forward;
+  private final @Nullable Route backward;
 
-  /** One direction, as far as it concerns this rank. */
-  private record Direction(TransferPlan plan, List<RankPart> parts, boolean identity) {}
+  /** One direction of the plan, as far as it concerns this rank. */
+  private record Route(TransferPlan plan, List<Leg> legs, boolean identity) {}
 
-  /** One phase of it: transfers with the row bounds on this rank's side. */
-  private record RankPart(Phase phase, List<Part> copies, List<Part> sends, List<Part> receives) {}
+  /** This rank's part of a phase: what it sends and receives, in the plan's order. */
+  private record Leg(Phase phase, List<Parcel> parcels) {}
 
-  /** A transfer and which rows of this rank's buffers it touches, as start0, end0, start1, ... */
-  private record Part(Transfer transfer, long[] sourceRows, long[] targetRows) {
-    static Part of(Transfer transfer) {
+  /** A transfer from or to this rank, or both. */
+  private static final class Parcel {
+    final Transfer transfer;
+    final boolean leaves;
+    final boolean arrives;
+    final int sender;
+    final int receiver;
+
+    /** The row intervals in the sender's buffer: start0, end0, start1, end1, ... */
+    final long[] sourceRows;
+
+    /** The row intervals in the receiver's buffer. */
+    final long[] targetRows;
+
+    /** The receiver's rows one by one, where they are added to what is there; else empty. */
+    final int[] places;
+
+    Parcel(Transfer transfer, int rank, int sender, int receiver) {
+      this.transfer = transfer;
+      this.leaves = transfer.from() == rank;
+      this.arrives = transfer.to() == rank;
+      this.sender = sender;
+      this.receiver = receiver;
       int pieces = transfer.pieces().size();
-      long[] source = new long[2 * pieces];
-      long[] target = new long[2 * pieces];
+      sourceRows = new long[2 * pieces];
+      targetRows = new long[2 * pieces];
       for (int i = 0; i < pieces; i++) {
         RowPiece piece = transfer.pieces().get(i);
-        source[2 * i] = piece.sourcePlace();
-        source[2 * i + 1] = piece.sourcePlace() + piece.rows();
-        target[2 * i] = piece.targetPlace();
-        target[2 * i + 1] = piece.targetPlace() + piece.rows();
+        sourceRows[2 * i] = piece.sourcePlace();
+        sourceRows[2 * i + 1] = piece.sourcePlace() + piece.rows();
+        targetRows[2 * i] = piece.targetPlace();
+        targetRows[2 * i + 1] = piece.targetPlace() + piece.rows();
       }
-      return new Part(transfer, source, target);
+      places = isSummand() ? eachRow(targetRows) : new int[0];
     }
+
+    /** Whether it is received apart and then added to what is there. */
+    boolean isSummand() {
+      return arrives && transfer.accumulate();
+    }
+
+    private static int[] eachRow(long[] bounds) {
+      IntStream.Builder rows = IntStream.builder();
+      for (int i = 0; i < bounds.length; i += 2) {
+        for (long row = bounds[i]; row < bounds[i + 1]; row++) {
+          rows.add(Math.toIntExact(row));
+        }
+      }
+      return rows.build().toArray();
+    }
+  }
+
+  /** Rows under way; await them once, on the thread that began. */
+  public interface Pending {
+    /**
+     * Returns this rank's rows when they have arrived.
+     *
+     * @return as {@link BoundaryExchange#forward} or {@link BoundaryExchange#backward}
+     */
+    @Nullable NDArray await();
   }
 
   /**
    * The executor of {@code plan} on this rank.
    *
    * @param group all ranks of either side, and perhaps more
+   * @throws IllegalArgumentException if the plan moves rows of a rank that is not in the group
    */
   public BoundaryExchange(BoundaryPlan plan, Communicator group) {
     this.plan = plan;
     this.group = group;
-    Map<Integer, Integer> numbers = new HashMap<>();
+    this.rank = group.globalRank(group.rank());
+    Map<Integer, Integer> members = new HashMap<>();
     for (int member = 0; member < group.size(); member++) {
-      numbers.put(group.globalRank(member), member);
+      members.put(group.globalRank(member), member);
     }
-    this.members = numbers;
-    this.forward = direction(plan.forward());
-    this.backward = plan.backward().map(this::direction).orElse(null);
+    this.forward = route(plan.forward(), members);
+    this.backward = plan.backward().map(back -> route(back, members)).orElse(null);
   }
 
-  private Direction direction(TransferPlan transfers) {
-    List<RankPart> parts = new ArrayList<>();
-    for (TransferPlan.RankPhase phase : transfers.forRank(rank())) {
-      parts.add(
-          new RankPart(
-              phase.phase(),
-              phase.copies().stream().map(Part::of).toList(),
-              phase.sends().stream().map(Part::of).toList(),
-              phase.receives().stream().map(Part::of).toList()));
+  private Route route(TransferPlan transfers, Map<Integer, Integer> members) {
+    boolean identity = transfers.isIdentity();
+    List<Leg> legs = new ArrayList<>();
+    for (Phase phase : transfers.phases()) {
+      List<Parcel> parcels = new ArrayList<>();
+      for (Transfer transfer : phase.transfers()) {
+        if (transfer.from() == rank || transfer.to() == rank) {
+          int sender = member(transfer.from(), members);
+          parcels.add(new Parcel(transfer, rank, sender, member(transfer.to(), members)));
+        }
+      }
+      if (!parcels.isEmpty() && !identity) {
+        legs.add(new Leg(phase, parcels));
+      }
     }
-    return new Direction(transfers, parts, transfers.isIdentity());
+    return new Route(transfers, legs, identity);
+  }
+
+  private int member(int globalRank, Map<Integer, Integer> members) {
+    Integer member = members.get(globalRank);
+    if (member == null) {
+      throw new IllegalArgumentException(
+          "boundary: the plan moves rows of rank "
+              + globalRank
+              + ", which is not in group "
+              + group.name()
+              + " of ranks "
+              + group.globalRanks()
+              + "; give the executor a group of all ranks of both sides");
+    }
+    return member;
   }
 
   /** The plan that is executed. */
@@ -87,20 +160,20 @@ public final class BoundaryExchange {
     return plan;
   }
 
-  private int rank() {
-    return group.globalRank(group.rank());
-  }
-
   /**
    * Moves the value: each destination rank gets the rows it needs.
    *
-   * @param rows this rank's rows [rows, features] in the source layout, contiguous, not changed; null
-   *     on a rank that is not in the source mesh
-   * @return this rank's rows in the destination layout, or null if it is not in that mesh; may be
-   *     {@code rows} itself where nothing has to move
+   * @param rows this rank's rows [rows, features] in the source layout, contiguous, not changed;
+   *     null on a rank that is not in the source mesh
+   * @param device where the result is made
+   * @param dtype the type of the rows, the same on every rank
+   * @return this rank's rows in the destination layout, with zeros at places of the buffer where no
+   *     row of the boundary belongs, or null if it is not in that mesh; {@code rows} itself where
+   *     nothing has to move
+   * @throws IllegalArgumentException if {@code rows} is not what the plan says this rank holds
    */
   public @Nullable NDArray forward(@Nullable NDArray rows, Device device, DType dtype) {
-    return run(forward, rows, device, dtype);
+    return beginForward(rows, device, dtype).await();
   }
 
   /**
@@ -111,208 +184,196 @@ public final class BoundaryExchange {
    * @throws IllegalStateException if the plan sends no gradients
    */
   public @Nullable NDArray backward(@Nullable NDArray gradient, Device device, DType dtype) {
-    Direction back = backward;
+    return beginBackward(gradient, device, dtype).await();
+  }
+
+  /** Starts {@link #forward}; {@code rows} must not change until it is awaited. */
+  public Pending beginForward(@Nullable NDArray rows, Device device, DType dtype) {
+    return begin(forward, rows, device, dtype);
+  }
+
+  /** Starts {@link #backward}; {@code gradient} must not change until it is awaited. */
+  public Pending beginBackward(@Nullable NDArray gradient, Device device, DType dtype) {
+    Route back = backward;
     if (back == null) {
       throw new IllegalStateException(
           "boundary: backward was asked for, but the plan was made for a frozen source");
     }
-    return run(back, gradient, device, dtype);
+    return begin(back, gradient, device, dtype);
   }
 
-  private @Nullable NDArray run(
-      Direction direction, @Nullable NDArray input, Device device, DType dtype) {
-    Holding held = direction.plan.buffer(PlanBuffer.INPUT).find(rank());
-    check(direction.plan, held, input, dtype);
-    if (direction.identity) {
-      return direction.plan.buffer(PlanBuffer.OUTPUT).find(rank()) == null ? null : input;
+  private Pending begin(Route route, @Nullable NDArray input, Device device, DType dtype) {
+    check(route.plan, input, dtype);
+    if (route.identity) {
+      boolean isDestination = route.plan.buffer(PlanBuffer.OUTPUT).find(rank) != null;
+      // A destination rank that brings nothing needs no rows, but still a buffer for none of them.
+      NDArray output =
+          isDestination && input == null
+              ? make(route.plan, PlanBuffer.OUTPUT, device, dtype)
+              : input;
+      return () -> isDestination ? output : null;
     }
-    Map<PlanBuffer, NDArray> buffers = new EnumMap<>(PlanBuffer.class);
-    direction
-        .plan
-        .buffers()
-        .forEach(
-            (name, holdings) -> {
-              NDArray buffer = name == PlanBuffer.INPUT ? input : make(holdings, device, dtype);
-              if (buffer != null) {
-                buffers.put(name, buffer);
-              }
-            });
-    for (RankPart part : direction.parts) {
-      run(part, buffers);
-    }
-    return buffers.get(PlanBuffer.OUTPUT);
+    return new Journey(route, input, device, dtype);
   }
 
-  private @Nullable NDArray make(Holdings holdings, Device device, DType dtype) {
-    Holding holding = holdings.find(rank());
+  /** One execution of a route: the buffers, and the leg that is under way. */
+  private final class Journey implements Pending {
+    private final Route route;
+    private final EnumMap<PlanBuffer, NDArray> buffers = new EnumMap<>(PlanBuffer.class);
+    private final List<NDArray> summands = new ArrayList<>();
+    private int leg;
+    private @Nullable Handle underWay;
+
+    Journey(Route route, @Nullable NDArray input, Device device, DType dtype) {
+      this.route = route;
+      for (PlanBuffer name : route.plan.buffers().keySet()) {
+        NDArray buffer = name == PlanBuffer.INPUT ? input : make(route.plan, name, device, dtype);
+        if (buffer != null) {
+          buffers.put(name, buffer);
+        }
+      }
+      if (!route.legs.isEmpty()) {
+        start(route.legs.get(0));
+      }
+    }
+
+    @Override
+    public @Nullable NDArray await() {
+      while (underWay != null) {
+        underWay.await();
+        underWay = null;
+        addSummands(route.legs.get(leg));
+        if (++leg < route.legs.size()) {
+          start(route.legs.get(leg));
+        }
+      }
+      return buffers.get(PlanBuffer.OUTPUT);
+    }
+
+    private void start(Leg next) {
+      NDArray source = buffers.get(next.phase.reads());
+      NDArray target = buffers.get(next.phase.writes());
+      List<Message> messages = new ArrayList<>(next.parcels.size());
+      for (Parcel parcel : next.parcels) {
+        Transfer transfer = parcel.transfer;
+        long columns = transfer.features().size();
+        if (parcel.leaves) {
+          messages.add(
+              Message.sendRows(
+                  parcel.receiver,
+                  need(source, transfer),
+                  parcel.sourceRows,
+                  transfer.sourceColumn(),
+                  columns));
+        }
+        if (parcel.isSummand()) {
+          NDArray into = need(target, transfer);
+          NDArray summand = NDArray.empty(into.device(), into.dtype(), transfer.rows(), columns);
+          summands.add(summand);
+          messages.add(Message.receive(parcel.sender, summand));
+        } else if (parcel.arrives) {
+          messages.add(
+              Message.receiveRows(
+                  parcel.sender,
+                  need(target, transfer),
+                  parcel.targetRows,
+                  transfer.targetColumn(),
+                  columns));
+        }
+      }
+      underWay = group.exchange(messages);
+    }
+
+    /** Adds what was received apart, after everything that is written has been written. */
+    private void addSummands(Leg done) {
+      int next = 0;
+      for (Parcel parcel : done.parcels) {
+        if (parcel.isSummand()) {
+          NDArray summand = summands.get(next++);
+          addRows(summand, parcel, need(buffers.get(done.phase.writes()), parcel.transfer));
+          summand.free();
+        }
+      }
+      summands.clear();
+    }
+
+    private NDArray need(@Nullable NDArray buffer, Transfer transfer) {
+      if (buffer == null) {
+        throw new IllegalStateException(
+            "boundary "
+                + route.plan.direction()
+                + ": rank "
+                + rank
+                + " has no buffer for "
+                + transfer);
+      }
+      return buffer;
+    }
+  }
+
+  private @Nullable NDArray make(
+      TransferPlan transfers, PlanBuffer name, Device device, DType dtype) {
+    Holding holding = transfers.buffer(name).find(rank);
     if (holding == null) {
       return null;
     }
-    NDArray buffer =
-        NDArray.empty(device, dtype, holding.bufferRows(), holding.features().size());
+    NDArray buffer = NDArray.empty(device, dtype, holding.bufferRows(), holding.features().size());
     if (holding.runs().size() < holding.bufferRows()) {
-      // Places of other rows, such as words: the rows' owner adds into zeros.
+      // Places of other rows, such as words: what belongs there is added to zeros.
       buffer.kernels().fill(buffer, 0);
     }
     return buffer;
   }
 
-  private void run(RankPart part, Map<PlanBuffer, NDArray> buffers) {
-    NDArray source = buffers.get(part.phase.reads());
-    NDArray target = buffers.get(part.phase.writes());
-    List<dev.heddle.parallel.comm.Transfer> messages = new ArrayList<>();
-    List<NDArray> summands = new ArrayList<>();
-    for (Part send : part.sends) {
-      Transfer transfer = send.transfer;
-      messages.add(
-          dev.heddle.parallel.comm.Transfer.sendRows(
-              member(transfer.to()),
-              need(source, transfer),
-              send.sourceRows,
-              transfer.sourceColumn(),
-              transfer.features().size()));
-    }
-    for (Part receive : part.receives) {
-      Transfer transfer = receive.transfer;
-      NDArray into = need(target, transfer);
-      if (transfer.accumulate()) {
-        NDArray summand =
-            NDArray.empty(
-                into.device(), into.dtype(), transfer.rows(), transfer.features().size());
-        summands.add(summand);
-        messages.add(
-            dev.heddle.parallel.comm.Transfer.receive(member(transfer.from()), summand));
-      } else {
-        messages.add(
-            dev.heddle.parallel.comm.Transfer.receiveRows(
-                member(transfer.from()),
-                into,
-                receive.targetRows,
-                transfer.targetColumn(),
-                transfer.features().size()));
-      }
-    }
-    Handle handle = messages.isEmpty() ? null : group.exchange(messages);
-    for (Part copy : part.copies) {
-      if (!copy.transfer.accumulate()) {
-        copyRows(copy, need(source, copy.transfer), need(target, copy.transfer));
-      }
-    }
-    if (handle != null) {
-      handle.await();
-    }
-    accumulate(part, source, target, summands);
+  private static void addRows(NDArray summand, Parcel parcel, NDArray target) {
+    Transfer transfer = parcel.transfer;
+    NDArray rows = NDArray.of(target.device(), Shape.of(parcel.places.length), parcel.places);
+    long column = transfer.targetColumn();
+    NDArray columns = target.slice(1, column, column + transfer.features().size());
+    target.kernels().scatterAddRows(summand, rows, columns);
+    rows.free();
   }
 
-  /** Adds the summands in the plan's order, so that the sum has the same bits on every replica. */
-  private void accumulate(
-      RankPart part,
-      @Nullable NDArray source,
-      @Nullable NDArray target,
-      List<NDArray> summands) {
-    int received = 0;
-    Map<Transfer, NDArray> bySource = new IdentityHashMap<>();
-    for (Part receive : part.receives) {
-      if (receive.transfer.accumulate()) {
-        bySource.put(receive.transfer, summands.get(received++));
-      }
-    }
-    for (Transfer transfer : part.phase.transfers()) {
-      if (transfer.to() != rank() || !transfer.accumulate()) {
-        continue;
-      }
-      NDArray into = need(target, transfer);
-      NDArray summand = bySource.get(transfer);
-      long row = 0;
-      for (RowPiece piece : transfer.pieces()) {
-        NDArray from =
-            summand == null
-                ? window(
-                    need(source, transfer),
-                    piece.sourcePlace(),
-                    piece.rows(),
-                    transfer.sourceColumn(),
-                    transfer.features().size())
-                : summand.slice(0, row, row + piece.rows());
-        add(
-            from,
-            window(
-                into,
-                piece.targetPlace(),
-                piece.rows(),
-                transfer.targetColumn(),
-                transfer.features().size()));
-        row += piece.rows();
-      }
-    }
-  }
-
-  private static void add(NDArray from, NDArray into) {
-    if (into.isContiguous()) {
-      into.kernels().binary(BinaryOperation.ADD, into, from, into);
-    } else {
-      NDArray sum = into.copy();
-      sum.kernels().binary(BinaryOperation.ADD, sum, from, sum);
-      sum.kernels().copy(sum, into);
-    }
-  }
-
-  private static void copyRows(Part copy, NDArray source, NDArray target) {
-    Transfer transfer = copy.transfer;
-    long columns = transfer.features().size();
-    for (RowPiece piece : transfer.pieces()) {
-      target
-          .kernels()
-          .copy(
-              window(source, piece.sourcePlace(), piece.rows(), transfer.sourceColumn(), columns),
-              window(target, piece.targetPlace(), piece.rows(), transfer.targetColumn(), columns));
-    }
-  }
-
-  private static NDArray window(NDArray buffer, long row, long rows, long column, long columns) {
-    return buffer.slice(0, row, row + rows).slice(1, column, column + columns);
-  }
-
-  private int member(int rank) {
-    Integer member = members.get(rank);
-    if (member == null) {
-      throw new IllegalArgumentException(
-          "boundary: the plan moves rows of rank " + rank + ", which is not in group "
-              + group.name() + " " + group.globalRanks());
-    }
-    return member;
-  }
-
-  private NDArray need(@Nullable NDArray buffer, Transfer transfer) {
-    if (buffer == null) {
-      throw new IllegalStateException(
-          "boundary: rank " + rank() + " has no buffer for " + transfer);
-    }
-    return buffer;
-  }
-
-  private void check(
-      TransferPlan transfers, @Nullable Holding held, @Nullable NDArray input, DType dtype) {
+  private void check(TransferPlan transfers, @Nullable NDArray input, DType dtype) {
+    Holding held = transfers.buffer(PlanBuffer.INPUT).find(rank);
     if (held == null && input == null) {
       return;
     }
-    String where = "boundary " + transfers.direction() + " on rank " + rank() + ": ";
-    if (held == null || input == null) {
+    String where = "boundary " + transfers.direction() + " on rank " + rank + ": ";
+    if (held == null) {
       throw new IllegalArgumentException(
           where
-              + (held == null
-                  ? "the plan gives this rank no rows, but it brought " + input
-                  : "the plan wants " + held.bufferRows() + " rows of this rank, it brought none"));
+              + "the rank is not in the mesh that rows come from, but it brought "
+              + input
+              + "; pass null");
     }
     long rows = held.bufferRows();
     long columns = held.features().size();
-    if (input.rank() != 2 || input.dim(0) != rows || input.dim(1) != columns) {
+    if (input == null) {
       throw new IllegalArgumentException(
-          where + "wanted rows [" + rows + "," + columns + "], got " + input);
+          where
+              + "wanted its rows ["
+              + rows
+              + ","
+              + columns
+              + "], got none; a rank without rows"
+              + " brings an array of none");
     }
-    if (input.dtype() != dtype || !input.isContiguous()) {
+    if (input.rank() != 2
+        || input.dim(0) != rows
+        || input.dim(1) != columns
+        || input.dtype() != dtype
+        || !input.isContiguous()) {
       throw new IllegalArgumentException(
-          where + "wanted contiguous " + dtype + " rows, got " + input);
+          where
+              + "wanted contiguous "
+              + dtype
+              + " rows ["
+              + rows
+              + ","
+              + columns
+              + "], got "
+              + input);
     }
   }
 }

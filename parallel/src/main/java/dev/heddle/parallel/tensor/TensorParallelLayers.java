@@ -101,13 +101,13 @@ public final class TensorParallelLayers implements Layers {
   @Override
   public Tensor embedding(NDArray ids, Tensor table, long vocabularySize) {
     return VocabularyParallelEmbedding.embedding(
-        ids, table, unitStart(vocabularySize), group);
+        ids, table, unitStart(vocabularySize), vocabularySize, group);
   }
 
   @Override
   public Tensor crossEntropySum(Tensor logits, NDArray targets, long vocabularySize) {
     return VocabularyParallelCrossEntropy.crossEntropySum(
-        logits, targets, unitStart(vocabularySize), group);
+        logits, targets, unitStart(vocabularySize), vocabularySize, group);
   }
 
   @Override

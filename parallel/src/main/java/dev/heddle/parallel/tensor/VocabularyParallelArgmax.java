@@ -17,19 +17,26 @@ final class VocabularyParallelArgmax {
     NDArray best = NDArray.empty(logits.device(), DType.I64, logits.dim(0));
     NDArray packed = logits.contiguous();
     packed.kernels().argmaxRows(packed, best);
+    double[] largest = at(packed, best).toDoubles();
     long[] words = best.toLongs();
-    double[] values = packed.toDoubles();
-    int columns = Math.toIntExact(packed.dim(1));
-    double[] largest = new double[words.length];
-    for (int row = 0; row < words.length; row++) {
-      largest[row] = values[row * columns + (int) words[row]];
-    }
     double[] over = largest.clone();
     group.allReduce(over, ReduceOp.MAX);
     for (int row = 0; row < words.length; row++) {
-      words[row] = largest[row] == over[row] ? words[row] + first : Long.MAX_VALUE;
+      // A NaN is not equal to itself, and some rank has to answer for its row.
+      boolean mine =
+          largest[row] == over[row] || Double.isNaN(largest[row]) && Double.isNaN(over[row]);
+      words[row] = mine ? words[row] + first : Long.MAX_VALUE;
     }
     group.allReduce(words, ReduceOp.MIN);
     return NDArray.of(logits.device(), best.shape(), words);
+  }
+
+  /** The logit of each row's chosen column, without reading all logits on the host. */
+  private static NDArray at(NDArray logits, NDArray columns) {
+    DType wide = logits.dtype().accumulation();
+    NDArray logSumExp = NDArray.empty(logits.device(), wide, logits.dim(0));
+    NDArray chosen = NDArray.empty(logits.device(), wide, logits.dim(0));
+    logits.kernels().crossEntropy(logits, columns, 0, logSumExp, chosen);
+    return chosen;
   }
 }

@@ -3,12 +3,12 @@ package dev.heddle.parallel.tensor;
 import dev.heddle.autograd.Gradients;
 import dev.heddle.autograd.Node;
 import dev.heddle.autograd.Tensor;
+import dev.heddle.ops.CrossEntropy;
 import dev.heddle.parallel.comm.Communicator;
 import dev.heddle.parallel.comm.ReduceOp;
 import dev.heddle.runtime.BinaryOperation;
 import dev.heddle.runtime.DType;
 import dev.heddle.runtime.NDArray;
-import dev.heddle.runtime.Shape;
 import dev.heddle.runtime.UnaryOperation;
 
 /**
@@ -28,11 +28,14 @@ final class VocabularyParallelCrossEntropy {
   /**
    * The sum of the losses, the same on all ranks.
    *
-   * @param logits [R,C]: this rank's columns, the first of them word {@code first}
+   * @param logits [R,C]: this rank's columns, the first of them word {@code first} of {@code
+   *     vocabularySize}
    * @param targets [R] I64, negative ones ignored
+   * @throws IndexOutOfBoundsException if a target is in no rank's part
    */
   static Tensor crossEntropySum(
-      Tensor logits, NDArray targets, long first, Communicator group) {
+      Tensor logits, NDArray targets, long first, long vocabularySize, Communicator group) {
+    checkBelow(targets, vocabularySize);
     long rows = logits.dim(0);
     DType wide = logits.dtype().accumulation();
     NDArray lse = NDArray.empty(logits.device(), wide, rows);
@@ -50,17 +53,20 @@ final class VocabularyParallelCrossEntropy {
     whole.kernels().addScaled(most, 1, whole);
     group.allReduce(target, ReduceOp.SUM).await();
 
-    double[] total = whole.toDoubles();
-    double[] hit = target.toDoubles();
+    NDArray loss = CrossEntropy.sumOfLosses(whole, target, targets);
+    return Tensor.from(loss, new Saved(logits, value, targets, first, whole));
+  }
+
+  /** A part alone would take such a target for one of another rank's. */
+  private static void checkBelow(NDArray targets, long vocabularySize) {
     long[] words = targets.toLongs();
-    double sum = 0;
     for (int row = 0; row < words.length; row++) {
-      if (words[row] >= 0) {
-        sum += total[row] - hit[row];
+      if (words[row] >= vocabularySize) {
+        throw new IndexOutOfBoundsException(
+            "vocabulary-parallel cross-entropy: target " + words[row] + " of row " + row
+                + "; wanted less than " + vocabularySize + ", the words of all ranks");
       }
     }
-    NDArray loss = NDArray.full(logits.device(), logits.dtype(), Shape.of(), sum);
-    return Tensor.from(loss, new Saved(logits, value, targets, first, whole));
   }
 
   private record Saved(
@@ -78,8 +84,9 @@ final class VocabularyParallelCrossEntropy {
 
     @Override
     public Gradients backward(NDArray dy) {
-      NDArray dlogits = NDArray.empty(dy.device(), dy.dtype(), value.shape());
-      dy.kernels()
+      NDArray dlogits = NDArray.empty(value.device(), value.dtype(), value.shape());
+      value
+          .kernels()
           .crossEntropyBackward(value, targets, first, logSumExp, dy.item(), dlogits);
       return Gradients.of(dlogits);
     }

@@ -15,11 +15,23 @@ import dev.heddle.runtime.Shape;
 final class VocabularyParallelEmbedding {
   private VocabularyParallelEmbedding() {}
 
-  /** The vectors of {@code ids} [n]; {@code table} holds the words from {@code first} on. */
-  static Tensor embedding(NDArray ids, Tensor table, long first, Communicator group) {
+  /**
+   * The vectors of {@code ids} [n], negative ones zeros.
+   *
+   * @param table this rank's words, from {@code first} on, of {@code vocabularySize}
+   * @throws IndexOutOfBoundsException if an id is in no rank's part
+   */
+  static Tensor embedding(
+      NDArray ids, Tensor table, long first, long vocabularySize, Communicator group) {
     long[] words = ids.toLongs();
     long count = table.dim(0);
     for (int i = 0; i < words.length; i++) {
+      if (words[i] >= vocabularySize) {
+        // A part alone would take it for a word of another rank, and all would find zeros.
+        throw new IndexOutOfBoundsException(
+            "vocabulary-parallel embedding: id " + words[i] + " at " + i + "; wanted less than "
+                + vocabularySize + ", the words of all ranks");
+      }
       long local = words[i] - first;
       words[i] = words[i] >= 0 && local >= 0 && local < count ? local : -1;
     }

@@ -70,19 +70,26 @@ abstract class CollectiveConformance {
 
   @ParameterizedTest
   @ValueSource(ints = {1, 2, 3, 4})
-  void allReduce_columnsOfAMatrix_leavesTheOtherColumnsAlone(int ranks) {
+  void allReduceAndBroadcast_columnsOfAMatrix_leaveTheOtherColumnsAlone(int ranks) {
     run(
         ranks,
         (world, device) -> {
-          double[] before = Values.of(DType.F32, 35, world.rank());
-          NDArray matrix = NDArray.of(device, DType.F32, Shape.of(5, 7), before);
+          // Enough rows that ranks share the work at places within a row.
+          long rows = 101;
+          double[] before = Values.of(DType.F32, rows * 7, world.rank());
+          NDArray matrix = NDArray.of(device, DType.F32, Shape.of(rows, 7), before);
           world.allReduce(matrix.slice(1, 2, 5), ReduceOp.SUM).await();
+          world.broadcast(matrix.slice(1, 6, 7), 0).await();
           double[] sum =
-              Values.reduce(DType.F32, ReduceOp.SUM, ofMembers(DType.F32, 35, ranks));
+              Values.reduce(DType.F32, ReduceOp.SUM, ofMembers(DType.F32, rows * 7, ranks));
           double[] after = matrix.toDoubles();
           for (int i = 0; i < after.length; i++) {
-            boolean inside = i % 7 >= 2 && i % 7 < 5;
-            assertThat(after[i]).as("element %d", i).isEqualTo(inside ? sum[i] : before[i]);
+            int column = i % 7;
+            double wanted =
+                column >= 2 && column < 5
+                    ? sum[i]
+                    : column == 6 ? Values.of(DType.F32, rows * 7, 0)[i] : before[i];
+            assertThat(after[i]).as("element %d", i).isEqualTo(wanted);
           }
         });
   }
@@ -292,8 +299,7 @@ abstract class CollectiveConformance {
             List<NDArray> sources = new ArrayList<>();
             List<NDArray> destinations = new ArrayList<>();
             for (int i = 0; i < ranks; i++) {
-              sources.add(
-                  Values.array(device, dtype, Shape.of(tableSize(me, i)), 100L * me + i));
+              sources.add(Values.array(device, dtype, Shape.of(tableSize(me, i)), 100L * me + i));
               destinations.add(NDArray.empty(device, dtype, tableSize(i, me)));
             }
             world.allToAll(sources, destinations).await();
@@ -422,8 +428,7 @@ abstract class CollectiveConformance {
             Thread.onSpinWait();
           }
           assertThat(array.toDoubles())
-              .isEqualTo(
-                  Values.reduce(DType.F32, ReduceOp.SUM, ofMembers(DType.F32, LARGE, 2)));
+              .isEqualTo(Values.reduce(DType.F32, ReduceOp.SUM, ofMembers(DType.F32, LARGE, 2)));
         });
   }
 

@@ -21,8 +21,7 @@ final class Values {
           switch (dtype) {
             case F64 -> random.nextDouble(-1, 1);
             case F32 -> (float) random.nextDouble(-1, 1);
-            case BF16 ->
-                DType.bf16ToFloat(DType.floatToBf16((float) random.nextDouble(-1, 1)));
+            case BF16 -> DType.bf16ToFloat(DType.floatToBf16((float) random.nextDouble(-1, 1)));
             case I32, I64 -> random.nextInt(-100_000, 100_000);
             case U8 -> random.nextInt(256);
           };

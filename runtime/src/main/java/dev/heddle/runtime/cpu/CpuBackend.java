@@ -1,27 +1,90 @@
 package dev.heddle.runtime.cpu;
 
+import dev.heddle.bindings.NativeLibrary;
 import dev.heddle.runtime.DType;
 import dev.heddle.runtime.Kernels;
 import dev.heddle.runtime.memory.MemoryPool;
 import java.util.Arrays;
+import java.util.concurrent.atomic.AtomicBoolean;
 
 /** Which implementation of the kernel table a {@link CpuDevice} uses. */
 public enum CpuBackend {
-  /** The fastest that this JVM and machine have. */
+  /**
+   * The fastest that this JVM and machine have: the Vector API with oneDNN's products. What is
+   * missing is said once, with the fix, and done without.
+   */
   BEST,
   /** The Vector API, no natives. */
   VECTOR,
   /** {@link ReferenceKernels} for every type: slow and obvious, for checking. */
   REFERENCE;
 
-  /** The tables by {@link DType#ordinal()}. */
+  private static final String VECTOR_MODULE = "jdk.incubator.vector";
+  private static final System.Logger LOG = System.getLogger(CpuBackend.class.getName());
+  private static final AtomicBoolean SAID_NO_VECTORS = new AtomicBoolean();
+  private static final AtomicBoolean SAID_NO_ONEDNN = new AtomicBoolean();
+
+  /**
+   * Whether the JVM was started with the Vector API's module. Classes that use it are touched only
+   * if so.
+   */
+  public static boolean hasVectorApi() {
+    return ModuleLayer.boot().findModule(VECTOR_MODULE).isPresent();
+  }
+
+  /**
+   * The tables by {@link DType#ordinal()}.
+   *
+   * @throws IllegalStateException for {@link #VECTOR} without the Vector API, with the flag to pass
+   */
   Kernels[] tables(WorkerPool workers, MemoryPool memory) {
     Kernels[] tables = new Kernels[DType.values().length];
     Arrays.fill(tables, new ReferenceKernels());
-    if (this != REFERENCE) {
-      tables[DType.F32.ordinal()] =
-          new VectorKernels(workers, memory, new PackedMultiply(workers, memory));
+    if (this == REFERENCE) {
+      return tables;
     }
+    if (!hasVectorApi()) {
+      if (this == VECTOR) {
+        throw new IllegalStateException(
+            "CpuBackend.VECTOR: this JVM was started without the Vector API; pass --add-modules "
+                + VECTOR_MODULE + ", or use CpuBackend.BEST or REFERENCE");
+      }
+      if (SAID_NO_VECTORS.compareAndSet(false, true)) {
+        LOG.log(
+            System.Logger.Level.WARNING,
+            "the Vector API is not there, so slow reference kernels run; pass --add-modules "
+                + VECTOR_MODULE + " to java");
+      }
+      return tables;
+    }
+    Kernels floats = VectorTables.floats(workers, memory, this == BEST && findsOneDnn());
+    tables[DType.F32.ordinal()] = floats;
+    tables[DType.BF16.ordinal()] = new Bf16Kernels(floats);
     return tables;
+  }
+
+  private static boolean findsOneDnn() {
+    if (OneDnnLibrary.isAvailable()) {
+      return true;
+    }
+    if (SAID_NO_ONEDNN.compareAndSet(false, true)) {
+      LOG.log(
+          System.Logger.Level.WARNING,
+          "oneDNN is not there, so matrix products run in Java; add the artifact"
+              + " org.bytedeco:dnnl with your platform's classifier to the class path, or name a"
+              + " library with -Dheddle.onednn=PATH ("
+              + NativeLibrary.ONEDNN.reason().lines().findFirst().orElse("not found") + ")");
+    }
+    return false;
+  }
+
+  /** Apart, so that the Vector API's classes are touched only when its module is there. */
+  private static final class VectorTables {
+    static Kernels floats(WorkerPool workers, MemoryPool memory, boolean oneDnn) {
+      return new VectorKernels(
+          workers,
+          memory,
+          oneDnn ? new OneDnnMultiply(workers) : new PackedMultiply(workers, memory));
+    }
   }
 }

@@ -41,8 +41,7 @@ final class ReferenceUpdates {
     }
   }
 
-  static void randomUniform(
-      RandomKey key, GlobalIndex index, double low, double high, NDArray y) {
+  static void randomUniform(RandomKey key, GlobalIndex index, double low, double high, NDArray y) {
     double[] values = new double[Math.toIntExact(y.size())];
     uniformDim(key, index, y.shape(), 0, index.base(), new int[4], values, 0);
     for (int i = 0; i < values.length; i++) {
@@ -61,8 +60,7 @@ final class ReferenceUpdates {
     HostValues.write(values, y);
   }
 
-  static void dropout(
-      RandomKey key, GlobalIndex index, double probability, NDArray x, NDArray y) {
+  static void dropout(RandomKey key, GlobalIndex index, double probability, NDArray x, NDArray y) {
     double[] values = HostValues.read(x);
     double[] uniform = new double[values.length];
     uniformDim(key, index, x.shape(), 0, index.base(), new int[4], uniform, 0);

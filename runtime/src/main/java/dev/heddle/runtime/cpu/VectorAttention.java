@@ -1,36 +1,49 @@
 package dev.heddle.runtime.cpu;
 
-import static dev.heddle.runtime.cpu.MicroKernel.COLUMNS;
-import static dev.heddle.runtime.cpu.MicroKernel.COLUMN_BYTES;
-import static dev.heddle.runtime.cpu.MicroKernel.ROWS;
-import static dev.heddle.runtime.cpu.MicroKernel.ROW_BYTES;
+import static dev.heddle.runtime.cpu.AttentionBlocks.roundUp;
+import static dev.heddle.runtime.cpu.Lanes.address;
+import static dev.heddle.runtime.cpu.Lanes.broadcast;
+import static dev.heddle.runtime.cpu.Lanes.load;
+import static dev.heddle.runtime.cpu.Lanes.store;
 
 import dev.heddle.runtime.AttentionMask;
 import dev.heddle.runtime.NDArray;
 import dev.heddle.runtime.memory.Block;
 import dev.heddle.runtime.memory.MemoryPool;
+import jdk.incubator.vector.FloatVector;
+import jdk.incubator.vector.VectorOperators;
 
 /**
- * Attention by (batch, key head, block of queries). The keys and values of a head are packed once;
- * the scores of a block of queries stay in the second-level cache from the product to the softmax
- * to the next product, so no array of queries × keys ever exists (Dao et al., "FlashAttention",
- * 2022). Keys that no query of a block may see are not computed.
+ * Attention by blocks of queries: a block's scores against all keys it sees are computed into
+ * scratch memory that stays in the second-level cache, turned into probabilities there, and
+ * multiplied by the values. Keys and values are packed once a head. A task is one key head with all
+ * query heads that read it, so results are the same for any number of threads.
  *
- * <p>Tasks write to memory of their own and depend on sizes only, so neither the number of threads
- * nor their order matters to the result.
+ * <p>The object's own fields describe the running call to the workers: a call allocates nothing on
+ * the heap, and its scratch comes from the device's pool.
  */
 final class VectorAttention {
-  /** Queries of a block, while their scores fit. */
-  private static final int BLOCK_QUERIES = 64;
-
-  /** Scores of a block at most: 256 KiB. */
-  private static final int BLOCK_SCORES = 1 << 16;
-
-  /** Tasks to aim at when there are fewer heads. */
-  private static final int TASKS = 8;
-
   private final WorkerPool workers;
   private final MemoryPool memory;
+  private final WorkerPool.WorkerTask task = this::headRange;
+
+  private final AttentionBlocks blocks = new AttentionBlocks();
+  private final HeadRows q = new HeadRows();
+  private final HeadRows k = new HeadRows();
+  private final HeadRows v = new HeadRows();
+  private final HeadRows out = new HeadRows();
+  private long logSumExp;
+  private float scale;
+
+  // Scratch: where the parts of a thread's share lie.
+  private long scratch;
+  private long scratchBytes;
+  private long valuePanels;
+  private long queryPanels;
+  private long scores;
+  private long mixed;
+  private long statistics;
+  private long zeros;
 
   VectorAttention(WorkerPool workers, MemoryPool memory) {
     this.workers = workers;
@@ -38,312 +51,148 @@ final class VectorAttention {
   }
 
   void attention(
-      NDArray q,
-      NDArray k,
-      NDArray v,
+      NDArray newQ,
+      NDArray newK,
+      NDArray newV,
       AttentionMask mask,
-      double scale,
-      NDArray out,
-      NDArray logSumExp) {
-    Heads heads = Heads.of(q, k, mask, (float) scale);
-    Operand queries = Operand.of(q);
-    Operand keys = Operand.of(k);
-    Operand values = Operand.of(v);
-    Operand results = Operand.of(out);
-    long logSums = logSumExp.address();
-    long headTasks = heads.batch * heads.keyHeads;
-    if (q.size() == 0) {
+      double newScale,
+      NDArray newOut,
+      NDArray newLogSumExp) {
+    AttentionBlocks g = blocks;
+    g.describe(newQ, newK, mask);
+    if (g.batch * g.heads * g.queries == 0) {
       return;
     }
-    long blocks = (heads.queries + heads.block - 1) / heads.block;
-    long splits = Math.min(blocks, (TASKS + headTasks - 1) / headTasks);
-    Forward scratch = new Forward(heads);
-    Block block = memory.borrow(workers.threads() * scratch.bytes);
+    q.describe(newQ);
+    k.describe(newK);
+    v.describe(newV);
+    out.describe(newOut);
+    logSumExp = newLogSumExp.address();
+    scale = (float) newScale;
+    divideScratch();
+    Block block = memory.borrow(workers.threads() * scratchBytes);
     try {
-      long base = block.segment().address();
-      workers.runOnWorkers(
-          headTasks * splits,
-          1,
-          (worker, start, end) -> {
-            for (long task = start; task < end; task++) {
-              long b = task / splits / heads.keyHeads;
-              long keyHead = task / splits % heads.keyHeads;
-              long split = task % splits;
-              scratch.run(
-                  base + worker * scratch.bytes,
-                  queries,
-                  keys.at(b, keyHead),
-                  keys.rowStride,
-                  values.at(b, keyHead),
-                  values.rowStride,
-                  results,
-                  logSums,
-                  b,
-                  keyHead,
-                  blocks * split / splits,
-                  blocks * (split + 1) / splits);
-            }
-          });
+      scratch = block.segment().address();
+      workers.runOnWorkers(g.batch * g.keyHeads, 1, task);
     } finally {
       block.release();
     }
   }
 
-  void attentionBackward(
-      NDArray q,
-      NDArray k,
-      NDArray v,
-      NDArray out,
-      NDArray logSumExp,
-      NDArray dout,
-      AttentionMask mask,
-      double scale,
-      NDArray dq,
-      NDArray dk,
-      NDArray dv) {
-    if (q.size() == 0 && k.size() == 0) {
-      return;
-    }
-    Heads heads = Heads.of(q, k, mask, (float) scale);
-    VectorAttentionBackward backward =
-        new VectorAttentionBackward(
-            heads,
-            Operand.of(q),
-            Operand.of(k),
-            Operand.of(v),
-            Operand.of(out),
-            logSumExp.address(),
-            Operand.of(dout),
-            Operand.of(dq),
-            Operand.of(dk),
-            Operand.of(dv));
-    Block block = memory.borrow(workers.threads() * backward.bytes);
-    try {
-      long base = block.segment().address();
-      workers.runOnWorkers(
-          heads.batch * heads.keyHeads,
-          1,
-          (worker, start, end) -> {
-            for (long task = start; task < end; task++) {
-              backward.run(
-                  base + worker * backward.bytes, task / heads.keyHeads, task % heads.keyHeads);
-            }
-          });
-    } finally {
-      block.release();
-    }
+  /** The panels of the keys come first, then the rest. */
+  private void divideScratch() {
+    AttentionBlocks g = blocks;
+    valuePanels = 4 * roundUp(g.keys, MicroKernel.COLUMNS) * g.headSize;
+    queryPanels = valuePanels + g.keys * g.sizeBytes;
+    scores = roundUp(queryPanels + g.rows * g.sizeBytes, MemoryPool.ALIGNMENT);
+    mixed = scores + g.rows * g.scoreBytes;
+    statistics = mixed + g.rows * g.sizeBytes;
+    zeros = statistics + 2 * statisticBytes(g.rows);
+    scratchBytes = roundUp(zeros + MicroKernel.COLUMN_BYTES, 2 * MemoryPool.ALIGNMENT);
   }
 
-  /** Where the vectors of a [B,S,H,D] array lie; strides in bytes. */
-  record Operand(long address, long batchStride, long rowStride, long headStride) {
-    static Operand of(NDArray x) {
-      return new Operand(x.address(), 4 * x.stride(0), 4 * x.stride(1), 4 * x.stride(2));
-    }
-
-    /** Address of the head's vector for the first position. */
-    long at(long b, long head) {
-      return address + b * batchStride + head * headStride;
-    }
+  private static long statisticBytes(int rows) {
+    return 4 * roundUp(rows, Lanes.LENGTH);
   }
 
-  /** Sizes. */
-  record Heads(
-      long batch,
-      int queries,
-      int keys,
-      long heads,
-      long keyHeads,
-      int size,
-      AttentionMask mask,
-      float scale,
-      int block) {
-    static Heads of(NDArray q, NDArray k, AttentionMask mask, float scale) {
-      int keys = Math.toIntExact(k.dim(1));
-      int block = Math.min(BLOCK_QUERIES, BLOCK_SCORES / Math.max(1, keys));
-      return new Heads(
-          q.dim(0),
-          Math.toIntExact(q.dim(1)),
-          keys,
-          q.dim(2),
-          k.dim(2),
-          Math.toIntExact(q.dim(3)),
-          mask,
-          scale,
-          Math.max(ROWS, block / ROWS * ROWS));
-    }
-
-    long group() {
-      return heads / keyHeads;
-    }
-
-    int keyPanels() {
-      return (keys + COLUMNS - 1) / COLUMNS;
-    }
-
-    int sizePanels() {
-      return (size + COLUMNS - 1) / COLUMNS;
-    }
-
-    /** Bytes between rows of a block of scores. */
-    long scoreStride() {
-      return (long) keyPanels() * COLUMN_BYTES;
-    }
-
-    /** Bytes between rows of a block of head vectors. */
-    long vectorStride() {
-      return (long) sizePanels() * COLUMN_BYTES;
-    }
-
-    int visible(long query) {
-      return (int) mask.visibleKeys(query, keys);
-    }
-  }
-
-  /** The parts of a forward's scratch memory, as offsets, and the work of one task. */
-  private static final class Forward {
-    private final Heads heads;
-    private final long keyPanels;
-    private final long valuePanels;
-    private final long queryPanels;
-    private final long scores;
-    private final long results;
-    private final long sums;
-    final long bytes;
-
-    Forward(Heads heads) {
-      this.heads = heads;
-      long zeros = COLUMN_BYTES;
-      keyPanels = zeros;
-      valuePanels = keyPanels + heads.scoreStride() * heads.size;
-      queryPanels = valuePanels + heads.vectorStride() * heads.keys;
-      scores = queryPanels + 4L * heads.block * heads.size;
-      results = scores + heads.scoreStride() * heads.block;
-      sums = results + heads.vectorStride() * heads.block;
-      bytes = (sums + 4L * heads.block + 63) / 64 * 64;
-    }
-
-    void run(
-        long scratch,
-        Operand queries,
-        long keys,
-        long keyStride,
-        long values,
-        long valueStride,
-        Operand out,
-        long logSumExp,
-        long b,
-        long keyHead,
-        long startBlock,
-        long endBlock) {
-      Tiles.fill(scratch, COLUMNS, 0);
-      int lastQuery = (int) Math.min(heads.queries, endBlock * heads.block) - 1;
-      int visible = heads.visible(lastQuery);
+  private void headRange(int worker, long start, long end) {
+    AttentionBlocks g = blocks;
+    long own = scratch + worker * scratchBytes;
+    Tiles.fill(own + zeros, MicroKernel.COLUMNS, 0);
+    for (long unit = start; unit < end; unit++) {
+      long batch = unit / g.keyHeads;
+      long keyHead = unit % g.keyHeads;
       Packing.columnPanels(
-          keys, keyStride, true, visible, heads.size, scratch + keyPanels);
+          k.at(batch, 0, keyHead), k.rowBytes, true, g.keys, g.headSize, own);
+      // The scale goes into the keys: they are fewer than the scores.
+      VectorArithmetic.scale(own, scale, own, (int) (valuePanels / Float.BYTES));
       Packing.columnPanels(
-          values, valueStride, false, heads.size, visible, scratch + valuePanels);
-      for (long i = 0; i < heads.group(); i++) {
-        long head = keyHead * heads.group() + i;
-        long q = queries.at(b, head);
-        long o = out.at(b, head);
-        long statistics = logSumExp + 4 * (b * heads.heads + head) * heads.queries;
-        for (long block = startBlock; block < endBlock; block++) {
-          int first = (int) (block * heads.block);
-          int count = Math.min(heads.block, heads.queries - first);
-          queryBlock(
-              scratch,
-              q + first * queries.rowStride,
-              queries.rowStride,
-              first,
-              count,
-              visible,
-              o + first * out.rowStride,
-              out.rowStride,
-              statistics + 4L * first);
+          v.at(batch, 0, keyHead), v.rowBytes, false, g.headSize, g.keys, own + valuePanels);
+      for (long head = keyHead * g.group; head < (keyHead + 1) * g.group; head++) {
+        for (int query = 0; query < g.queries; query += g.rows) {
+          queryBlock(batch, head, query, Math.min(g.rows, g.queries - query), own);
         }
       }
     }
+  }
 
-    private void queryBlock(
-        long scratch,
-        long q,
-        long qStride,
-        int first,
-        int count,
-        int packedKeys,
-        long out,
-        long outStride,
-        long statistics) {
-      int visible = heads.visible(first + count - 1);
-      long s = scratch + scores;
-      long stride = heads.scoreStride();
-      long panelBytes = (long) heads.size * COLUMN_BYTES;
-      Packing.rowPanels(q, qStride, false, count, heads.size, scratch + queryPanels);
-      int floats = (count + ROWS - 1) / ROWS * ROWS * heads.size;
+  private void queryBlock(long batch, long head, int first, int count, long own) {
+    AttentionBlocks g = blocks;
+    long packed = own + queryPanels;
+    long scoreRows = own + scores;
+    long mixedRows = own + mixed;
+    long sums = own + statistics;
+    long maxima = sums + statisticBytes(g.rows);
+    Packing.rowPanels(
+        q.at(batch, first, head), q.rowBytes, false, count, g.headSize, packed);
+    g.scores(first, count, packed, own, own + zeros, scoreRows);
+    for (int row = 0; row < count; row++) {
+      exponentials(
+          scoreRows + row * g.scoreBytes,
+          g.visible(first + row),
+          g.limit(first, row, count),
+          maxima + 4L * row,
+          sums + 4L * row);
+    }
+    g.mix(first, count, scoreRows, own + valuePanels, own + zeros, mixedRows);
+    for (int row = 0; row < count; row++) {
+      float sum = Lanes.get(sums + 4L * row);
       VectorArithmetic.scale(
-          scratch + queryPanels, heads.scale, scratch + queryPanels, floats);
-      int panels = (visible + COLUMNS - 1) / COLUMNS;
-      for (int panel = 0; panel < panels; panel++) {
-        long keys = scratch + keyPanels + panel * panelBytes;
-        for (int row = 0; row < count; row += ROWS) {
-          MicroKernel.tile(
-              scratch + queryPanels + 4L * row * heads.size,
-              keys,
-              heads.size,
-              scratch,
-              0,
-              s + row * stride + (long) panel * COLUMN_BYTES,
-              stride);
-        }
-      }
-      softmax(s, first, count, visible, scratch + sums, statistics);
-      long results = scratch + this.results;
-      for (int panel = 0; panel < heads.sizePanels(); panel++) {
-        long values = scratch + valuePanels + (long) panel * packedKeys * COLUMN_BYTES;
-        for (int row = 0; row < count; row += ROWS) {
-          MicroKernel.tileOfRows(
-              s + row * stride,
-              stride,
-              values,
-              visible,
-              scratch,
-              0,
-              results + row * heads.vectorStride() + (long) panel * COLUMN_BYTES,
-              heads.vectorStride());
-        }
-      }
-      for (int row = 0; row < count; row++) {
-        float sum = Lanes.get(scratch + sums + 4L * row);
-        VectorArithmetic.scale(
-            results + row * heads.vectorStride(),
-            sum == 0 ? 0 : 1 / sum,
-            out + row * outStride,
-            heads.size);
-      }
+          mixedRows + row * g.sizeBytes,
+          sum == 0 ? 0 : 1 / sum,
+          out.at(batch, first + row, head),
+          g.headSize);
     }
+    logarithms(maxima, sums, count);
+    Tiles.copy(maxima, logSumExp + 4 * ((batch * g.heads + head) * g.queries + first), count);
+  }
 
-    /**
-     * Scores become weights that are not yet divided by their sums. What a query does not see gets
-     * the score -infinity, so whole vectors are computed and hidden weights come out 0.
-     */
-    private void softmax(
-        long s, int first, int count, int blockVisible, long sums, long statistics) {
-      int padded = (blockVisible + COLUMNS - 1) / COLUMNS * COLUMNS;
-      for (int row = 0; row < count; row++) {
-        long at = s + row * heads.scoreStride();
-        int visible = heads.visible(first + row);
-        Tiles.fill(at + 4L * visible, padded - visible, Float.NEGATIVE_INFINITY);
-        float max = Runs.max(at, padded);
-        float sum = 0;
-        if (max == Float.NEGATIVE_INFINITY) {
-          Tiles.fill(at, padded, 0);
-        } else {
-          sum = Runs.expAndSum(at, max, at, padded);
-        }
-        Lanes.set(sums + 4L * row, sum);
-        float logSum = sum == 0 ? Float.NEGATIVE_INFINITY : (float) (max + Math.log(sum));
-        Lanes.set(statistics + 4L * row, logSum);
-      }
+  /**
+   * Scores x become exp(x - maximum) where visible and 0 from there to {@code limit}; the maximum
+   * and the sum of the exponentials are written. Both are 0 where nothing is visible.
+   */
+  static void exponentials(
+      long scores, int visible, int limit, long maximumAt, long sumAt) {
+    long row = address(scores);
+    int bound = hideTail(row, visible);
+    FloatVector maxima = broadcast(Float.NEGATIVE_INFINITY);
+    for (int i = 0; i < bound; i += Lanes.LENGTH) {
+      FloatVector x = load(row + 4L * i);
+      // Java's maximum takes five instructions because of NaN and signed zeros.
+      maxima = maxima.blend(x, x.compare(VectorOperators.GT, maxima));
+    }
+    float highest = Lanes.max(maxima);
+    float maximum = highest == Float.NEGATIVE_INFINITY ? 0 : highest;
+    FloatVector shift = broadcast(maximum);
+    FloatVector sums = Lanes.zero();
+    for (int i = 0; i < bound; i += Lanes.LENGTH) {
+      FloatVector e = VectorMath.expOfNonPositive(load(row + 4L * i).sub(shift));
+      sums = sums.add(e);
+      store(e, row + 4L * i);
+    }
+    for (int i = bound; i < limit; i += Lanes.LENGTH) {
+      store(Lanes.zero(), row + 4L * i);
+    }
+    Lanes.set(maximumAt, maximum);
+    Lanes.set(sumAt, Lanes.sum(sums));
+  }
+
+  /** Ends the visible scores with -infinity, up to a whole vector; how many are then defined. */
+  static int hideTail(long row, int visible) {
+    int bound = (visible + Lanes.LENGTH - 1) & -Lanes.LENGTH;
+    for (int i = visible; i < bound; i++) {
+      Lanes.set(row + 4L * i, Float.NEGATIVE_INFINITY);
+    }
+    return bound;
+  }
+
+  /** maxima += log(sums); -infinity for an empty sum. */
+  private static void logarithms(long maxima, long sums, int count) {
+    long target = address(maxima);
+    long source = address(sums);
+    for (int i = 0; i < count; i += Lanes.LENGTH) {
+      FloatVector logarithm = VectorMath.log(load(source + 4L * i));
+      store(load(target + 4L * i).add(logarithm), target + 4L * i);
     }
   }
 }

@@ -1,252 +1,217 @@
 package dev.heddle.runtime.cpu;
 
-import static dev.heddle.runtime.cpu.Lanes.LENGTH;
+import static dev.heddle.runtime.cpu.AttentionBlocks.roundUp;
 import static dev.heddle.runtime.cpu.Lanes.address;
+import static dev.heddle.runtime.cpu.Lanes.broadcast;
 import static dev.heddle.runtime.cpu.Lanes.load;
 import static dev.heddle.runtime.cpu.Lanes.store;
-import static dev.heddle.runtime.cpu.MicroKernel.COLUMNS;
-import static dev.heddle.runtime.cpu.MicroKernel.COLUMN_BYTES;
-import static dev.heddle.runtime.cpu.MicroKernel.ROWS;
 
-import dev.heddle.runtime.cpu.VectorAttention.Heads;
-import dev.heddle.runtime.cpu.VectorAttention.Operand;
+import dev.heddle.runtime.AttentionMask;
+import dev.heddle.runtime.NDArray;
+import dev.heddle.runtime.memory.Block;
+import dev.heddle.runtime.memory.MemoryPool;
 import jdk.incubator.vector.FloatVector;
 
 /**
- * Gradients of attention for one (batch, key head) at a time. With p the probabilities, recomputed
- * by blocks of queries: dv += pᵀ dout; ds = p (dout vᵀ - Σ dout out); dq = scale ds k; dk += scale
- * dsᵀ q. The sums for dk and dv are kept in scratch, over the blocks of all heads of the group.
+ * Gradients of {@link VectorAttention}, by the same blocks. With p a block's probabilities,
+ * computed again as exp(scale q kᵀ - logSumExp), and δ = Σ dout out for each query: dv = pᵀ dout;
+ * ds = p (dout vᵀ - δ); dq = scale ds k; dk = scale dsᵀ q. (Dao et al., "FlashAttention", 2022,
+ * algorithm 4.)
+ *
+ * <p>A task is one key head with all query heads that read it: it alone adds to its part of dk and
+ * dv, always in the same order. The sums are kept in scratch memory and written to dk and dv once.
  */
 final class VectorAttentionBackward {
-  private final Heads heads;
-  private final Operand q;
-  private final Operand k;
-  private final Operand v;
-  private final Operand out;
-  private final long logSumExp;
-  private final Operand dout;
-  private final Operand dq;
-  private final Operand dk;
-  private final Operand dv;
+  private final WorkerPool workers;
+  private final MemoryPool memory;
+  private final WorkerPool.WorkerTask task = this::headRange;
 
-  // Offsets into a task's scratch memory, which starts with a row of zeros.
-  private final long keyColumns;
-  private final long valueColumns;
-  private final long keyRows;
-  private final long keyGradients;
-  private final long valueGradients;
-  private final long queryPanels;
-  private final long queryColumns;
-  private final long gradientPanels;
-  private final long gradientColumns;
-  private final long resultPanels;
-  private final long deltas;
-  private final long scores;
-  private final long products;
-  private final long results;
+  private final AttentionBlocks blocks = new AttentionBlocks();
+  private final HeadRows q = new HeadRows();
+  private final HeadRows k = new HeadRows();
+  private final HeadRows v = new HeadRows();
+  private final HeadRows out = new HeadRows();
+  private final HeadRows dout = new HeadRows();
+  private final HeadRows dq = new HeadRows();
+  private final HeadRows dk = new HeadRows();
+  private final HeadRows dv = new HeadRows();
+  private long logSumExp;
+  private float scale;
 
-  /** Scratch memory of a task. */
-  final long bytes;
+  // Scratch: where the parts of a thread's share lie. The panels of kᵀ come first.
+  private long scratch;
+  private long scratchBytes;
+  private long valuePanels;
+  private long keyPanels;
+  private long dkSums;
+  private long dvSums;
+  private long rowPanels;
+  private long columnPanels;
+  private long dqBlock;
+  private long scores;
+  private long dscores;
+  private long transposed;
+  private long zeros;
 
-  VectorAttentionBackward(
-      Heads heads,
-      Operand q,
-      Operand k,
-      Operand v,
-      Operand out,
-      long logSumExp,
-      Operand dout,
-      Operand dq,
-      Operand dk,
-      Operand dv) {
-    this.heads = heads;
-    this.q = q;
-    this.k = k;
-    this.v = v;
-    this.out = out;
-    this.logSumExp = logSumExp;
-    this.dout = dout;
-    this.dq = dq;
-    this.dk = dk;
-    this.dv = dv;
-    long ofKeys = heads.scoreStride() * heads.size();
-    long keyVectors = heads.vectorStride() * heads.keyPanels() * COLUMNS;
-    long rowPanels = 4L * heads.block() * heads.size();
-    long queryVectors = heads.vectorStride() * heads.block();
-    long blockScores = heads.scoreStride() * heads.block();
-    keyColumns = COLUMN_BYTES;
-    valueColumns = keyColumns + ofKeys;
-    keyRows = valueColumns + ofKeys;
-    keyGradients = keyRows + heads.vectorStride() * heads.keys();
-    valueGradients = keyGradients + keyVectors;
-    queryPanels = valueGradients + keyVectors;
-    queryColumns = queryPanels + rowPanels;
-    gradientPanels = queryColumns + queryVectors;
-    gradientColumns = gradientPanels + rowPanels;
-    resultPanels = gradientColumns + queryVectors;
-    deltas = resultPanels + rowPanels;
-    scores = deltas + 4L * COLUMNS * ((heads.block() + COLUMNS - 1) / COLUMNS);
-    products = scores + blockScores;
-    results = products + blockScores;
-    bytes = results + queryVectors;
+  VectorAttentionBackward(WorkerPool workers, MemoryPool memory) {
+    this.workers = workers;
+    this.memory = memory;
   }
 
-  /** All gradients of one key head; dq of the heads that read it. */
-  void run(long scratch, long b, long keyHead) {
-    int keys = heads.keys();
-    int size = heads.size();
-    int sizePanels = heads.sizePanels();
-    long vectorStride = heads.vectorStride();
-    int visible = heads.queries() == 0 ? 0 : heads.visible(heads.queries() - 1L);
-    Tiles.fill(scratch, COLUMNS, 0);
-    Packing.columnPanels(
-        k.at(b, keyHead), k.rowStride(), true, visible, size, scratch + keyColumns);
-    Packing.columnPanels(
-        v.at(b, keyHead), v.rowStride(), true, visible, size, scratch + valueColumns);
-    Packing.columnPanels(
-        k.at(b, keyHead), k.rowStride(), false, size, visible, scratch + keyRows);
-    long gradientFloats = (long) heads.keyPanels() * COLUMNS * sizePanels * COLUMNS;
-    Tiles.fill(scratch + keyGradients, gradientFloats, 0);
-    Tiles.fill(scratch + valueGradients, gradientFloats, 0);
-    for (long i = 0; i < heads.group(); i++) {
-      long head = keyHead * heads.group() + i;
-      for (int first = 0; first < heads.queries(); first += heads.block()) {
-        int count = Math.min(heads.block(), heads.queries() - first);
-        queryBlock(scratch, b, head, first, count, visible);
-      }
+  void attentionBackward(
+      NDArray newQ,
+      NDArray newK,
+      NDArray newV,
+      NDArray newOut,
+      NDArray newLogSumExp,
+      NDArray newDout,
+      AttentionMask mask,
+      double newScale,
+      NDArray newDq,
+      NDArray newDk,
+      NDArray newDv) {
+    AttentionBlocks g = blocks;
+    g.describe(newQ, newK, mask);
+    if (g.batch * g.keyHeads == 0) {
+      return;
     }
-    Tiles.copy(
-        scratch + keyGradients, vectorStride, dk.at(b, keyHead), dk.rowStride(), keys, size);
-    Tiles.copy(
-        scratch + valueGradients, vectorStride, dv.at(b, keyHead), dv.rowStride(), keys, size);
+    q.describe(newQ);
+    k.describe(newK);
+    v.describe(newV);
+    out.describe(newOut);
+    dout.describe(newDout);
+    dq.describe(newDq);
+    dk.describe(newDk);
+    dv.describe(newDv);
+    logSumExp = newLogSumExp.address();
+    scale = (float) newScale;
+    divideScratch();
+    Block block = memory.borrow(workers.threads() * scratchBytes);
+    try {
+      scratch = block.segment().address();
+      workers.runOnWorkers(g.batch * g.keyHeads, 1, task);
+    } finally {
+      block.release();
+    }
   }
 
-  private void queryBlock(
-      long scratch, long b, long head, int first, int count, int packedKeys) {
-    int size = heads.size();
-    int visible = heads.visible(first + count - 1L);
-    long stride = heads.scoreStride();
-    long vectorStride = heads.vectorStride();
-    long queries = q.at(b, head) + first * q.rowStride();
-    long gradient = dout.at(b, head) + first * dout.rowStride();
-    long result = out.at(b, head) + first * out.rowStride();
-    long statistics = logSumExp + 4 * ((b * heads.heads() + head) * heads.queries() + first);
-    packQueries(scratch, queries, gradient, count);
-    // In the same order as dout vᵀ, so that they cancel exactly where a query sees one key.
-    Packing.rowPanels(result, out.rowStride(), false, count, size, scratch + resultPanels);
-    Packing.rowDots(
-        scratch + gradientPanels, scratch + resultPanels, count, size, scratch + deltas);
+  private void divideScratch() {
+    AttentionBlocks g = blocks;
+    long acrossBytes = 4 * roundUp(g.keys, MicroKernel.COLUMNS) * g.headSize;
+    long keyBytes = roundUp(g.keys, MicroKernel.ROWS) * g.sizeBytes;
+    long blockBytes = g.rows * g.sizeBytes;
+    valuePanels = acrossBytes;
+    keyPanels = valuePanels + acrossBytes;
+    dkSums = keyPanels + keyBytes;
+    dvSums = dkSums + keyBytes;
+    rowPanels = dvSums + keyBytes;
+    columnPanels = rowPanels + blockBytes;
+    dqBlock = columnPanels + blockBytes;
+    scores = roundUp(dqBlock + blockBytes, MemoryPool.ALIGNMENT);
+    dscores = scores + g.rows * g.scoreBytes;
+    transposed = dscores + g.rows * g.scoreBytes;
+    zeros = transposed + g.rows * g.scoreBytes;
+    scratchBytes = roundUp(zeros + MicroKernel.COLUMN_BYTES, 2 * MemoryPool.ALIGNMENT);
+  }
 
-    // Scores and dout vᵀ, both queries × keys.
-    scoreProduct(scratch, queryPanels, keyColumns, scores, count, visible);
-    scoreProduct(scratch, gradientPanels, valueColumns, products, count, visible);
-    int padded = (visible + COLUMNS - 1) / COLUMNS * COLUMNS;
+  private void headRange(int worker, long start, long end) {
+    AttentionBlocks g = blocks;
+    long own = scratch + worker * scratchBytes;
+    Tiles.fill(own + zeros, MicroKernel.COLUMNS, 0);
+    for (long unit = start; unit < end; unit++) {
+      long batch = unit / g.keyHeads;
+      long keyHead = unit % g.keyHeads;
+      long keyRows = k.at(batch, 0, keyHead);
+      long valueRows = v.at(batch, 0, keyHead);
+      Packing.columnPanels(keyRows, k.rowBytes, true, g.keys, g.headSize, own);
+      // The scale goes into the keys: they are fewer than the scores.
+      VectorArithmetic.scale(own, scale, own, (int) (valuePanels / Float.BYTES));
+      Packing.columnPanels(valueRows, v.rowBytes, true, g.keys, g.headSize, own + valuePanels);
+      Packing.columnPanels(keyRows, k.rowBytes, false, g.headSize, g.keys, own + keyPanels);
+      // dkSums and dvSums are neighbours.
+      Tiles.fill(own + dkSums, (rowPanels - dkSums) / 4, 0);
+      for (long head = keyHead * g.group; head < (keyHead + 1) * g.group; head++) {
+        for (int query = 0; query < g.queries; query += g.rows) {
+          queryBlock(batch, head, query, Math.min(g.rows, g.queries - query), own);
+        }
+      }
+      long dkRows = dk.at(batch, 0, keyHead);
+      long dvRows = dv.at(batch, 0, keyHead);
+      for (int key = 0; key < g.keys; key++) {
+        long from = own + dkSums + key * g.sizeBytes;
+        VectorArithmetic.scale(from, scale, dkRows + key * dk.rowBytes, g.headSize);
+      }
+      Tiles.copy(own + dvSums, g.sizeBytes, dvRows, dv.rowBytes, g.keys, g.headSize);
+    }
+  }
+
+  private void queryBlock(long batch, long head, int first, int count, long own) {
+    AttentionBlocks g = blocks;
+    long queryRows = q.at(batch, first, head);
+    long doutRows = dout.at(batch, first, head);
+    long scoreRows = own + scores;
+    long dscoreRows = own + dscores;
+    long zeroRow = own + zeros;
+    Packing.rowPanels(queryRows, q.rowBytes, false, count, g.headSize, own + rowPanels);
+    g.scores(first, count, own + rowPanels, own, zeroRow, scoreRows);
+    Packing.rowPanels(doutRows, dout.rowBytes, false, count, g.headSize, own + rowPanels);
+    g.scores(first, count, own + rowPanels, own + valuePanels, zeroRow, dscoreRows);
+    long statistic = logSumExp + 4 * ((batch * g.heads + head) * g.queries + first);
     for (int row = 0; row < count; row++) {
-      int seen = heads.visible(first + row);
-      float logSum = Lanes.get(statistics + 4L * row);
-      long p = scratch + scores + row * stride;
-      long ds = scratch + products + row * stride;
-      if (logSum == Float.NEGATIVE_INFINITY) {
-        seen = 0;
-      }
-      scoreGradients(p, ds, logSum, Lanes.get(scratch + deltas + 4L * row), seen);
-      Tiles.fill(p + 4L * seen, padded - seen, 0);
-      Tiles.fill(ds + 4L * seen, padded - seen, 0);
+      float logSum = Lanes.get(statistic + 4L * row);
+      float delta =
+          dot(doutRows + row * dout.rowBytes, out.at(batch, first + row, head), g.headSize);
+      // A query without keys has no gradients, and -infinity - -infinity would be NaN.
+      int visible = logSum == Float.NEGATIVE_INFINITY ? 0 : g.visible(first + row);
+      long at = row * g.scoreBytes;
+      int limit = g.limit(first, row, count);
+      probabilities(scoreRows + at, dscoreRows + at, visible, limit, logSum, delta);
     }
-
-    // dq = ds k.
-    long vectors = scratch + results;
-    for (int panel = 0; panel < heads.sizePanels(); panel++) {
-      long rows = scratch + keyRows + (long) panel * packedKeys * COLUMN_BYTES;
-      for (int row = 0; row < count; row += ROWS) {
-        MicroKernel.tileOfRows(
-            scratch + products + row * stride,
-            stride,
-            rows,
-            visible,
-            scratch,
-            0,
-            vectors + row * vectorStride + (long) panel * COLUMN_BYTES,
-            vectorStride);
-      }
-    }
-    long target = dq.at(b, head) + first * dq.rowStride();
+    int seen = (int) roundUp(g.visible(first + count - 1), MicroKernel.ROWS);
+    Packing.rowPanels(scoreRows, g.scoreBytes, true, seen, count, own + transposed);
+    Packing.columnPanels(doutRows, dout.rowBytes, false, g.headSize, count, own + columnPanels);
+    g.addTransposed(first, count, own + transposed, own + columnPanels, own + dvSums);
+    Packing.rowPanels(dscoreRows, g.scoreBytes, true, seen, count, own + transposed);
+    Packing.columnPanels(queryRows, q.rowBytes, false, g.headSize, count, own + columnPanels);
+    g.addTransposed(first, count, own + transposed, own + columnPanels, own + dkSums);
+    g.mix(first, count, dscoreRows, own + keyPanels, zeroRow, own + dqBlock);
     for (int row = 0; row < count; row++) {
-      VectorArithmetic.scale(
-          vectors + row * vectorStride, heads.scale(), target + row * dq.rowStride(), size);
-    }
-
-    // dv += pᵀ dout and dk += dsᵀ q.
-    keyProduct(scratch, scores, gradientColumns, valueGradients, count, visible);
-    keyProduct(scratch, products, queryColumns, keyGradients, count, visible);
-  }
-
-  /** Queries, times the scale, and dout: as rows for the scores, as columns for dk and dv. */
-  private void packQueries(long scratch, long queries, long gradient, int count) {
-    int size = heads.size();
-    int rowFloats = (count + ROWS - 1) / ROWS * ROWS * size;
-    int columnFloats = heads.sizePanels() * COLUMNS * count;
-    float scale = heads.scale();
-    long panels = scratch + queryPanels;
-    long columns = scratch + queryColumns;
-    Packing.rowPanels(queries, q.rowStride(), false, count, size, panels);
-    VectorArithmetic.scale(panels, scale, panels, rowFloats);
-    Packing.columnPanels(queries, q.rowStride(), false, size, count, columns);
-    VectorArithmetic.scale(columns, scale, columns, columnFloats);
-    Packing.rowPanels(gradient, dout.rowStride(), false, count, size, scratch + gradientPanels);
-    Packing.columnPanels(gradient, dout.rowStride(), false, size, count, scratch + gradientColumns);
-  }
-
-  /** A block of queries × keys from packed rows and columns. */
-  private void scoreProduct(long scratch, long rows, long columns, long to, int count, int visible) {
-    int size = heads.size();
-    int panels = (visible + COLUMNS - 1) / COLUMNS;
-    long panelBytes = (long) size * COLUMN_BYTES;
-    for (int panel = 0; panel < panels; panel++) {
-      for (int row = 0; row < count; row += ROWS) {
-        MicroKernel.tile(
-            scratch + rows + 4L * row * size,
-            scratch + columns + panel * panelBytes,
-            size,
-            scratch,
-            0,
-            scratch + to + row * heads.scoreStride() + (long) panel * COLUMN_BYTES,
-            heads.scoreStride());
-      }
+      long from = own + dqBlock + row * g.sizeBytes;
+      VectorArithmetic.scale(from, scale, dq.at(batch, first + row, head), g.headSize);
     }
   }
 
-  /** Adds blockᵀ columns to a keys × size gradient. */
-  private void keyProduct(long scratch, long block, long columns, long to, int count, int visible) {
-    long panelBytes = (long) count * COLUMN_BYTES;
-    long vectorStride = heads.vectorStride();
-    for (int panel = 0; panel < heads.sizePanels(); panel++) {
-      for (int key = 0; key < visible; key += ROWS) {
-        long sum = scratch + to + key * vectorStride + (long) panel * COLUMN_BYTES;
-        MicroKernel.tileOfColumns(
-            scratch + block + 4L * key,
-            heads.scoreStride(),
-            scratch + columns + panel * panelBytes,
-            count,
-            sum,
-            vectorStride,
-            sum,
-            vectorStride);
-      }
+  /** Scores become probabilities p, and their gradients p (gradient - delta). */
+  static void probabilities(
+      long scores, long gradients, int visible, int limit, float logSumExp, float delta) {
+    long row = address(scores);
+    long gradientRow = address(gradients);
+    int bound = VectorAttention.hideTail(row, visible);
+    FloatVector shift = broadcast(logSumExp);
+    FloatVector mean = broadcast(delta);
+    for (int i = 0; i < bound; i += Lanes.LENGTH) {
+      FloatVector p = VectorMath.expOfNonPositive(load(row + 4L * i).sub(shift));
+      store(p, row + 4L * i);
+      store(load(gradientRow + 4L * i).sub(mean).mul(p), gradientRow + 4L * i);
+    }
+    for (int i = bound; i < limit; i += Lanes.LENGTH) {
+      store(Lanes.zero(), row + 4L * i);
+      store(Lanes.zero(), gradientRow + 4L * i);
     }
   }
 
-  /** p = e^(s - logSum) in place of s; ds = p (dp - delta) in place of dp. */
-  private static void scoreGradients(long pStart, long dsStart, float logSum, float delta, int n) {
-    long p = address(pStart);
-    long ds = address(dsStart);
-    FloatVector shift = Lanes.broadcast(logSum);
-    FloatVector center = Lanes.broadcast(delta);
-    // Rows are padded to whole panels: what is written past n is overwritten with zeros.
-    for (int i = 0; i < n; i += LENGTH) {
-      FloatVector probability = VectorMath.exp(load(p + 4L * i).sub(shift));
-      store(probability, p + 4L * i);
-      store(load(ds + 4L * i).sub(center).mul(probability), ds + 4L * i);
+  private static float dot(long a, long b, int count) {
+    long left = address(a);
+    long right = address(b);
+    FloatVector sums = Lanes.zero();
+    int bound = count & -Lanes.LENGTH;
+    for (int i = 0; i < bound; i += Lanes.LENGTH) {
+      sums = load(left + 4L * i).fma(load(right + 4L * i), sums);
     }
+    float rest = 0;
+    for (int i = bound; i < count; i++) {
+      rest = Math.fma(Lanes.get(left + 4L * i), Lanes.get(right + 4L * i), rest);
+    }
+    return Lanes.sum(sums) + rest;
   }
 }

@@ -3,6 +3,7 @@ package dev.heddle.runtime.cpu;
 import dev.heddle.runtime.AdamWStep;
 import dev.heddle.runtime.AttentionMask;
 import dev.heddle.runtime.BinaryOperation;
+import dev.heddle.runtime.DType;
 import dev.heddle.runtime.GlobalIndex;
 import dev.heddle.runtime.KernelChecks;
 import dev.heddle.runtime.Kernels;
@@ -24,14 +25,15 @@ final class VectorKernels implements Kernels {
   private final Kernels fallback = new ReferenceKernels();
   private final VectorGemm gemm;
   private final VectorElementwise elementwise;
+  private final VectorMovement movement;
+  private final VectorUpdates updates;
   private final VectorBroadcast broadcast;
   private final VectorSums sums;
   private final VectorSoftmax softmax;
   private final VectorNorms norms;
-  private final VectorMovement movement;
-  private final VectorUpdates updates;
   private final VectorRotary rotary;
   private final VectorAttention attention;
+  private final VectorAttentionBackward attentionBackward;
 
   /**
    * @param workers the rank's threads
@@ -41,15 +43,16 @@ final class VectorKernels implements Kernels {
   VectorKernels(WorkerPool workers, MemoryPool memory, MatrixMultiply multiply) {
     this.gemm = new VectorGemm(multiply);
     this.elementwise = new VectorElementwise(workers);
+    this.movement = new VectorMovement(workers);
+    this.updates = new VectorUpdates(workers);
     this.broadcast = new VectorBroadcast(workers);
     ColumnSums columnSums = new ColumnSums(workers, memory);
     this.sums = new VectorSums(workers, memory, columnSums);
     this.softmax = new VectorSoftmax(workers);
     this.norms = new VectorNorms(workers, memory, columnSums);
-    this.movement = new VectorMovement(workers);
-    this.updates = new VectorUpdates(workers);
     this.rotary = new VectorRotary(workers);
     this.attention = new VectorAttention(workers, memory);
+    this.attentionBackward = new VectorAttentionBackward(workers, memory);
   }
 
   @Override
@@ -60,7 +63,9 @@ final class VectorKernels implements Kernels {
   @Override
   public void fill(NDArray y, double value) {
     KernelChecks.fill(y, value);
-    if (!movement.fill(y, value)) {
+    if (VectorMovement.canFill(y)) {
+      movement.fill(y, value);
+    } else {
       fallback.fill(y, value);
     }
   }
@@ -68,7 +73,11 @@ final class VectorKernels implements Kernels {
   @Override
   public void copy(NDArray x, NDArray y) {
     KernelChecks.copy(x, y);
-    if (!movement.copy(x, y)) {
+    if (VectorMovement.canCopy(x, y)) {
+      movement.copy(x, y);
+    } else if (y.dtype() == DType.BF16) {
+      Bf16Conversion.copy(x, y);
+    } else {
       fallback.copy(x, y);
     }
   }
@@ -275,7 +284,8 @@ final class VectorKernels implements Kernels {
       NDArray dk,
       NDArray dv) {
     KernelChecks.attentionBackward(q, k, v, out, logSumExp, dout, mask, scale, dq, dk, dv);
-    attention.attentionBackward(q, k, v, out, logSumExp, dout, mask, scale, dq, dk, dv);
+    attentionBackward.attentionBackward(
+        q, k, v, out, logSumExp, dout, mask, scale, dq, dk, dv);
   }
 
   @Override
@@ -312,14 +322,22 @@ final class VectorKernels implements Kernels {
   @Override
   public void randomUniform(RandomKey key, GlobalIndex index, double low, double high, NDArray y) {
     KernelChecks.randomUniform(key, index, low, high, y);
-    updates.randomUniform(key, index, low, high, y);
+    if (y.isContiguous()) {
+      updates.uniform(key, index, low, high, y);
+    } else {
+      fallback.randomUniform(key, index, low, high, y);
+    }
   }
 
   @Override
   public void randomNormal(
       RandomKey key, GlobalIndex index, double mean, double deviation, NDArray y) {
     KernelChecks.randomNormal(key, index, mean, deviation, y);
-    updates.randomNormal(key, index, mean, deviation, y);
+    if (y.isContiguous()) {
+      updates.normal(key, index, mean, deviation, y);
+    } else {
+      fallback.randomNormal(key, index, mean, deviation, y);
+    }
   }
 
   @Override

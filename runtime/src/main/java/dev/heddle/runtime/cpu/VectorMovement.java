@@ -1,20 +1,15 @@
 package dev.heddle.runtime.cpu;
 
-import static dev.heddle.runtime.cpu.Lanes.MEMORY;
-
 import dev.heddle.runtime.DType;
 import dev.heddle.runtime.KernelChecks;
 import dev.heddle.runtime.NDArray;
-import java.lang.foreign.MemorySegment;
+import dev.heddle.runtime.Shape;
 import java.lang.foreign.ValueLayout;
 
-/** Fills, copies, and the row gather and scatter. */
+/** Fills, copies, gathers and scatters of float arrays, by rows. */
 final class VectorMovement {
-  private static final ValueLayout.OfInt INT = ValueLayout.JAVA_INT_UNALIGNED;
-  private static final ValueLayout.OfLong LONG = ValueLayout.JAVA_LONG_UNALIGNED;
-
-  /** Side of the square in which a transposing copy moves, so that both sides stay in cache. */
-  private static final long TILE = 32;
+  /** Columns of a scatter that one worker adds, so that rows are added in order without locks. */
+  private static final int SCATTER_COLUMNS = 128;
 
   private final WorkerPool workers;
 
@@ -22,220 +17,116 @@ final class VectorMovement {
     this.workers = workers;
   }
 
-  /**
-   * y = value.
-   *
-   * @return false, having done nothing, if the array is not served here
-   */
-  boolean fill(NDArray y, double value) {
-    if (!y.isContiguous()) {
-      return false;
-    }
+  /** Whether {@link #fill} can. */
+  static boolean canFill(NDArray y) {
+    return y.dtype() == DType.F32 && y.isContiguous();
+  }
+
+  void fill(NDArray y, double value) {
     long to = y.address();
-    if (Double.doubleToRawLongBits(value) == 0) {
-      workers.run(
-          y.size() * y.dtype().byteSize(),
-          4L * VectorElementwise.GRAIN,
-          (start, end) -> Tiles.zeroBytes(to + start, end - start));
-      return true;
-    }
-    if (y.dtype() != DType.F32) {
-      return false;
-    }
-    float all = (float) value;
+    float filled = (float) value;
     workers.run(
         y.size(),
         VectorElementwise.GRAIN,
-        (start, end) -> Tiles.fill(to + 4 * start, end - start, all));
-    return true;
+        (start, end) -> Tiles.fill(to + 4 * start, end - start, filled));
   }
 
-  // ---- copies
+  /** Whether {@link #copy} can: floats to floats. */
+  static boolean canCopy(NDArray x, NDArray y) {
+    return x.dtype() == DType.F32 && y.dtype() == DType.F32;
+  }
 
-  /**
-   * y = x.
-   *
-   * @return false, having done nothing, if the pair is not served here
-   */
-  boolean copy(NDArray x, NDArray y) {
+  void copy(NDArray x, NDArray y) {
     if (x.size() == 0) {
-      return true;
+      return;
     }
-    boolean contiguous = x.isContiguous() && y.isContiguous();
-    if (x.dtype() == y.dtype() && contiguous) {
-      copyBytes(x.address(), y.address(), x.size() * x.dtype().byteSize());
-      return true;
-    }
-    if (x.dtype() == DType.F32 && y.dtype() == DType.F32) {
-      copyStrided(x, y);
-      return true;
-    }
-    if (contiguous && x.dtype() == DType.F32 && y.dtype() == DType.BF16) {
-      Brain16.round(workers, x.address(), y.address(), x.size());
-      return true;
-    }
-    if (contiguous && x.dtype() == DType.BF16 && y.dtype() == DType.F32) {
-      Brain16.widen(workers, x.address(), y.address(), x.size());
-      return true;
-    }
-    return false;
-  }
-
-  private void copyBytes(long from, long to, long bytes) {
-    workers.run(
-        bytes,
-        8L * VectorElementwise.GRAIN,
-        (start, end) -> MemorySegment.copy(MEMORY, from + start, MEMORY, to + start, end - start));
-  }
-
-  /** Dims of which both sides continue in step are merged; the rest are visited in y's order. */
-  private void copyStrided(NDArray x, NDArray y) {
-    int rank = x.rank();
-    long[] sizes = new long[Math.max(2, rank)];
-    long[] xSteps = new long[sizes.length];
-    long[] ySteps = new long[sizes.length];
-    int dims = 0;
-    for (int i = rank - 1; i >= 0; i--) {
-      long size = x.dim(i);
-      if (size == 1) {
-        continue;
-      }
-      if (dims > 0
-          && x.stride(i) == xSteps[dims - 1] * sizes[dims - 1]
-          && y.stride(i) == ySteps[dims - 1] * sizes[dims - 1]) {
-        sizes[dims - 1] *= size;
-      } else {
-        sizes[dims] = size;
-        xSteps[dims] = x.stride(i);
-        ySteps[dims] = y.stride(i);
-        dims++;
-      }
-    }
-    for (; dims < 2; dims++) {
-      sizes[dims] = 1;
-    }
-    // Where the innermost dim is not contiguous on the reading side, the dim that is goes second.
-    if (xSteps[0] != 1) {
-      for (int i = 2; i < dims; i++) {
-        if (xSteps[i] == 1) {
-          swap(sizes, i);
-          swap(xSteps, i);
-          swap(ySteps, i);
-        }
-      }
-    }
-    new StridedCopy(dims, sizes, xSteps, ySteps, x.address(), y.address()).run(workers);
-  }
-
-  private static void swap(long[] values, int i) {
-    long value = values[1];
-    values[1] = values[i];
-    values[i] = value;
-  }
-
-  /** Dims innermost first, at least two. */
-  private record StridedCopy(
-      int dims, long[] sizes, long[] xSteps, long[] ySteps, long x, long y) {
-
-    void run(WorkerPool workers) {
-      boolean rows = xSteps[0] == 1 && ySteps[0] == 1;
-      long units = 1;
-      for (int i = 2; i < dims; i++) {
-        units *= sizes[i];
-      }
-      // A unit of work: a row, or TILE rows of a plane.
-      long unitRows = rows ? 1 : TILE;
-      long unitsOfPlane = (sizes[1] + unitRows - 1) / unitRows;
-      long grain = Math.max(1, VectorElementwise.GRAIN / (sizes[0] * unitRows));
+    long from = x.address();
+    long to = y.address();
+    if (x.isContiguous() && y.isContiguous()) {
       workers.run(
-          units * unitsOfPlane,
-          grain,
-          (start, end) -> {
-            for (long i = start; i < end; i++) {
-              long row = i % unitsOfPlane * unitRows;
-              plane(i / unitsOfPlane, row, Math.min(sizes[1], row + unitRows), rows);
-            }
-          });
+          x.size(),
+          VectorElementwise.GRAIN,
+          (start, end) -> Tiles.copy(from + 4 * start, to + 4 * start, (int) (end - start)));
+      return;
     }
-
-    private void plane(long index, long startRow, long endRow, boolean rows) {
-      long from = x;
-      long to = y;
-      long rest = index;
-      for (int i = 2; i < dims; i++) {
-        long at = rest % sizes[i];
-        rest /= sizes[i];
-        from += 4 * at * xSteps[i];
-        to += 4 * at * ySteps[i];
-      }
-      if (rows) {
-        for (long row = startRow; row < endRow; row++) {
-          Tiles.copy(
-              from + 4 * row * xSteps[1],
-              to + 4 * row * ySteps[1],
-              Math.toIntExact(sizes[0]));
-        }
-        return;
-      }
-      for (long column = 0; column < sizes[0]; column += TILE) {
-        long endColumn = Math.min(sizes[0], column + TILE);
-        for (long row = startRow; row < endRow; row++) {
-          for (long j = column; j < endColumn; j++) {
-            MEMORY.set(
-                INT,
-                to + 4 * (row * ySteps[1] + j * ySteps[0]),
-                MEMORY.get(INT, from + 4 * (row * xSteps[1] + j * xSteps[0])));
+    Shape shape = x.rank() == 0 ? Shape.of(1) : x.shape();
+    RowOffsets sources = RowOffsets.of(x, shape);
+    RowOffsets targets = RowOffsets.of(y, shape);
+    int columns = Math.toIntExact(shape.dim(-1));
+    workers.run(
+        shape.size() / columns,
+        rowGrain(columns),
+        (start, end) -> {
+          for (long row = start; row < end; row++) {
+            copyRow(
+                from + 4 * sources.of(row),
+                sources.innerStride(),
+                to + 4 * targets.of(row),
+                targets.innerStride(),
+                columns);
           }
-        }
+        });
+  }
+
+  private static void copyRow(long from, long fromStride, long to, long toStride, int columns) {
+    if (toStride == 1 && fromStride == 1) {
+      Tiles.copy(from, to, columns);
+    } else if (toStride == 1 && fromStride == 0) {
+      Tiles.fill(to, columns, Lanes.get(from));
+    } else {
+      for (int i = 0; i < columns; i++) {
+        Lanes.set(to + 4 * i * toStride, Lanes.get(from + 4 * i * fromStride));
       }
     }
   }
 
-  // ---- rows
+  /** Rows of a chunk: about {@link VectorElementwise#GRAIN} elements. */
+  static long rowGrain(long columns) {
+    return Math.max(1, VectorElementwise.GRAIN / Math.max(1, columns));
+  }
 
   void gatherRows(NDArray x, NDArray rows, NDArray y) {
-    long count = rows.dim(0);
-    boolean wide = rows.dtype() == DType.I64;
-    long numbers = rows.address();
-    checkRows("gatherRows", numbers, wide, count, x.dim(0), "x");
-    int elementBytes = x.dtype().byteSize();
-    long rowBytes = x.dim(1) * elementBytes;
     long from = x.address();
-    long fromStride = x.stride(0) * elementBytes;
     long to = y.address();
-    long toStride = y.stride(0) * elementBytes;
+    long fromStride = 4 * x.stride(0);
+    long toStride = 4 * y.stride(0);
+    long limit = x.dim(0);
+    int columns = Math.toIntExact(x.dim(1));
     workers.run(
-        rowBytes == 0 ? 0 : count,
-        Math.max(1, 4L * VectorElementwise.GRAIN / Math.max(1, rowBytes)),
+        rows.size(),
+        rowGrain(columns),
         (start, end) -> {
           for (long i = start; i < end; i++) {
-            long row = rowNumber(numbers, wide, i);
-            long target = to + i * toStride;
+            long row = row(rows, i);
+            if (row >= limit) {
+              throw KernelChecks.rowOutOfRange("gatherRows", i, row, "x", limit);
+            }
             if (row < 0) {
-              Tiles.zeroBytes(target, rowBytes);
+              Tiles.fill(to + i * toStride, columns, 0);
             } else {
-              MemorySegment.copy(MEMORY, from + row * fromStride, MEMORY, target, rowBytes);
+              Tiles.copy(from + row * fromStride, to + i * toStride, columns);
             }
           }
         });
   }
 
-  /** Each task adds all rows for its own columns: no two write the same element, order is kept. */
   void scatterAddRows(NDArray x, NDArray rows, NDArray y) {
-    long count = rows.dim(0);
-    boolean wide = rows.dtype() == DType.I64;
-    long numbers = rows.address();
-    checkRows("scatterAddRows", numbers, wide, count, y.dim(0), "y");
     long from = x.address();
-    long fromStride = 4 * x.stride(0);
     long to = y.address();
+    long fromStride = 4 * x.stride(0);
     long toStride = 4 * y.stride(0);
+    long limit = y.dim(0);
+    for (long i = 0; i < rows.size(); i++) {
+      if (row(rows, i) >= limit) {
+        throw KernelChecks.rowOutOfRange("scatterAddRows", i, row(rows, i), "y", limit);
+      }
+    }
     workers.run(
-        x.dim(1),
-        Math.max(64, (x.dim(1) + 511) / 512 * 64),
+        y.dim(1),
+        SCATTER_COLUMNS,
         (start, end) -> {
-          for (long i = 0; i < count; i++) {
-            long row = rowNumber(numbers, wide, i);
+          for (long i = 0; i < rows.size(); i++) {
+            long row = row(rows, i);
             if (row >= 0) {
               VectorArithmetic.addScaled(
                   from + i * fromStride + 4 * start,
@@ -247,17 +138,11 @@ final class VectorMovement {
         });
   }
 
-  private static long rowNumber(long numbers, boolean wide, long i) {
-    return wide ? MEMORY.get(LONG, numbers + 8 * i) : MEMORY.get(INT, numbers + 4 * i);
-  }
-
-  private static void checkRows(
-      String kernel, long numbers, boolean wide, long count, long rowCount, String what) {
-    for (long i = 0; i < count; i++) {
-      long row = rowNumber(numbers, wide, i);
-      if (row >= rowCount) {
-        throw KernelChecks.rowOutOfRange(kernel, i, row, what, rowCount);
-      }
-    }
+  /** Entry {@code i} of an index array of I32 or I64. */
+  static long row(NDArray rows, long i) {
+    long at = rows.offset() + i * rows.stride(0);
+    return rows.dtype() == DType.I64
+        ? rows.segment().getAtIndex(ValueLayout.JAVA_LONG, at)
+        : rows.segment().getAtIndex(ValueLayout.JAVA_INT, at);
   }
 }

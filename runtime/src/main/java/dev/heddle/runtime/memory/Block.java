@@ -43,7 +43,10 @@ public final class Block {
     return byteSize;
   }
 
-  /** Counts how often this memory has been given back: a handle remembers the value it was born with. */
+  /**
+   * Counts how often this memory has been given back: a handle remembers the value it was born
+   * with.
+   */
   public int generation() {
     return generation;
   }
@@ -76,10 +79,12 @@ public final class Block {
     if (references == 0) {
       throw new IllegalStateException("Block: released more often than retained");
     }
+    if (references == 1 && owner != null) {
+      throw new IllegalStateException(
+          "Block: released more often than retained; the last reference is that of the MemoryScope"
+              + " that owns it, which its close() or NDArray.free() ends");
+    }
     if (--references == 0) {
-      if (owner != null) {
-        throw new IllegalStateException("Block: the owning scope's reference was released by another");
-      }
       generation++;
       pool.giveBack(this);
     }

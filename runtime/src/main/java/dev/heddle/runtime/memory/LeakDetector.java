@@ -38,8 +38,7 @@ public final class LeakDetector {
   static @Nullable Throwable trace() {
     return switch (level) {
       case OFF -> null;
-      case SAMPLED ->
-          ThreadLocalRandom.current().nextInt(SAMPLE) == 0 ? new Birthplace() : null;
+      case SAMPLED -> ThreadLocalRandom.current().nextInt(SAMPLE) == 0 ? new Birthplace() : null;
       case PARANOID -> new Birthplace();
     };
   }

@@ -80,11 +80,13 @@ public final class MemoryScope implements AutoCloseable {
   }
 
   /**
-   * Hands {@code value} to the scope around this one, so that it survives this scope's close.
+   * Hands {@code value} to the scope around this one, so that it survives this scope's close. What
+   * this scope does not own is left where it is.
    *
    * @return {@code value}
    */
   public <T extends Owned> T keep(T value) {
+    checkUsable();
     if (parent == null) {
       throw new IllegalStateException(
           "MemoryScope.keep: there is no scope around this one to hand the value to");
@@ -105,10 +107,12 @@ public final class MemoryScope implements AutoCloseable {
   public <T extends Owned> T adopt(T value) {
     checkUsable();
     Block block = value.block();
-    if (block.owner == null) {
+    MemoryScope before = block.owner;
+    if (before == null) {
       block.retain();
     } else {
-      block.owner.forget(block);
+      before.checkUsable();
+      before.forget(block);
     }
     own(block);
     return value;
@@ -140,13 +144,26 @@ public final class MemoryScope implements AutoCloseable {
     return closed;
   }
 
-  /** Gives back everything that this scope owns now, and stays open. */
+  /**
+   * Gives back everything that this scope owns now, and stays open. A resource that fails to let go
+   * does not keep the others: its exception is thrown at the end.
+   */
   public void clear() {
+    checkUsable();
+    RuntimeException failure = null;
     while (resourceCount > 0) {
       Resource resource = resources[--resourceCount];
       resources[resourceCount] = null;
       if (resource != null) {
-        resource.releaseResource();
+        try {
+          resource.releaseResource();
+        } catch (RuntimeException thrown) {
+          if (failure == null) {
+            failure = thrown;
+          } else {
+            failure.addSuppressed(thrown);
+          }
+        }
       }
     }
     while (blockCount > 0) {
@@ -156,6 +173,9 @@ public final class MemoryScope implements AutoCloseable {
         block.owner = null;
         block.release();
       }
+    }
+    if (failure != null) {
+      throw failure;
     }
   }
 
@@ -169,12 +189,16 @@ public final class MemoryScope implements AutoCloseable {
       throw new IllegalStateException(
           "MemoryScope.close: a scope opened inside this one is still open; close innermost first");
     }
-    clear();
-    closed = true;
-    if (parent == null) {
-      CURRENT.remove();
-    } else {
-      CURRENT.set(parent);
+    try {
+      clear();
+    } finally {
+      // Even if a resource failed: what is allocated next must not go to a scope that is ending.
+      closed = true;
+      if (parent == null) {
+        CURRENT.remove();
+      } else {
+        CURRENT.set(parent);
+      }
     }
   }
 
@@ -202,7 +226,9 @@ public final class MemoryScope implements AutoCloseable {
     }
     if (thread != Thread.currentThread()) {
       throw new IllegalStateException(
-          "MemoryScope: opened by thread " + thread.getName() + ", used by "
+          "MemoryScope: opened by thread "
+              + thread.getName()
+              + ", used by "
               + Thread.currentThread().getName());
     }
   }

@@ -1,6 +1,9 @@
 package dev.heddle.runtime.memory;
 
-/** Something other than a block that must be let go when the {@link MemoryScope} it is attached to closes. */
+/**
+ * Something other than a block that must be let go when the {@link MemoryScope} it is attached to
+ * closes.
+ */
 public interface Resource {
   /** Lets go of what is held. Called once, when the scope closes, unless detached before. */
   void releaseResource();

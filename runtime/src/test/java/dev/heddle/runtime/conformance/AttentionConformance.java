@@ -60,6 +60,7 @@ interface AttentionConformance extends Conformance {
           new Problem(1, 33, 33, 2, 2, 16, at(33, 0), Placement.CONTIGUOUS),
           new Problem(1, 40, 24, 2, 2, 16, at(0, 11), Placement.CONTIGUOUS),
           new Problem(1, 70, 70, 2, 1, 48, at(5, 40), Placement.HEADS_FIRST),
+          new Problem(3, 21, 21, 2, 2, 16, AttentionMask.CAUSAL, Placement.SWAPPED_LEADING),
           new Problem(1, 5, 9, 2, 1, 8, at(0, 100), Placement.CONTIGUOUS),
           new Problem(1, 5, 0, 2, 1, 8, AttentionMask.FULL, Placement.CONTIGUOUS),
           new Problem(2, 0, 5, 2, 1, 8, AttentionMask.CAUSAL, Placement.CONTIGUOUS),
@@ -86,8 +87,7 @@ interface AttentionConformance extends Conformance {
   }
 
   private static KernelCase.Call forwardCall(Problem p) {
-    return (kernels, a) ->
-        kernels.attention(a[0], a[1], a[2], p.mask(), p.scale(), a[3], a[4]);
+    return (kernels, a) -> kernels.attention(a[0], a[1], a[2], p.mask(), p.scale(), a[3], a[4]);
   }
 
   @Test
@@ -100,8 +100,7 @@ interface AttentionConformance extends Conformance {
   @Test
   default void attention_peakedScores_neverOverflow() {
     // Scores up to about 300: exp overflows F32 unless the maximum is taken out.
-    Problem problem =
-        new Problem(1, 70, 70, 2, 2, 32, AttentionMask.CAUSAL, Placement.CONTIGUOUS);
+    Problem problem = new Problem(1, 70, 70, 2, 2, 32, AttentionMask.CAUSAL, Placement.CONTIGUOUS);
     forward(problem, 60).tolerance(20).check(forwardCall(problem));
   }
 
@@ -144,11 +143,7 @@ interface AttentionConformance extends Conformance {
     Problem part = new Problem(1, 20, 13, 2, 2, 16, at(20, 0), Placement.CONTIGUOUS);
     int count = Math.toIntExact(part.keyShape().size());
     double[][] ofPart = {
-      known[0],
-      Arrays.copyOf(known[1], count),
-      Arrays.copyOf(known[2], count),
-      known[3],
-      known[4]
+      known[0], Arrays.copyOf(known[1], count), Arrays.copyOf(known[2], count), known[3], known[4]
     };
     backward(part, ofPart).check(backwardCall(part));
   }
@@ -162,7 +157,13 @@ interface AttentionConformance extends Conformance {
     int headSize = 16;
     Problem p =
         new Problem(
-            batch, sequence, sequence, heads, heads, headSize, AttentionMask.CAUSAL,
+            batch,
+            sequence,
+            sequence,
+            heads,
+            heads,
+            headSize,
+            AttentionMask.CAUSAL,
             Placement.CONTIGUOUS);
     double[][] known = forward(p, 1).expected(forwardCall(p));
     kernelCase("attentionBackward packed")
@@ -191,6 +192,25 @@ interface AttentionConformance extends Conformance {
   }
 
   @Test
+  default void attention_queriesKeysValuesOfOneArray_match() {
+    int heads = 3;
+    kernelCase("attention packed")
+        .input(Placement.CONTIGUOUS, 2, 37, 3L * heads, 16)
+        .output(Placement.CONTIGUOUS, 2, 37, heads, 16)
+        .outputStatistic(2, heads, 37)
+        .check(
+            (kernels, a) ->
+                kernels.attention(
+                    a[0].slice(2, 0, heads),
+                    a[0].slice(2, heads, 2 * heads),
+                    a[0].slice(2, 2 * heads, 3 * heads),
+                    AttentionMask.CAUSAL,
+                    0.25,
+                    a[1],
+                    a[2]));
+  }
+
+  @Test
   default void attention_large_sameBitsForAnyThreadCount() {
     Problem problem =
         new Problem(3, 150, 150, 4, 2, 32, AttentionMask.CAUSAL, Placement.CONTIGUOUS);
@@ -207,6 +227,7 @@ interface AttentionConformance extends Conformance {
               Placement.CONTIGUOUS,
               Placement.SHIFTED,
               Placement.PACKED_HEADS,
+              Placement.SWAPPED_LEADING,
               Placement.HEADS_FIRST)) {
         for (boolean inverse : List.of(false, true)) {
           String name = "rotary " + half + " " + placement + " " + inverse;

@@ -15,14 +15,13 @@ import org.junit.jupiter.api.Test;
 /** Functions of single elements and the reductions. */
 interface ElementwiseConformance extends Conformance {
   /** Elements enough to be shared between threads. */
-  int LARGE = (1 << 17) + 5;
+  int LARGE = (1 << 16) + 5;
 
   /** Values inside the domain of {@code op}. */
   private static double[] domain(UnaryOperation op, double[] values) {
     return switch (op) {
       case LOG, SQRT -> Arrays.stream(values).map(v -> Math.abs(v) + 0.01).toArray();
-      case RECIPROCAL ->
-          Arrays.stream(values).map(v -> v + Math.copySign(0.1, v)).toArray();
+      case RECIPROCAL -> Arrays.stream(values).map(v -> v + Math.copySign(0.1, v)).toArray();
       default -> values;
     };
   }
@@ -261,6 +260,31 @@ interface ElementwiseConformance extends Conformance {
   }
 
   @Test
+  default void swiglu_gateAndUpInOneArray_matchesBothWays() {
+    for (long columns : new long[] {1, 7, 64, 100}) {
+      kernelCase("swiglu packed " + columns)
+          .input(Placement.CONTIGUOUS, 9, 2 * columns)
+          .output(Placement.CONTIGUOUS, 9, columns)
+          .check(
+              (kernels, a) ->
+                  kernels.swiglu(
+                      a[0].slice(1, 0, columns), a[0].slice(1, columns, 2 * columns), a[1]));
+      kernelCase("swigluBackward packed " + columns)
+          .input(Placement.CONTIGUOUS, 9, 2 * columns)
+          .input(Placement.CONTIGUOUS, 9, columns)
+          .output(Placement.CONTIGUOUS, 9, 2 * columns)
+          .check(
+              (kernels, a) ->
+                  kernels.swigluBackward(
+                      a[0].slice(1, 0, columns),
+                      a[0].slice(1, columns, 2 * columns),
+                      a[1],
+                      a[2].slice(1, 0, columns),
+                      a[2].slice(1, columns, 2 * columns)));
+    }
+  }
+
+  @Test
   default void sumTo_everyBroadcast_isItsTranspose() {
     long[][][] shapes = {
       {{4, 5, 6}, {6}},
@@ -330,7 +354,6 @@ interface ElementwiseConformance extends Conformance {
       assertThat(kernels().sumOfSquares(List.of(first, empty, second)))
           .isCloseTo(expected, within(1e-10 * expected));
       assertThat(kernels().sumOfSquares(List.of())).isZero();
-      scope.clear();
     }
   }
 
@@ -352,11 +375,9 @@ interface ElementwiseConformance extends Conformance {
         NDArray infinite = NDArray.of(subject(), dtype(), Shape.of(37), values);
         values[position] = Double.NaN;
         NDArray nan = NDArray.of(subject(), dtype(), Shape.of(37), values);
-        assertThat(kernels().sumOfSquares(List.of(infinite)))
-            .isEqualTo(Double.POSITIVE_INFINITY);
+        assertThat(kernels().sumOfSquares(List.of(infinite))).isEqualTo(Double.POSITIVE_INFINITY);
         assertThat(kernels().sumOfSquares(List.of(infinite, nan))).isNaN();
       }
-      scope.clear();
     }
   }
 

@@ -226,7 +226,6 @@ public final class KernelCase {
         }
         sameBits(after, before[i], "inputs and padding of argument " + i + " on " + device);
       }
-      scope.clear();
       return results;
     }
   }
@@ -270,9 +269,23 @@ public final class KernelCase {
               : Double.compare(got[i], want) == 0;
       if (!agrees) {
         throw new AssertionError(
-            this + ": argument " + index + " " + argument.shape() + " (" + argument.placement()
-                + ") on " + subjects.get(0) + ": element " + i + " is " + got[i] + ", wanted "
-                + want + " within " + bound);
+            this
+                + ": argument "
+                + index
+                + " "
+                + argument.shape()
+                + " ("
+                + argument.placement()
+                + ") on "
+                + subjects.get(0)
+                + ": element "
+                + i
+                + " is "
+                + got[i]
+                + ", wanted "
+                + want
+                + " within "
+                + bound);
       }
     }
   }
@@ -293,8 +306,15 @@ public final class KernelCase {
     for (int i = 0; i < wanted.length; i++) {
       if (Double.doubleToLongBits(got[i]) != Double.doubleToLongBits(wanted[i])) {
         throw new AssertionError(
-            this + ": " + what + " must have the same bits: element " + i + " is " + got[i]
-                + ", wanted " + wanted[i]);
+            this
+                + ": "
+                + what
+                + " must have the same bits: element "
+                + i
+                + " is "
+                + got[i]
+                + ", wanted "
+                + wanted[i]);
       }
     }
   }

@@ -5,7 +5,6 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import dev.heddle.runtime.AdamWStep;
 import dev.heddle.runtime.AttentionMask;
 import dev.heddle.runtime.BinaryOperation;
-import dev.heddle.runtime.DType;
 import dev.heddle.runtime.GlobalIndex;
 import dev.heddle.runtime.NDArray;
 import dev.heddle.runtime.RandomKey;
@@ -31,9 +30,7 @@ interface MisuseConformance extends Conformance {
   }
 
   private static void refused(String message, ThrowingCallable call) {
-    assertThatThrownBy(call)
-        .isInstanceOf(IllegalArgumentException.class)
-        .hasMessage(message);
+    assertThatThrownBy(call).isInstanceOf(IllegalArgumentException.class).hasMessage(message);
   }
 
   @Test
@@ -63,7 +60,6 @@ interface MisuseConformance extends Conformance {
           "scatterAddRows: x is [4,3]; wanted [2,3], a row for each entry of rows, the columns of"
               + " y",
           () -> kernels().scatterAddRows(x, longs(0, 1), array(9, 3)));
-      scope.clear();
     }
   }
 
@@ -80,7 +76,6 @@ interface MisuseConformance extends Conformance {
           .hasMessage(
               "scatterAddRows: rows[2] is 4, but y has 4 rows; wanted a row below that, or a"
                   + " negative one to skip it");
-      scope.clear();
     }
   }
 
@@ -116,8 +111,7 @@ interface MisuseConformance extends Conformance {
       refused(
           "binary: y shares memory with a but is not the same array: in place wants equal shape,"
               + " strides and offset",
-          () ->
-              kernels().binary(BinaryOperation.ADD, square.transpose(0, 1), array(3), square));
+          () -> kernels().binary(BinaryOperation.ADD, square.transpose(0, 1), array(3), square));
       NDArray six = array(6);
       refused(
           "scale: y shares memory with x but is not the same array: in place wants equal shape,"
@@ -134,13 +128,12 @@ interface MisuseConformance extends Conformance {
           "argmaxRows: x is [2,0]; wanted at least one column",
           () -> kernels().argmaxRows(array(2, 0), longs(0, 0)));
       refused(
-          "argmaxRows: y is " + dtype() + "; wanted I64",
-          () -> kernels().argmaxRows(x, array(2)));
+          "argmaxRows: y is " + dtype() + "; wanted I64", () -> kernels().argmaxRows(x, array(2)));
       refused(
-          "sumOfSquares: array 1 is " + strided
+          "sumOfSquares: array 1 is "
+              + strided
               + "; wanted a contiguous array: pass array 1.contiguous()",
           () -> kernels().sumOfSquares(List.of(x, transposed)));
-      scope.clear();
     }
   }
 
@@ -160,8 +153,7 @@ interface MisuseConformance extends Conformance {
           "gemm: b [6,3] has stride 6 in its innermost dim; wanted 1: pass b.contiguous()",
           () ->
               kernels()
-                  .gemm(
-                      array(4, 6), false, array(3, 6).transpose(0, 1), false, 1, 0, array(4, 3)));
+                  .gemm(array(4, 6), false, array(3, 6).transpose(0, 1), false, 1, 0, array(4, 3)));
       refused(
           "gemm: a [4,6] has row stride 0, less than its 6 columns; wanted rows that do not"
               + " overlap: pass a.contiguous()",
@@ -190,8 +182,7 @@ interface MisuseConformance extends Conformance {
           "linear: x is [4,6] and w is [3,5]: inner sizes 6 and 5 must be equal",
           () ->
               kernels()
-                  .linear(
-                      array(4, 6), array(3, 5), null, UnaryOperation.GELU, array(4, 3), null));
+                  .linear(array(4, 6), array(3, 5), null, UnaryOperation.GELU, array(4, 3), null));
       refused(
           "linear: bias is [4]; wanted [3], one value a row of w",
           () ->
@@ -210,7 +201,6 @@ interface MisuseConformance extends Conformance {
                       UnaryOperation.IDENTITY,
                       array(4, 3),
                       array(4, 3)));
-      scope.clear();
     }
   }
 
@@ -218,7 +208,8 @@ interface MisuseConformance extends Conformance {
   default void misuse_rows_isRefused() {
     try (MemoryScope scope = MemoryScope.open()) {
       NDArray x = array(2, 3);
-      refused("softmax: x is a scalar; wanted rows, rank 1 or more",
+      refused(
+          "softmax: x is a scalar; wanted rows, rank 1 or more",
           () -> kernels().softmax(array(), array()));
       refused(
           "layerNorm: weight is [2]; wanted [3], one value a column of x",
@@ -231,8 +222,11 @@ interface MisuseConformance extends Conformance {
               kernels()
                   .layerNorm(x, array(3), null, 1e-5, array(2, 3), statistic(3), statistic(2)));
       refused(
-          "rmsNorm: rstd is I64; wanted " + dtype().accumulation() + ", the accumulation type of"
-              + " x, which is " + dtype(),
+          "rmsNorm: rstd is I64; wanted "
+              + dtype().accumulation()
+              + ", the accumulation type of"
+              + " x, which is "
+              + dtype(),
           () -> kernels().rmsNorm(x, array(3), 1e-5, array(2, 3), longs(1, 2)));
       refused(
           "crossEntropy: targets is [3]; wanted [2], one class a row of logits",
@@ -242,10 +236,7 @@ interface MisuseConformance extends Conformance {
           () -> kernels().crossEntropy(x, longs(1, 2), -4, statistic(2), statistic(2)));
       refused(
           "crossEntropyBackward: dlogits is [3,2]; wanted [2,3], that of logits",
-          () ->
-              kernels()
-                  .crossEntropyBackward(x, longs(1, 2), 0, statistic(2), 1, array(3, 2)));
-      scope.clear();
+          () -> kernels().crossEntropyBackward(x, longs(1, 2), 0, statistic(2), 1, array(3, 2)));
     }
   }
 
@@ -283,12 +274,14 @@ interface MisuseConformance extends Conformance {
           () ->
               kernels()
                   .rotary(
-                      array(1, 4, 1, 7), statistic(4, 3), statistic(4, 3), false,
+                      array(1, 4, 1, 7),
+                      statistic(4, 3),
+                      statistic(4, 3),
+                      false,
                       array(1, 4, 1, 7)));
       refused(
           "rotary: cos is [5,4]; wanted [4,4], sequence length by half the head size",
           () -> kernels().rotary(q, statistic(5, 4), statistic(4, 4), false, out));
-      scope.clear();
     }
   }
 
@@ -317,17 +310,16 @@ interface MisuseConformance extends Conformance {
       AdamWStep step = new AdamWStep(0.1, 0.9, 0.99, 1e-8, 0, 1, 1);
       refused(
           "adamW: firstMoment is [4]; wanted [3], that of gradient",
-          () ->
-              kernels().adamW(step, statistic(3), array(3), statistic(4), statistic(3), null));
+          () -> kernels().adamW(step, statistic(3), array(3), statistic(4), statistic(3), null));
       if (dtype() == dtype().accumulation()) {
         refused(
-            "adamW: copy is given but gradient and weight are both " + dtype()
+            "adamW: copy is given but gradient and weight are both "
+                + dtype()
                 + ": the weight itself is the copy; pass null",
             () ->
                 kernels()
                     .adamW(step, statistic(3), array(3), statistic(3), statistic(3), array(3)));
       }
-      scope.clear();
     }
   }
 
@@ -343,7 +335,6 @@ interface MisuseConformance extends Conformance {
       assertThatThrownBy(() -> kernels().fill(gone, 1))
           .isInstanceOf(IllegalStateException.class)
           .hasMessageContaining("is used after its memory was given back");
-      scope.clear();
     }
   }
 }

@@ -139,7 +139,6 @@ interface MovementConformance extends Conformance {
       subject().kernels(DType.I64).copy(x.transpose(0, 1), y);
       assertThat(y.toLongs())
           .containsExactly(values[0], values[3], values[1], values[4], values[2], values[5]);
-      scope.clear();
     }
   }
 

@@ -1,5 +1,6 @@
 package dev.heddle.runtime.conformance;
 
+import dev.heddle.runtime.Shape;
 import dev.heddle.runtime.UnaryOperation;
 import java.util.List;
 import org.junit.jupiter.api.Test;
@@ -11,9 +12,7 @@ interface ProductConformance extends Conformance {
   }
 
   private static long[] stored(long batch, boolean transposed, long rows, long columns) {
-    return transposed
-        ? new long[] {batch, columns, rows}
-        : new long[] {batch, rows, columns};
+    return transposed ? new long[] {batch, columns, rows} : new long[] {batch, rows, columns};
   }
 
   @Test
@@ -22,11 +21,14 @@ interface ProductConformance extends Conformance {
     for (long m : SIZES) {
       for (long n : SIZES) {
         for (long k : SIZES) {
-          // Each triple with one of the four transposes and one of the placements, in turn.
+          // Every third triple, with one of the four transposes and the two placements in turn.
           number++;
+          if (number % 3 != 0) {
+            continue;
+          }
           boolean transposeA = (number & 1) != 0;
           boolean transposeB = (number & 2) != 0;
-          Placement placement = number % 3 == 0 ? Placement.PADDED_ROWS : Placement.SHIFTED;
+          Placement placement = number % 5 < 2 ? Placement.PADDED_ROWS : Placement.SHIFTED;
           String name = m + "x" + n + "x" + k + " " + transposeA + " " + transposeB;
           kernelCase("gemm " + name + " " + placement)
               .input(placement, stored(transposeA, m, k))
@@ -127,6 +129,37 @@ interface ProductConformance extends Conformance {
   }
 
   @Test
+  default void batchedGemm_large_sameBitsForAnyThreadCount() {
+    kernelCase("batchedGemm large")
+        .input(Placement.CONTIGUOUS, 6, 130, 70)
+        .input(Placement.SWAPPED_LEADING, 6, 90, 70)
+        .output(Placement.SWAPPED_LEADING, 6, 130, 90)
+        .check((kernels, a) -> kernels.batchedGemm(a[0], false, a[1], true, 0.5, 0, a[2]));
+  }
+
+  /** Loss scaling and overflow consensus rely on it. */
+  @Test
+  default void products_notFinite_propagate() {
+    for (double bad : new double[] {Double.NaN, Double.POSITIVE_INFINITY}) {
+      KernelCase gemm = kernelCase("gemm with " + bad);
+      double[] a = gemm.normal(19 * 33);
+      a[5 * 33 + 32] = bad;
+      gemm.input(Placement.CONTIGUOUS, Shape.of(19, 33), a)
+          .input(Placement.CONTIGUOUS, 33, 21)
+          .output(Placement.CONTIGUOUS, 19, 21)
+          .check((kernels, x) -> kernels.gemm(x[0], false, x[1], false, 1, 0, x[2]));
+      KernelCase linear = kernelCase("linear with " + bad);
+      linear
+          .input(Placement.CONTIGUOUS, Shape.of(19, 33), a)
+          .input(Placement.CONTIGUOUS, 21, 33)
+          .output(Placement.CONTIGUOUS, 19, 21)
+          .check(
+              (kernels, x) ->
+                  kernels.linear(x[0], x[1], null, UnaryOperation.IDENTITY, x[2], null));
+    }
+  }
+
+  @Test
   default void batchedGemm_broadcastInputs_areUsedForEachIndex() {
     kernelCase("batchedGemm broadcast a")
         .input(Placement.BROADCAST_FIRST, 4, 9, 17)
@@ -193,8 +226,7 @@ interface ProductConformance extends Conformance {
             .input(Placement.CONTIGUOUS, 257 - size + 1)
             .output(Placement.CONTIGUOUS, rows, 257 - size + 1)
             .check(
-                (kernels, a) ->
-                    kernels.linear(a[0], a[1], a[2], UnaryOperation.GELU, a[3], null));
+                (kernels, a) -> kernels.linear(a[0], a[1], a[2], UnaryOperation.GELU, a[3], null));
       }
     }
   }
@@ -207,8 +239,7 @@ interface ProductConformance extends Conformance {
         .input(Placement.CONTIGUOUS, 257)
         .output(Placement.CONTIGUOUS, 515, 257)
         .output(Placement.CONTIGUOUS, 515, 257)
-        .check(
-            (kernels, a) -> kernels.linear(a[0], a[1], a[2], UnaryOperation.GELU, a[3], a[4]));
+        .check((kernels, a) -> kernels.linear(a[0], a[1], a[2], UnaryOperation.GELU, a[3], a[4]));
   }
 
   @Test
@@ -219,15 +250,13 @@ interface ProductConformance extends Conformance {
         .input(Placement.CONTIGUOUS, 4)
         .output(Placement.CONTIGUOUS, 0, 4)
         .check(
-            (kernels, a) ->
-                kernels.linear(a[0], a[1], a[2], UnaryOperation.IDENTITY, a[3], null));
+            (kernels, a) -> kernels.linear(a[0], a[1], a[2], UnaryOperation.IDENTITY, a[3], null));
     kernelCase("linear no inner")
         .input(Placement.CONTIGUOUS, 3, 0)
         .input(Placement.CONTIGUOUS, 4, 0)
         .input(Placement.CONTIGUOUS, 4)
         .output(Placement.CONTIGUOUS, 3, 4)
         .check(
-            (kernels, a) ->
-                kernels.linear(a[0], a[1], a[2], UnaryOperation.IDENTITY, a[3], null));
+            (kernels, a) -> kernels.linear(a[0], a[1], a[2], UnaryOperation.IDENTITY, a[3], null));
   }
 }

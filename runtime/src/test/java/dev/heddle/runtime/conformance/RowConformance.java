@@ -18,8 +18,7 @@ interface RowConformance extends Conformance {
             .input(placement, 2, 5, columns)
             .output(placement, 2, 5, columns)
             .check((kernels, a) -> kernels.softmax(a[0], a[1]));
-        double[] probabilities =
-            forward.expected((kernels, a) -> kernels.softmax(a[0], a[1]))[1];
+        double[] probabilities = forward.expected((kernels, a) -> kernels.softmax(a[0], a[1]))[1];
         kernelCase("softmaxBackward " + columns + " " + placement)
             .input(placement, Shape.of(2, 5, columns), probabilities)
             .input(placement, 2, 5, columns)
@@ -70,6 +69,52 @@ interface RowConformance extends Conformance {
         .check((kernels, a) -> kernels.softmax(a[0], a[1]));
   }
 
+  @Test
+  default void rows_withNaN_areNaN() {
+    KernelCase values = kernelCase("rows with NaN");
+    double[] x = values.normal(4 * 37);
+    x[37 + 36] = Double.NaN;
+    x[2 * 37] = Double.NaN;
+    Shape shape = Shape.of(4, 37);
+    kernelCase("softmax with NaN")
+        .input(Placement.CONTIGUOUS, shape, x)
+        .output(Placement.CONTIGUOUS, 4, 37)
+        .check((kernels, a) -> kernels.softmax(a[0], a[1]));
+    kernelCase("layerNorm with NaN")
+        .input(Placement.CONTIGUOUS, shape, x)
+        .input(Placement.CONTIGUOUS, 37)
+        .output(Placement.CONTIGUOUS, 4, 37)
+        .outputStatistic(4)
+        .outputStatistic(4)
+        .check((kernels, a) -> kernels.layerNorm(a[0], a[1], null, 1e-5, a[2], a[3], a[4]));
+    kernelCase("rmsNorm with NaN")
+        .input(Placement.CONTIGUOUS, shape, x)
+        .input(Placement.CONTIGUOUS, 37)
+        .output(Placement.CONTIGUOUS, 4, 37)
+        .outputStatistic(4)
+        .check((kernels, a) -> kernels.rmsNorm(a[0], a[1], 1e-5, a[2], a[3]));
+    kernelCase("crossEntropy with NaN")
+        .input(Placement.CONTIGUOUS, shape, x)
+        .longs(0, 36, 3, 4)
+        .outputStatistic(4)
+        .outputStatistic(4)
+        .check((kernels, a) -> kernels.crossEntropy(a[0], a[1], 0, a[2], a[3]));
+  }
+
+  @Test
+  default void rows_noColumns_areEmptySums() {
+    kernelCase("softmax no columns")
+        .input(Placement.CONTIGUOUS, 3, 0)
+        .output(Placement.CONTIGUOUS, 3, 0)
+        .check((kernels, a) -> kernels.softmax(a[0], a[1]));
+    kernelCase("crossEntropy no columns")
+        .input(Placement.CONTIGUOUS, 3, 0)
+        .longs(0, 5, -1)
+        .outputStatistic(3)
+        .outputStatistic(3)
+        .check((kernels, a) -> kernels.crossEntropy(a[0], a[1], 7, a[2], a[3]));
+  }
+
   /** Values whose mean is far from zero compared with their spread: cancellation shows. */
   private static double[] offset(double[] values) {
     return Arrays.stream(values).map(v -> 30 + v).toArray();
@@ -107,8 +152,7 @@ interface RowConformance extends Conformance {
             .output(Placement.CONTIGUOUS, columns)
             .check(
                 (kernels, a) ->
-                    kernels.layerNormBackward(
-                        a[0], a[1], a[2], a[3], a[4], a[5], a[6], a[7]));
+                    kernels.layerNormBackward(a[0], a[1], a[2], a[3], a[4], a[5], a[6], a[7]));
       }
     }
   }
@@ -166,12 +210,7 @@ interface RowConformance extends Conformance {
         rms.check(
             (kernels, a) ->
                 kernels.rmsNormBackward(
-                    a[0],
-                    a[1],
-                    a[2],
-                    a[3],
-                    x ? a[4] : null,
-                    weight ? a[a.length - 1] : null));
+                    a[0], a[1], a[2], a[3], x ? a[4] : null, weight ? a[a.length - 1] : null));
       }
     }
   }

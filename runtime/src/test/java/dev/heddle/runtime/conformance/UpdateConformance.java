@@ -64,7 +64,6 @@ interface UpdateConformance extends Conformance {
         expected[i] = KernelCase.round(dtype(), expected[i]);
       }
       assertThat(copy.toDoubles()).containsExactly(expected);
-      scope.clear();
     }
   }
 
@@ -129,7 +128,6 @@ interface UpdateConformance extends Conformance {
           assertThat(shard.toDoubles()).isEqualTo(all.slice(dim, start, end).toDoubles());
         }
       }
-      scope.clear();
     }
   }
 

@@ -2,7 +2,7 @@ package dev.heddle.train.checkpoint;
 
 import java.nio.file.Path;
 
-/** A checkpoint that cannot be read or written. The message names the file and the reason. */
+/** A checkpoint that cannot be read. The message names the file and the reason. */
 public final class CheckpointException extends RuntimeException {
   private static final long serialVersionUID = 1L;
 

@@ -1,6 +1,7 @@
 package dev.heddle.train.checkpoint;
 
 import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
@@ -68,12 +69,12 @@ public final class CheckpointStore {
    * @param step the optimizer step after which it is taken
    * @param writer adds the files
    * @return the checkpoint's folder
-   * @throws CheckpointException when the disk refuses; earlier checkpoints are untouched
+   * @throws UncheckedIOException when the disk refuses; earlier checkpoints are untouched
    */
   public Path save(long step, Writer writer) {
     Path draftFolder = folder.resolve(UNFINISHED + step);
     try {
-      Files.createDirectories(folder);
+      DurableFiles.createFolders(folder);
       removeLeftovers();
       Files.createDirectory(draftFolder);
       CheckpointDraft draft = new CheckpointDraft(draftFolder);
@@ -85,8 +86,8 @@ public final class CheckpointStore {
       removeOldest();
       return finished;
     } catch (IOException e) {
-      throw new CheckpointException(
-          draftFolder, "cannot be written: " + e + "; earlier checkpoints are untouched", e);
+      throw new UncheckedIOException(
+          draftFolder + ": cannot be written: " + e + "; earlier checkpoints are untouched", e);
     }
   }
 

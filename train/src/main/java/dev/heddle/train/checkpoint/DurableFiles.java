@@ -36,6 +36,19 @@ public final class DurableFiles {
     syncFolder(folder);
   }
 
+  /** Makes a folder, with those above it, whose names survive the end of the power. */
+  static void createFolders(Path folder) throws IOException {
+    if (Files.isDirectory(folder)) {
+      return;
+    }
+    Path above = folder.toAbsolutePath().normalize().getParent();
+    if (above != null) {
+      createFolders(above);
+      Files.createDirectories(folder);
+      syncFolder(above);
+    }
+  }
+
   /** Writes a new file and waits until it is on the disk. */
   static void create(Path file, byte[] content) throws IOException {
     try (FileChannel channel =

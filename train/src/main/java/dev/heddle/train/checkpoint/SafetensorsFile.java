@@ -43,6 +43,7 @@ public final class SafetensorsFile implements AutoCloseable {
    *
    * @throws CheckpointException when the file is missing, cut short or not what its header says
    */
+  @SuppressWarnings("MustBeClosedChecker") // The arena is closed by close().
   public static SafetensorsFile open(Path path) {
     Arena arena = Arena.ofShared();
     try {

@@ -44,7 +44,7 @@ record SafetensorsHeader(Map<String, String> metadata, List<Entry> entries) {
     long begin = 0;
     List<TensorSpec> ordered =
         tensors.stream()
-            .sorted(Comparator.comparing((TensorSpec tensor) -> -tensor.type().byteSize()))
+            .sorted(Comparator.comparingInt((TensorSpec tensor) -> -tensor.type().byteSize()))
             .toList();
     for (TensorSpec tensor : ordered) {
       long end = Math.addExact(begin, tensor.byteSize());

@@ -55,7 +55,7 @@ final class YamlTree {
       int line = e.getProblemMark().map(mark -> mark.getLine() + 1).orElse(1);
       throw refusal(file + ":" + line, "not YAML: " + oneLine(e.getProblem()), "YAML 1.2");
     } catch (YamlEngineException e) {
-      throw refusal(file, "not YAML: " + oneLine(e.getMessage()), "YAML 1.2");
+      throw refusal(file, "not YAML: " + oneLine(String.valueOf(e.getMessage())), "YAML 1.2");
     }
     if (root.isEmpty()) {
       throw refusal(file, "there is no configuration in it", "YAML with the keys " + SECTIONS);

@@ -1,5 +1,7 @@
 package dev.heddle.train.dataset;
 
+import dev.heddle.parallel.layout.Interval;
+import dev.heddle.parallel.layout.Split;
 import dev.heddle.train.dataset.CounterHash.Purpose;
 import java.util.ArrayList;
 import java.util.List;
@@ -11,8 +13,8 @@ import java.util.List;
  *
  * <p>The examples of all steps are one long row: epoch after epoch, each in its own order. Step
  * {@code s} (from 1) takes the next {@code globalBatch} of it; those are cut into {@code
- * microBatches} consecutive parts, and each part over the data-parallel coordinates. Every cut is
- * that of {@code numpy.array_split}: the first parts are one longer where it does not divide.
+ * microBatches} consecutive parts, and each part over the data-parallel coordinates. Every cut is a
+ * {@link Split}: the first parts are one longer where it does not divide.
  *
  * <p>Not safe for use by several threads; each rank has its own.
  */
@@ -77,10 +79,10 @@ public final class BatchPlan {
           "step %d, micro batch %d: steps count from 1, micro batches are 0 to %d"
               .formatted(step, microBatch, microBatches - 1));
     }
-    int begin = partBegin(globalBatch, microBatches, microBatch);
-    int length = partBegin(globalBatch, microBatches, microBatch + 1) - begin;
-    int first = begin + partBegin(length, size, coordinate);
-    int last = begin + partBegin(length, size, coordinate + 1);
+    Interval part = Split.part(globalBatch, microBatches, microBatch);
+    Interval own = Split.part(part.size(), size, coordinate);
+    int first = (int) (part.start() + own.start());
+    int last = (int) (part.start() + own.end());
     List<Sample> samples = new ArrayList<>(last - first);
     for (int i = first; i < last; i++) {
       long position = Math.addExact(Math.multiplyExact(step - 1, (long) globalBatch), i);
@@ -88,19 +90,6 @@ public final class BatchPlan {
       samples.add(new Sample(order(epoch)[(int) (position % exampleCount)], epoch));
     }
     return samples;
-  }
-
-  /**
-   * Where a part begins when {@code length} is cut into {@code parts}, the first {@code length %
-   * parts} of them one longer.
-   *
-   * @param part 0 to {@code parts}; the last gives the length
-   */
-  static int partBegin(int length, int parts, int part) {
-    if (parts < 1 || part < 0 || part > parts) {
-      throw new IllegalArgumentException("part " + part + " of " + parts + " does not exist");
-    }
-    return length / parts * part + Math.min(part, length % parts);
   }
 
   /** Fisher-Yates; kept until another epoch is asked for. */

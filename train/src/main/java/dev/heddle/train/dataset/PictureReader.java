@@ -70,7 +70,7 @@ public final class PictureReader {
     dataset.sheet(style).cut(emoji, pixels);
     pictureCount++;
     unpack();
-    if (change == Change.NONE && size == DRAWING) {
+    if (change.equals(Change.NONE) && size == DRAWING) {
       System.arraycopy(drawing, 0, picture, 0, drawing.length);
     } else {
       sample(change);
@@ -102,9 +102,11 @@ public final class PictureReader {
           picture[(channel * size + y) * size + x] = 0;
         }
         for (int tap = 0; tap < taps * taps; tap++) {
+          int tapColumn = tap % taps;
+          int tapRow = tap / taps;
           // Middle-centred coordinates in parts of the side.
-          float u = (x + (tap % taps + 0.5f) / taps) / size - 0.5f - change.dx();
-          float v = (y + (tap / taps + 0.5f) / taps) / size - 0.5f - change.dy();
+          float u = (x + (tapColumn + 0.5f) / taps) / size - 0.5f - change.dx();
+          float v = (y + (tapRow + 0.5f) / taps) / size - 0.5f - change.dy();
           float column = (cos * u + sin * v + 0.5f) * DRAWING - 0.5f;
           float row = (cos * v - sin * u + 0.5f) * DRAWING - 0.5f;
           add(column, row, x, y, 1f / (taps * taps));
@@ -146,7 +148,7 @@ public final class PictureReader {
       for (int channel = 0; channel < 3; channel++) {
         int at = channel * plane + i;
         float value = grey + (picture[at] - grey) * change.saturation();
-        value = 0.5f + (value - 0.5f) * change.contrast() + change.brightness();
+        value = 1 - (1 - value) * change.contrast();
         value = Math.clamp(value, 0f, 1f);
         picture[at] = (value - MEAN) / DEVIATION;
       }

@@ -231,7 +231,7 @@ public final class Json {
         case '\t' -> text.append("\\t");
         default -> {
           // A lone surrogate has no UTF-8 form, so it must not reach a file as it is.
-          if (c < ' ' || Character.isSurrogate(c) && !paired(string, i)) {
+          if (c < ' ' || (Character.isSurrogate(c) && !paired(string, i))) {
             text.append("\\u%04x".formatted((int) c));
           } else {
             text.append(c);

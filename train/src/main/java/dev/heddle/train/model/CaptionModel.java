@@ -60,12 +60,19 @@ public final class CaptionModel {
 
   /** The mesh of a placement: TP varies fastest, then CP, then PP, then DP. */
   public static Mesh mesh(ParallelConfig.Placement placement) {
-    return Mesh.onRanks(placement.ranks().ranks())
-        .axis(Axis.TP, placement.tp())
-        .axis(Axis.CP, placement.cp())
-        .axis(Axis.PP, placement.pp())
-        .axis(Axis.DP, placement.dp())
-        .build();
+    Mesh.Builder mesh = Mesh.onRanks(placement.ranks().ranks());
+    declare(mesh, Axis.TP, placement.tp());
+    declare(mesh, Axis.CP, placement.cp());
+    declare(mesh, Axis.PP, placement.pp());
+    declare(mesh, Axis.DP, placement.dp());
+    return mesh.build();
+  }
+
+  /** An axis of size 1 is left out: that is what an axis that is not declared means. */
+  private static void declare(Mesh.Builder mesh, Axis axis, int size) {
+    if (size > 1) {
+      mesh.axis(axis, size);
+    }
   }
 
   private static BoundaryPlan plan(

@@ -63,4 +63,21 @@ public record Sequences(
         NDArray.of(device, Shape.of(wanted.length), wanted),
         valid);
   }
+
+  /**
+   * Sequences whose next word is asked for: only the last position of each is scored.
+   *
+   * @param words for each sample the words so far, all of the same number
+   */
+  public static Sequences continuations(Device device, int imageRows, int[][] words) {
+    int[][] none = new int[words.length][words.length == 0 ? 0 : words[0].length];
+    Sequences all = of(device, imageRows, words, none);
+    long[] last = new long[words.length];
+    for (int s = 0; s < last.length; s++) {
+      last[s] = (long) (s + 1) * all.length - 1;
+    }
+    NDArray scored = NDArray.of(device, Shape.of(last.length), last);
+    return new Sequences(
+        all.sampleCount, all.length, all.ids, all.imagePositions, scored, scored, last.length);
+  }
 }

@@ -101,7 +101,7 @@ final class ModelCheckpoint {
           Map.of("format", "heddle"),
           specs(items),
           spec -> {
-            Item item = items.get(spec.name());
+            Item item = item(items, spec);
             MemorySegment bytes = host.asSlice(0, spec.byteSize());
             try (MemoryScope scope = MemoryScope.open()) {
               NDArray whole = directory.gather(item.entry, device, type, item.which);
@@ -116,11 +116,15 @@ final class ModelCheckpoint {
 
   private void help(Map<String, Item> items, DType type) {
     for (TensorSpec spec : SafetensorsWriter.order(specs(items))) {
-      Item item = items.get(spec.name());
+      Item item = item(items, spec);
       try (MemoryScope scope = MemoryScope.open()) {
         directory.gather(item.entry, device, type, item.which);
       }
     }
+  }
+
+  private static Item item(Map<String, Item> items, TensorSpec spec) {
+    return Objects.requireNonNull(items.get(spec.name()), spec.name());
   }
 
   private static List<TensorSpec> specs(Map<String, Item> items) {

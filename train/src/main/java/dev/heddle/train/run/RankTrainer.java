@@ -20,6 +20,7 @@ import dev.heddle.train.config.ConfigWriter;
 import dev.heddle.train.config.RunConfig;
 import dev.heddle.train.config.TrainConfig;
 import dev.heddle.train.model.CaptionModel;
+import dev.heddle.train.report.StepMetrics;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -28,6 +29,8 @@ import org.jspecify.annotations.Nullable;
 
 /** One rank of a training run, from the first step to the last checkpoint. */
 final class RankTrainer {
+  static final String VOCABULARY = "vocabulary.json";
+
   private static final int CHECKPOINT_EVERY = 100;
   private static final double FLOOR = 0.02;
 
@@ -51,11 +54,12 @@ final class RankTrainer {
   }
 
   /**
-   * Trains to the configured number of steps.
+   * Trains.
    *
    * @param resumed where to go on, or null to begin
+   * @param lastStep the step to stop after
    */
-  void run(@Nullable Checkpoint resumed) {
+  void run(@Nullable Checkpoint resumed, long lastStep) {
     TrainConfig train = config.train();
     DType dtype = DTypes.of(config.dtype());
     try (MemoryScope scope = MemoryScope.open()) {
@@ -103,9 +107,9 @@ final class RankTrainer {
               train.warmupSteps(),
               train.steps(),
               train.learningRate() * FLOOR);
-      for (long step = done + 1; step <= train.steps(); step++) {
+      for (long step = done + 1; step <= lastStep; step++) {
         step(step, runner, samples, schedule);
-        if (step % CHECKPOINT_EVERY == 0 || step == train.steps()) {
+        if (step % CHECKPOINT_EVERY == 0 || step == lastStep) {
           save(step, state);
         }
       }
@@ -145,8 +149,10 @@ final class RankTrainer {
               result.gradientNorm(),
               rate,
               (System.nanoTime() - start) * 1e-9,
-              peak,
-              result.skipped()));
+              peak));
+      if (result.skipped()) {
+        listener.stepSkipped(step);
+      }
     }
   }
 
@@ -159,7 +165,7 @@ final class RankTrainer {
               step,
               draft -> {
                 draft.text("config.yaml", ConfigWriter.toYaml(config));
-                draft.text("vocabulary.json", data.tokenizer().toJson());
+                draft.text(VOCABULARY, data.tokenizer().toJson());
                 state.write(draft);
               });
       listener.checkpointWritten(step, folder);

@@ -25,10 +25,11 @@ public final class TrainingRun {
    * Trains; returns when the last checkpoint is written.
    *
    * @param resumed where to go on, or null to begin
+   * @param lastStep the step to stop after
    * @param listener is told of each step
    * @throws dev.heddle.parallel.comm.RankFailedException if a rank fails, naming it
    */
-  public void train(@Nullable Checkpoint resumed, TrainingListener listener) {
+  public void train(@Nullable Checkpoint resumed, long lastStep, TrainingListener listener) {
     int ranks = config.parallel().ranks();
     LocalWorld.run(
         ranks,
@@ -36,7 +37,7 @@ public final class TrainingRun {
           int rank = world.rank();
           try (CpuDevice device =
               CpuDevice.open("cpu:" + rank, threadsOf(rank, ranks), CpuBackend.BEST)) {
-            new RankTrainer(config, data, world, device, listener).run(resumed);
+            new RankTrainer(config, data, world, device, listener).run(resumed, lastStep);
           }
         });
   }

@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.lang.foreign.MemorySegment;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -92,7 +93,7 @@ class CheckpointStoreTest {
                       draft.text("a.txt", "a");
                       throw new IOException("no space left");
                     }))
-        .isInstanceOf(CheckpointException.class)
+        .isInstanceOf(UncheckedIOException.class)
         .hasMessageContaining("no space left")
         .hasMessageEndingWith("earlier checkpoints are untouched");
     try (Checkpoint checkpoint = CheckpointStore.resume(run)) {

@@ -53,7 +53,7 @@ class BatchPlanTest {
       int globalBatch = 1 + random.nextInt(40);
       int microBatches = 1 + random.nextInt(globalBatch);
       int size = 1 + random.nextInt(6);
-      long step = 1 + random.nextInt(100);
+      long step = 1L + random.nextInt(100);
       BatchPlan whole = new BatchPlan(examples, globalBatch, 1, seed);
       BatchPlan plan = new BatchPlan(examples, globalBatch, microBatches, seed);
       List<Sample> joined = new ArrayList<>();
@@ -74,12 +74,11 @@ class BatchPlanTest {
   }
 
   @Test
-  void partBegin_whenNotDividing_makesTheFirstPartsLonger() {
+  void samples_whenTheBatchDoesNotDivide_makesTheFirstPartsLonger() {
+    BatchPlan plan = new BatchPlan(100, 10, 1, 1);
     // numpy.array_split(range(10), 4) has the lengths 3, 3, 2, 2.
-    assertThat(IntStream.rangeClosed(0, 4).map(part -> BatchPlan.partBegin(10, 4, part)))
-        .containsExactly(0, 3, 6, 8, 10);
-    assertThat(IntStream.rangeClosed(0, 3).map(part -> BatchPlan.partBegin(2, 3, part)))
-        .containsExactly(0, 1, 2, 2);
+    assertThat(IntStream.range(0, 4).map(coordinate -> plan.samples(1, 0, coordinate, 4).size()))
+        .containsExactly(3, 3, 2, 2);
   }
 
   @Test
@@ -98,7 +97,7 @@ class BatchPlanTest {
     assertThatThrownBy(() -> plan.microBatch(0, 0)).hasMessageContaining("steps count from 1");
     assertThatThrownBy(() -> plan.microBatch(1, 2))
         .hasMessageContaining("micro batches are 0 to 1");
-    assertThatThrownBy(() -> plan.samples(1, 0, 2, 2)).hasMessageContaining("does not exist");
+    assertThatThrownBy(() -> plan.samples(1, 0, 2, 2)).hasMessageContaining("got part 2 of 2");
     assertThatThrownBy(() -> new BatchPlan(10, 2, 3, 1))
         .hasMessageContaining("exampleCount 10, globalBatch 2, microBatches 3");
   }

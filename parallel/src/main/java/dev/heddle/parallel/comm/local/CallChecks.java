@@ -1,7 +1,6 @@
 package dev.heddle.parallel.comm.local;
 
 import dev.heddle.parallel.comm.CommunicationKind;
-import dev.heddle.parallel.comm.ReduceOp;
 import dev.heddle.runtime.DType;
 import dev.heddle.runtime.NDArray;
 import dev.heddle.runtime.cpu.CpuDevice;
@@ -25,7 +24,10 @@ final class CallChecks {
   static void reachable(LocalGroup group, CommunicationKind kind, NDArray array) {
     if (array.device().hasBytes() && !(array.device() instanceof CpuDevice)) {
       throw new IllegalArgumentException(
-          where(group, kind) + ": got " + array + "; threads of one JVM exchange arrays in main memory, so copy"
+          where(group, kind)
+              + ": got "
+              + array
+              + "; threads of one JVM exchange arrays in main memory, so copy"
               + " the array to a CpuDevice or use a communicator for that device");
     }
   }
@@ -33,7 +35,10 @@ final class CallChecks {
   static void reducible(LocalGroup group, CommunicationKind kind, NDArray array) {
     if (array.dtype() == DType.U8) {
       throw new IllegalArgumentException(
-          where(group, kind) + ": got " + array + "; F32, F64, BF16, I32 and I64 can be reduced, so cast it");
+          where(group, kind)
+              + ": got "
+              + array
+              + "; F32, F64, BF16, I32 and I64 can be reduced, so cast it");
     }
   }
 
@@ -41,7 +46,12 @@ final class CallChecks {
     for (int dim = 0; dim < array.rank(); dim++) {
       if (array.stride(dim) == 0 && array.dim(dim) > 1) {
         throw new IllegalArgumentException(
-            where(group, kind) + ": got " + array + ", whose dim " + dim + " is broadcast; results need an"
+            where(group, kind)
+                + ": got "
+                + array
+                + ", whose dim "
+                + dim
+                + " is broadcast; results need an"
                 + " array with an element for each index");
       }
     }
@@ -50,15 +60,28 @@ final class CallChecks {
   static void root(LocalGroup group, CommunicationKind kind, int root, int size) {
     if (root < 0 || root >= size) {
       throw new IllegalArgumentException(
-          where(group, kind) + ": got root " + root + ", wanted a member number from 0 to " + (size - 1));
+          where(group, kind)
+              + ": got root "
+              + root
+              + ", wanted a member number from 0 to "
+              + (size - 1));
     }
   }
 
   /** Checks a list of one array for each member, all of one dtype. */
-  static void parts(LocalGroup group, CommunicationKind kind, List<NDArray> parts, int size, @Nullable DType dtype) {
+  static void parts(
+      LocalGroup group,
+      CommunicationKind kind,
+      List<NDArray> parts,
+      int size,
+      @Nullable DType dtype) {
     if (parts.size() != size) {
       throw new IllegalArgumentException(
-          where(group, kind) + ": got " + parts.size() + " arrays, wanted one for each of " + size
+          where(group, kind)
+              + ": got "
+              + parts.size()
+              + " arrays, wanted one for each of "
+              + size
               + " members; a member that has nothing gets an empty array");
     }
     for (int i = 0; i < parts.size(); i++) {
@@ -66,7 +89,13 @@ final class CallChecks {
       reachable(group, kind, part);
       if (dtype != null && part.dtype() != dtype) {
         throw new IllegalArgumentException(
-            where(group, kind) + ": got " + part + " for member " + i + " beside arrays of " + dtype
+            where(group, kind)
+                + ": got "
+                + part
+                + " for member "
+                + i
+                + " beside arrays of "
+                + dtype
                 + "; all arrays of a call have one dtype");
       }
     }
@@ -85,9 +114,12 @@ final class CallChecks {
       if (alike(other, call)) {
         break;
       }
-      return ": ranks called different collectives: " + who(other, i) + ", " + who(call, member)
-            + "; all ranks of a group must call the same collectives, with the same dtype, shape,"
-            + " reduction and root, in the same order";
+      return ": ranks called different collectives: "
+          + who(other, i)
+          + ", "
+          + who(call, member)
+          + "; all ranks of a group must call the same collectives, with the same dtype, shape,"
+          + " reduction and root, in the same order";
     }
     if (!hasParts(call.kind) || !operation.awaitsOneCall()) {
       return null;
@@ -180,8 +212,15 @@ final class CallChecks {
     if (sent.size() == wanted.size()) {
       return null;
     }
-    return ": sizes do not fit: " + who(sender, from) + " has " + sent.size()
-        + " elements for rank " + sender.globalRank(to) + ", which wants " + wanted.size()
-        + " from it: " + who(receiver, to);
+    return ": sizes do not fit: "
+        + who(sender, from)
+        + " has "
+        + sent.size()
+        + " elements for rank "
+        + sender.globalRank(to)
+        + ", which wants "
+        + wanted.size()
+        + " from it: "
+        + who(receiver, to);
   }
 }

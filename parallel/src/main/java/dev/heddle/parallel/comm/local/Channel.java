@@ -1,6 +1,6 @@
 package dev.heddle.parallel.comm.local;
 
-import dev.heddle.parallel.comm.Transfer;
+import dev.heddle.parallel.comm.Message;
 import java.util.ArrayDeque;
 
 /**
@@ -10,7 +10,7 @@ import java.util.ArrayDeque;
 final class Channel {
   private final int from;
   private final int to;
-  private final ArrayDeque<Message> waiting = new ArrayDeque<>();
+  private final ArrayDeque<Delivery> waiting = new ArrayDeque<>();
   private long sends;
   private long receives;
 
@@ -19,37 +19,53 @@ final class Channel {
     this.to = to;
   }
 
-  /** The message that this end belongs to: one that waits for it, or a new one. */
-  Message post(Transfer transfer) {
-    long number = transfer.isSend() ? sends++ : receives++;
-    Message message;
-    if (!waiting.isEmpty() && waiting.peekFirst().hasSender() != transfer.isSend()) {
-      message = waiting.removeFirst();
+  /** The delivery that this end belongs to: one that waits for it, or a new one. */
+  Delivery post(Message message) {
+    long number = message.isSend() ? sends++ : receives++;
+    Delivery delivery;
+    if (!waiting.isEmpty() && waiting.peekFirst().hasSender() != message.isSend()) {
+      delivery = waiting.removeFirst();
     } else {
-      message = new Message(from, to, number);
-      waiting.addLast(message);
+      delivery = new Delivery(from, to, number);
+      waiting.addLast(delivery);
     }
-    return message;
+    return delivery;
   }
 
   boolean isEmpty() {
     return waiting.isEmpty();
   }
 
-  /** The first message that waits, in words. */
+  /** The first delivery that waits, in words. */
   String describeWaiting(LocalGroup group) {
-    return describe(waiting.getFirst(), group);
+    return describeHalf(waiting.getFirst(), group);
+  }
+
+  /** A message, in words. */
+  static String describe(Delivery delivery, LocalGroup group) {
+    Message end = delivery.anyEnd();
+    return "message "
+        + delivery.number
+        + " from rank "
+        + group.globalRanks.get(delivery.from)
+        + " to rank "
+        + group.globalRanks.get(delivery.to)
+        + " ("
+        + end.dtype()
+        + " x "
+        + end.elementCount()
+        + ")";
   }
 
   /** A message of which one end is missing, in words. */
-  static String describe(Message message, LocalGroup group) {
-    int sender = group.globalRanks.get(message.from);
-    int receiver = group.globalRanks.get(message.to);
-    Transfer end = message.anyEnd();
-    String what = "message " + message.number + " from rank " + sender + " to rank " + receiver
-        + " (" + end.dtype() + " x " + end.elementCount() + ")";
-    return message.hasSender()
-        ? what + " was sent, but rank " + receiver + " has not posted the receive"
-        : what + " is waited for, but rank " + sender + " has not posted the send";
+  static String describeHalf(Delivery delivery, LocalGroup group) {
+    return describe(delivery, group)
+        + (delivery.hasSender()
+            ? " was sent, but rank "
+                + group.globalRanks.get(delivery.to)
+                + " has not posted the receive"
+            : " is waited for, but rank "
+                + group.globalRanks.get(delivery.from)
+                + " has not posted the send");
   }
 }

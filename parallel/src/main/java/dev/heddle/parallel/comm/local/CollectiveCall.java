@@ -9,8 +9,8 @@ import org.jspecify.annotations.Nullable;
 
 /**
  * One member's call of a collective: its arguments, which the other members read, and its handle.
- * The arrays are retained from post to completion, so that a scope that closes too early cannot give
- * their memory to somebody else while other ranks write to it.
+ * The arrays are retained from post to completion, so that a scope that closes too early cannot
+ * give their memory to somebody else while other ranks write to it.
  */
 final class CollectiveCall implements PostedCall, LocalRank.Condition {
   private final LocalCommunicator communicator;
@@ -31,10 +31,11 @@ final class CollectiveCall implements PostedCall, LocalRank.Condition {
   final long @Nullable [] longs;
 
   /** The result of an all-gather of host values. */
-  long[] @Nullable [] gathered;
+  long @Nullable [][] gathered;
 
   private @Nullable CollectiveOperation operation;
   private long sequence;
+  private volatile State state = State.POSTED;
 
   CollectiveCall(
       LocalCommunicator communicator,
@@ -177,9 +178,8 @@ final class CollectiveCall implements PostedCall, LocalRank.Condition {
       current.work(communicator.rank(), communicator.me);
     }
     if (current.isComplete()) {
-      operation = null;
-      release();
       Failure broken = current.broken();
+      end(broken == null ? State.COMPLETED : State.FAILED);
       group.finish(current);
       if (broken != null) {
         throw broken.toException();
@@ -188,11 +188,16 @@ final class CollectiveCall implements PostedCall, LocalRank.Condition {
     }
     Failure failure = group.failureOf(current);
     if (failure != null) {
-      operation = null;
-      release();
+      end(State.FAILED);
       throw failure.toException();
     }
     return false;
+  }
+
+  private void end(State how) {
+    operation = null;
+    state = how;
+    release();
   }
 
   @Override
@@ -202,11 +207,11 @@ final class CollectiveCall implements PostedCall, LocalRank.Condition {
         || (current.hasArrived() ? current.hasWork() : communicator.group.isHopeless(current));
   }
 
-  // ---- messages
+  // ---- in words
 
   @Override
-  public boolean isOpen() {
-    return operation != null;
+  public State state() {
+    return state;
   }
 
   @Override

@@ -5,9 +5,9 @@ import dev.heddle.runtime.NDArray;
 import java.util.List;
 
 /**
- * The bytes of a collective: what unit {@code member} of each kind does. Unit m writes the result of
- * member m, except for all-reduce, reduce and broadcast, where it does slice m of the elements for
- * everybody.
+ * The bytes of a collective: what unit {@code member} of each kind does. Unit m writes the result
+ * of member m, except for all-reduce, reduce and broadcast, where it does slice m of the elements
+ * for everybody.
  */
 final class CollectiveWork {
   // A slice starts at a cache line, so that no two threads write to the same one.
@@ -30,8 +30,7 @@ final class CollectiveWork {
           copy(operation.call(from).array(), own.destinations.get(from), worker);
         }
       }
-      case GATHER ->
-          copy(own.array(), operation.call(own.root).destinations.get(member), worker);
+      case GATHER -> copy(own.array(), operation.call(own.root).destinations.get(member), worker);
       case SCATTER -> copy(operation.call(own.root).sources.get(member), own.array(), worker);
       case ALL_TO_ALL -> {
         for (int from = 0; from < size; from++) {

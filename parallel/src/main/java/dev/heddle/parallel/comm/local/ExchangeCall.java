@@ -1,6 +1,6 @@
 package dev.heddle.parallel.comm.local;
 
-import dev.heddle.parallel.comm.Transfer;
+import dev.heddle.parallel.comm.Message;
 import java.util.List;
 import java.util.StringJoiner;
 import java.util.TreeSet;
@@ -11,17 +11,19 @@ final class ExchangeCall implements PostedCall, LocalRank.Condition {
   private static final int SHOWN = 8;
 
   private final LocalCommunicator communicator;
-  private final List<Transfer> transfers;
-  private final Message[] messages;
+  private final List<Message> messages;
+  private final Delivery[] deliveries;
   private final long sequence;
   private int firstOpen;
+  private volatile State state;
 
-  /** Retains the arrays and posts all transfers at once. */
-  ExchangeCall(LocalCommunicator communicator, List<Transfer> transfers, long sequence) {
+  /** Retains the arrays and posts all messages at once. */
+  ExchangeCall(LocalCommunicator communicator, List<Message> messages, long sequence) {
     this.communicator = communicator;
-    this.transfers = List.copyOf(transfers);
-    this.messages = new Message[transfers.size()];
+    this.messages = List.copyOf(messages);
+    this.deliveries = new Delivery[messages.size()];
     this.sequence = sequence;
+    this.state = messages.isEmpty() ? State.COMPLETED : State.POSTED;
     post();
   }
 
@@ -31,14 +33,14 @@ final class ExchangeCall implements PostedCall, LocalRank.Condition {
     int posted = 0;
     synchronized (group) {
       group.refuseIfFailed();
-      while (posted < messages.length && refused == null) {
+      while (posted < deliveries.length && refused == null) {
         refused = postOne(group, posted++);
       }
     }
     for (int i = 0; i < posted; i++) {
-      Message message = messages[i];
-      if (message != null && !message.isHalf()) {
-        group.signal(transfers.get(i).peer());
+      Delivery delivery = deliveries[i];
+      if (delivery != null && !delivery.isHalf()) {
+        group.signal(messages.get(i).peer());
       }
     }
     if (refused != null) {
@@ -49,64 +51,80 @@ final class ExchangeCall implements PostedCall, LocalRank.Condition {
     retain();
   }
 
-  /** Posts one transfer, the lock being held; what is wrong with it, or null. */
+  /** Posts one message, the lock being held; what is wrong with it, or null. */
   private @Nullable Failure postOne(LocalGroup group, int index) {
-    Transfer transfer = transfers.get(index);
+    Message message = messages.get(index);
     int me = communicator.rank();
-    int from = transfer.isSend() ? me : transfer.peer();
-    int to = transfer.isSend() ? transfer.peer() : me;
-    Message message = group.channel(from, to).post(transfer);
-    messages[index] = message;
-    boolean completes = message.hasEnd();
+    int from = message.isSend() ? me : message.peer();
+    int to = message.isSend() ? message.peer() : me;
+    Delivery delivery = group.channel(from, to).post(message);
+    deliveries[index] = delivery;
+    boolean completes = delivery.hasEnd();
     if (completes) {
-      String mismatch = mismatch(group, message, transfer);
+      String mismatch = mismatch(group, delivery, message);
       if (mismatch != null) {
         return new Failure(Failure.Kind.MISMATCH, mismatch, null);
       }
     }
-    message.end(transfer);
+    delivery.end(message);
     if (completes) {
-      message.match();
+      delivery.match();
     }
     return null;
   }
 
-  /** Sees those messages through that a peer may be copying, so that the arrays may be freed. */
+  /** Sees those deliveries through that a peer may be copying, so that the arrays may be freed. */
   private void finishMatched(LocalGroup group, int count) {
     for (int i = 0; i < count; i++) {
-      Message message = messages[i];
-      if (message.take()) {
-        copy(group, message, transfers.get(i).peer());
+      Delivery delivery = deliveries[i];
+      if (delivery.take()) {
+        copy(group, delivery, messages.get(i).peer());
       }
-      while (!message.isHalf() && !message.isDone()) {
+      while (!delivery.isHalf() && !delivery.isDone()) {
         Thread.yield();
       }
     }
   }
 
-  private static @Nullable String mismatch(LocalGroup group, Message message, Transfer transfer) {
-    Transfer other = message.anyEnd();
-    if (other.dtype() == transfer.dtype() && other.elementCount() == transfer.elementCount()) {
+  private static @Nullable String mismatch(LocalGroup group, Delivery delivery, Message message) {
+    Message other = delivery.anyEnd();
+    if (other.dtype() == message.dtype() && other.elementCount() == message.elementCount()) {
       return null;
     }
-    Transfer sent = transfer.isSend() ? transfer : other;
-    Transfer received = transfer.isSend() ? other : transfer;
-    return "exchange in " + group.describe() + ": message " + message.number + " from rank "
-        + group.globalRanks.get(message.from) + " to rank " + group.globalRanks.get(message.to)
-        + " does not fit: sent " + sent.dtype() + " x " + sent.elementCount() + " (of "
-        + sent.array() + "), received as " + received.dtype() + " x " + received.elementCount()
-        + " (of " + received.array() + ")";
+    Message sent = message.isSend() ? message : other;
+    Message received = message.isSend() ? other : message;
+    return "exchange in "
+        + group.describe()
+        + ": message "
+        + delivery.number
+        + " from rank "
+        + group.globalRanks.get(delivery.from)
+        + " to rank "
+        + group.globalRanks.get(delivery.to)
+        + " does not fit: sent "
+        + sent.dtype()
+        + " x "
+        + sent.elementCount()
+        + " (of "
+        + sent.array()
+        + "), received as "
+        + received.dtype()
+        + " x "
+        + received.elementCount()
+        + " (of "
+        + received.array()
+        + ")";
   }
 
   private void retain() {
-    for (int i = 0; i < transfers.size(); i++) {
-      transfers.get(i).array().retain();
+    for (int i = 0; i < messages.size(); i++) {
+      messages.get(i).array().retain();
     }
   }
 
   private void release() {
-    for (int i = 0; i < transfers.size(); i++) {
-      transfers.get(i).array().release();
+    for (int i = 0; i < messages.size(); i++) {
+      messages.get(i).array().release();
     }
   }
 
@@ -128,55 +146,80 @@ final class ExchangeCall implements PostedCall, LocalRank.Condition {
     return progress();
   }
 
-  /** Copies what can be copied now; whether all messages are done. */
+  /** Copies what can be copied now; whether all deliveries are done. */
   private boolean progress() {
-    if (firstOpen == messages.length) {
+    if (firstOpen == deliveries.length) {
       return true;
     }
     LocalGroup group = communicator.group;
-    for (int i = firstOpen; i < messages.length; i++) {
-      Message message = messages[i];
-      if (message.take()) {
-        copy(group, message, transfers.get(i).peer());
-      }
-      if (i == firstOpen && message.isDone()) {
-        firstOpen++;
-      }
+    // What comes in first: then each rank writes its own memory, and the peers do the same.
+    copyMatched(group, false);
+    copyMatched(group, true);
+    while (firstOpen < deliveries.length && deliveries[firstOpen].isDone()) {
+      firstOpen++;
     }
-    if (firstOpen == messages.length) {
-      release();
+    if (firstOpen == deliveries.length) {
+      Failure broken = broken();
+      end(broken == null ? State.COMPLETED : State.FAILED);
+      if (broken != null) {
+        throw broken.toException();
+      }
       return true;
     }
     Failure failure = failure(group);
     if (failure != null) {
-      firstOpen = messages.length;
-      release();
+      end(State.FAILED);
       throw failure.toException();
     }
     return false;
   }
 
-  private void copy(LocalGroup group, Message message, int peer) {
+  private @Nullable Failure broken() {
+    for (Delivery delivery : deliveries) {
+      if (delivery.broken() != null) {
+        return delivery.broken();
+      }
+    }
+    return null;
+  }
+
+  private void end(State how) {
+    firstOpen = deliveries.length;
+    state = how;
+    release();
+  }
+
+  private void copyMatched(LocalGroup group, boolean sends) {
+    for (int i = firstOpen; i < deliveries.length; i++) {
+      Message message = messages.get(i);
+      if (message.isSend() == sends && deliveries[i].take()) {
+        copy(group, deliveries[i], message.peer());
+      }
+    }
+  }
+
+  private void copy(LocalGroup group, Delivery delivery, int peer) {
+    Failure failure = null;
     try {
-      message.copy(communicator.me);
+      delivery.copy(communicator.me);
     } catch (Throwable thrown) {
-      group.fail(
-          new Failure(
-              Failure.Kind.BROKEN, "exchange in " + group.describe() + " failed: " + thrown, thrown));
+      String what =
+          Channel.describe(delivery, group) + " in " + group.describe() + " failed: " + thrown;
+      failure = group.fail(new Failure(Failure.Kind.BROKEN, what, thrown));
     } finally {
-      message.done();
+      delivery.done(failure);
       group.signal(peer);
     }
   }
 
-  /** The failure that keeps a message from coming, or null while all under way will be done. */
+  /** The failure that keeps a delivery from coming, or null while all under way will be done. */
   private @Nullable Failure failure(LocalGroup group) {
     if (!mayHaveFailed(group)) {
       return null;
     }
     synchronized (group) {
-      for (int i = firstOpen; i < messages.length; i++) {
-        if (!messages[i].isHalf() && !messages[i].isDone()) {
+      for (int i = firstOpen; i < deliveries.length; i++) {
+        if (!deliveries[i].isHalf() && !deliveries[i].isDone()) {
           return null;
         }
       }
@@ -190,19 +233,19 @@ final class ExchangeCall implements PostedCall, LocalRank.Condition {
     if (group.hasFailed()) {
       return true;
     }
-    for (int i = firstOpen; group.run.someRankEnded() && i < messages.length; i++) {
-      if (group.member(transfers.get(i).peer()).hasEnded() && messages[i].isHalf()) {
+    for (int i = firstOpen; group.run.someRankEnded() && i < deliveries.length; i++) {
+      if (group.member(messages.get(i).peer()).hasEnded() && deliveries[i].isHalf()) {
         return true;
       }
     }
     return false;
   }
 
-  /** Says that a peer has ended without posting its end of a message; null if none has. */
+  /** Says that a peer has ended without posting its end of a delivery; null if none has. */
   private @Nullable String endedPeer(LocalGroup group) {
-    for (int i = firstOpen; i < messages.length; i++) {
-      int peer = transfers.get(i).peer();
-      if (messages[i].isHalf() && group.member(peer).hasEnded()) {
+    for (int i = firstOpen; i < deliveries.length; i++) {
+      int peer = messages.get(i).peer();
+      if (deliveries[i].isHalf() && group.member(peer).hasEnded()) {
         return attendance(group, " cannot complete: a rank that it needs has ended its program");
       }
     }
@@ -214,8 +257,8 @@ final class ExchangeCall implements PostedCall, LocalRank.Condition {
     String text;
     synchronized (group) {
       boolean missing = false;
-      for (int i = firstOpen; i < messages.length; i++) {
-        missing |= messages[i].isHalf();
+      for (int i = firstOpen; i < deliveries.length; i++) {
+        missing |= deliveries[i].isHalf();
       }
       if (!missing) {
         return;
@@ -230,11 +273,11 @@ final class ExchangeCall implements PostedCall, LocalRank.Condition {
     lines.add("exchange of rank " + communicator.me.globalRank + " in " + group.describe() + what);
     TreeSet<Integer> peers = new TreeSet<>();
     int shown = 0;
-    for (int i = firstOpen; i < messages.length; i++) {
-      if (messages[i].isHalf()) {
-        peers.add(transfers.get(i).peer());
+    for (int i = firstOpen; i < deliveries.length; i++) {
+      if (deliveries[i].isHalf()) {
+        peers.add(messages.get(i).peer());
         if (shown++ < SHOWN) {
-          lines.add(Channel.describe(messages[i], group));
+          lines.add(Channel.describeHalf(deliveries[i], group));
         }
       }
     }
@@ -251,23 +294,23 @@ final class ExchangeCall implements PostedCall, LocalRank.Condition {
   public boolean isReady() {
     boolean allDone = true;
     boolean allHalfOrDone = true;
-    for (int i = firstOpen; i < messages.length; i++) {
-      Message message = messages[i];
-      if (message.isMatched()) {
+    for (int i = firstOpen; i < deliveries.length; i++) {
+      Delivery delivery = deliveries[i];
+      if (delivery.isMatched()) {
         return true;
       }
-      boolean done = message.isDone();
+      boolean done = delivery.isDone();
       allDone &= done;
-      allHalfOrDone &= done || message.isHalf();
+      allHalfOrDone &= done || delivery.isHalf();
     }
     return allDone || (allHalfOrDone && mayHaveFailed(communicator.group));
   }
 
-  // ---- messages
+  // ---- in words
 
   @Override
-  public boolean isOpen() {
-    return firstOpen < messages.length;
+  public State state() {
+    return state;
   }
 
   @Override
@@ -278,11 +321,11 @@ final class ExchangeCall implements PostedCall, LocalRank.Condition {
   @Override
   public String describe() {
     StringJoiner text = new StringJoiner(", ", "exchange [", "]");
-    for (int i = 0; i < Math.min(SHOWN, transfers.size()); i++) {
-      text.add(transfers.get(i).toString());
+    for (int i = 0; i < Math.min(SHOWN, messages.size()); i++) {
+      text.add(messages.get(i).toString());
     }
-    if (transfers.size() > SHOWN) {
-      text.add((transfers.size() - SHOWN) + " more");
+    if (messages.size() > SHOWN) {
+      text.add((messages.size() - SHOWN) + " more");
     }
     return text.toString();
   }

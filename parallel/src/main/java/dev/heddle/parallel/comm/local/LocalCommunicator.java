@@ -4,8 +4,8 @@ import dev.heddle.parallel.comm.CommunicationKind;
 import dev.heddle.parallel.comm.CommunicationStatistics;
 import dev.heddle.parallel.comm.Communicator;
 import dev.heddle.parallel.comm.Handle;
+import dev.heddle.parallel.comm.Message;
 import dev.heddle.parallel.comm.ReduceOp;
-import dev.heddle.parallel.comm.Transfer;
 import dev.heddle.runtime.NDArray;
 import java.util.List;
 import java.util.Optional;
@@ -65,7 +65,11 @@ final class LocalCommunicator implements Communicator {
         || !group.globalRanks.containsAll(globalRanks)
         || globalRanks.stream().distinct().count() != globalRanks.size()) {
       throw new IllegalArgumentException(
-          "subgroup " + name + ": got ranks " + globalRanks + ", wanted distinct members of "
+          "subgroup "
+              + name
+              + ": got ranks "
+              + globalRanks
+              + ", wanted distinct members of "
               + group.describe());
     }
     if (!globalRanks.contains(me.globalRank)) {
@@ -96,8 +100,7 @@ final class LocalCommunicator implements Communicator {
     if (rank == root) {
       array.block().touch();
     }
-    return post(
-        call(CommunicationKind.REDUCE, op, root, array), bytes, rank == root ? bytes : 0);
+    return post(call(CommunicationKind.REDUCE, op, root, array), bytes, rank == root ? bytes : 0);
   }
 
   @Override
@@ -168,41 +171,45 @@ final class LocalCommunicator implements Communicator {
     CallChecks.parts(group, kind, sources, size(), null);
     CallChecks.parts(group, kind, sources, size(), sources.get(0).dtype());
     checkDestinations(kind, destinations, sources.get(0));
-    CollectiveCall call =
-        new CollectiveCall(this, kind, null, -1, null, sources, destinations);
+    CollectiveCall call = new CollectiveCall(this, kind, null, -1, null, sources, destinations);
     return post(call, CollectiveWork.bytes(sources), CollectiveWork.bytes(destinations));
   }
 
   // ---- point to point
 
   @Override
-  public Handle exchange(List<Transfer> transfers) {
+  public Handle exchange(List<Message> messages) {
     me.checkThread();
     long sent = 0;
     long received = 0;
-    for (int i = 0; i < transfers.size(); i++) {
-      Transfer transfer = transfers.get(i);
-      int peer = transfer.peer();
+    for (int i = 0; i < messages.size(); i++) {
+      Message message = messages.get(i);
+      int peer = message.peer();
       if (peer < 0 || peer >= size()) {
         throw new IllegalArgumentException(
-            "exchange in " + group.describe() + ": got a " + transfer + ", wanted a member from 0"
-                + " to " + (size() - 1));
+            "exchange in "
+                + group.describe()
+                + ": got a "
+                + message
+                + ", wanted a member from 0"
+                + " to "
+                + (size() - 1));
       }
-      CallChecks.reachable(group, CommunicationKind.EXCHANGE, transfer.array());
-      if (!transfer.isSend()) {
-        CallChecks.writable(group, CommunicationKind.EXCHANGE, transfer.array());
-        transfer.array().block().touch();
+      CallChecks.reachable(group, CommunicationKind.EXCHANGE, message.array());
+      if (!message.isSend()) {
+        CallChecks.writable(group, CommunicationKind.EXCHANGE, message.array());
+        message.array().block().touch();
       }
-      if (peer != rank && transfer.isSend()) {
-        sent += transfer.byteCount();
-        statistics.recordSentTo(globalRank(peer), transfer.byteCount());
-        me.totals.recordSentTo(globalRank(peer), transfer.byteCount());
+      if (peer != rank && message.isSend()) {
+        sent += message.byteCount();
+        statistics.recordSentTo(globalRank(peer), message.byteCount());
+        me.totals.recordSentTo(globalRank(peer), message.byteCount());
       } else if (peer != rank) {
-        received += transfer.byteCount();
+        received += message.byteCount();
       }
     }
     count(CommunicationKind.EXCHANGE, sent, received);
-    ExchangeCall call = new ExchangeCall(this, transfers, nextExchange++);
+    ExchangeCall call = new ExchangeCall(this, messages, nextExchange++);
     me.posted(call);
     return call;
   }

@@ -79,8 +79,7 @@ final class LocalGroup {
       CollectiveOperation found = window[slot];
       if (found == null) {
         CollectiveOperation next = idle.pollLast();
-        CollectiveOperation operation =
-            next == null ? new CollectiveOperation(this, size()) : next;
+        CollectiveOperation operation = next == null ? new CollectiveOperation(this, size()) : next;
         operation.restart(sequence);
         window[slot] = operation;
         return operation;
@@ -219,7 +218,9 @@ final class LocalGroup {
       }
       failure =
           new Failure(
-              Failure.Kind.TIMEOUT, attendance(operation, " timed out after " + run.timeout()), null);
+              Failure.Kind.TIMEOUT,
+              attendance(operation, " timed out after " + run.timeout()),
+              null);
     }
     signalOthers(-1);
   }
@@ -257,8 +258,16 @@ final class LocalGroup {
         came.append(came.isEmpty() ? "rank " : ", rank ").append(globalRanks.get(i));
       }
     }
-    return called + " in " + describe() + ", operation " + operation.sequence + what + "; came: "
-        + came + "; did not come: " + missing;
+    return called
+        + " in "
+        + describe()
+        + ", operation "
+        + operation.sequence
+        + what
+        + "; came: "
+        + came
+        + "; did not come: "
+        + missing;
   }
 
   /** What was posted and never completed, when all ranks have ended; null if nothing. */

@@ -74,7 +74,9 @@ final class LocalRank {
   void checkThread() {
     if (Thread.currentThread() != thread) {
       throw new IllegalStateException(
-          "communicator of rank " + globalRank + " is used by thread "
+          "communicator of rank "
+              + globalRank
+              + " is used by thread "
               + Thread.currentThread().getName()
               + "; only the rank's own thread may communicate, so hand the work to it");
     }
@@ -143,7 +145,13 @@ final class LocalRank {
     if (last == null) {
       text.append(" (has not communicated yet");
     } else {
-      text.append(" (last ").append(last.isOpen() ? "posted " : "completed ");
+      String how =
+          switch (last.state()) {
+            case POSTED -> "posted ";
+            case COMPLETED -> "completed ";
+            case FAILED -> "failed in ";
+          };
+      text.append(" (last ").append(how);
       text.append(last.describe()).append(" in ").append(last.where());
     }
     if (ended) {

@@ -17,14 +17,16 @@ import java.util.concurrent.TimeUnit;
  * LocalWorld.run(2, world -> {
  *   try (CpuDevice device = CpuDevice.open("cpu:" + world.rank(), 1, CpuBackend.BEST);
  *       MemoryScope scope = MemoryScope.open()) {
- *     NDArray gradient = NDArray.full(device, DType.F32, Shape.of(3), world.rank());
+ *     NDArray gradient = NDArray.full(device, DType.F32, Shape.of(3), world.rank() + 1);
  *     world.allReduce(gradient, ReduceOp.SUM).await();
+ *     // Both ranks now hold [3, 3, 3].
  *   }
  * });
  * }</pre>
  *
- * <p>When one rank throws, the others are stopped: what they wait for, and whatever they communicate
- * next, throws {@link RankStoppedException}. Ranks that compute on are interrupted after a second.
+ * <p>When one rank throws, the others are stopped: what they wait for, and whatever they
+ * communicate next, throws {@link RankStoppedException}. Ranks that compute on are interrupted
+ * after a second.
  */
 public final class LocalWorld {
   /** How long an operation may wait for other ranks unless a run says otherwise. */
@@ -151,6 +153,17 @@ public final class LocalWorld {
       return alive;
     }
 
+    /** Whether a rank threw only because it was stopped; its program may have wrapped that. */
+    private static boolean isConsequence(Throwable thrown) {
+      int depth = 0;
+      for (Throwable t = thrown; t != null && depth < 10; t = t.getCause(), depth++) {
+        if (t instanceof RankStoppedException) {
+          return true;
+        }
+      }
+      return false;
+    }
+
     private static void report(LocalRun run, List<Integer> abandoned) {
       List<LocalRun.RankFailure> failures = run.rankFailures();
       if (failures.isEmpty()) {
@@ -164,14 +177,16 @@ public final class LocalWorld {
       LocalRun.RankFailure first = failures.get(0);
       RankFailedException report = new RankFailedException(first.rank(), first.thrown());
       for (LocalRun.RankFailure other : failures.subList(1, failures.size())) {
-        if (!(other.thrown() instanceof RankStoppedException)) {
+        if (!isConsequence(other.thrown())) {
           report.addSuppressed(other.thrown());
         }
       }
       for (int rank : abandoned) {
         report.addSuppressed(
             new CommunicationException(
-                "rank " + rank + " did not stop and is left behind: "
+                "rank "
+                    + rank
+                    + " did not stop and is left behind: "
                     + run.rank(rank).whereabouts(),
                 null));
       }

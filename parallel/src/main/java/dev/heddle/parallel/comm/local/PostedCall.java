@@ -4,8 +4,15 @@ import dev.heddle.parallel.comm.Handle;
 
 /** What a rank has posted: a handle that can say what it is. */
 interface PostedCall extends Handle {
-  /** Whether it is not complete yet. */
-  boolean isOpen();
+  /** How far it has come. */
+  enum State {
+    POSTED,
+    COMPLETED,
+    FAILED
+  }
+
+  /** How far it has come; may be asked by other threads. */
+  State state();
 
   /** What was called, such as {@code allReduce F32[12] SUM}. */
   String describe();

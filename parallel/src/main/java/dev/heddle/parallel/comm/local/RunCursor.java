@@ -1,6 +1,6 @@
 package dev.heddle.parallel.comm.local;
 
-import dev.heddle.parallel.comm.Transfer;
+import dev.heddle.parallel.comm.Message;
 import dev.heddle.runtime.NDArray;
 import java.lang.foreign.MemorySegment;
 import org.jspecify.annotations.Nullable;
@@ -29,7 +29,7 @@ final class RunCursor {
   private long runStart;
 
   // The picked rows of a matrix, if any: one walk over dims for each interval.
-  private @Nullable Transfer picked;
+  private @Nullable Message picked;
   private int nextInterval;
 
   /** Starts at the first element of {@code array}. */
@@ -49,18 +49,18 @@ final class RunCursor {
   }
 
   /** Starts at the first element of the message. */
-  void start(Transfer transfer) {
-    if (transfer.rowBounds() == null) {
-      start(transfer.array());
+  void start(Message message) {
+    if (message.rowBounds() == null) {
+      start(message.array());
       return;
     }
-    startArray(transfer.array());
-    picked = transfer;
+    startArray(message.array());
+    picked = message;
     nextInterval = 0;
     available = 0;
     outerDims = 0;
-    if (transfer.elementCount() > 0) {
-      startInterval(transfer);
+    if (message.elementCount() > 0) {
+      startInterval(message);
     }
   }
 
@@ -69,19 +69,19 @@ final class RunCursor {
     elementSize = array.dtype().byteSize();
   }
 
-  private boolean startInterval(Transfer transfer) {
-    NDArray matrix = transfer.array();
-    long[] bounds = transfer.rowBounds();
+  private boolean startInterval(Message message) {
+    NDArray matrix = message.array();
+    long[] bounds = message.rowBounds();
     while (bounds != null && nextInterval < bounds.length) {
       long start = bounds[nextInterval];
       long rows = bounds[nextInterval + 1] - start;
       nextInterval += 2;
       if (rows > 0) {
         sizes[0] = rows;
-        sizes[1] = transfer.columnCount();
+        sizes[1] = message.columnCount();
         strides[0] = matrix.stride(0);
         strides[1] = matrix.stride(1);
-        long first = matrix.offset() + start * strides[0] + transfer.firstColumn() * strides[1];
+        long first = matrix.offset() + start * strides[0] + message.firstColumn() * strides[1];
         startDims(2, first, rows * sizes[1]);
         return true;
       }
@@ -144,9 +144,9 @@ final class RunCursor {
       index[dim] = 0;
       dim--;
     }
-    Transfer transfer = picked;
-    if (transfer != null) {
-      startInterval(transfer);
+    Message message = picked;
+    if (message != null) {
+      startInterval(message);
     }
   }
 

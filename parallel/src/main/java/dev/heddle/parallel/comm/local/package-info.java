@@ -10,7 +10,8 @@
  * <p>Memory stays its rank's: other threads read and write an array's bytes only between the post
  * and the completion of an operation that names it.
  *
- * <p>A rank that waits spins briefly while every rank has a core of its own, then parks. A wait ends
- * when the operation completes, a rank fails, a rank that is needed has ended, or the time is up.
+ * <p>A rank that waits spins briefly while every rank has a core of its own, then parks. A wait
+ * ends when the operation completes, a rank fails, a rank that is needed has ended, or the time is
+ * up.
  */
 package dev.heddle.parallel.comm.local;

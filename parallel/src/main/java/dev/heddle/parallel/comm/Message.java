@@ -6,14 +6,14 @@ import org.jspecify.annotations.Nullable;
 
 /**
  * One message of a {@link Communicator#exchange}: elements of an array that go to a peer, or come
- * from one. A message is a sequence of elements, those of the array in row-major order; the two ends
- * need the same dtype and the same number of elements, not the same shape or strides.
+ * from one. A message is a sequence of elements, those of the array in row-major order; the two
+ * ends need the same dtype and the same number of elements, not the same shape or strides.
  *
  * <p>Rows can be picked: then the message is the given row intervals, in the order given, of a
  * column interval of a matrix. So one message carries what a peer needs of an array, however it is
  * scattered, and neither side packs.
  */
-public final class Transfer {
+public final class Message {
   private final boolean send;
   private final int peer;
   private final NDArray array;
@@ -22,7 +22,7 @@ public final class Transfer {
   private final long columnCount;
   private final long elementCount;
 
-  private Transfer(
+  private Message(
       boolean send,
       int peer,
       NDArray array,
@@ -40,13 +40,13 @@ public final class Transfer {
   }
 
   /** All elements of {@code array}, a view of any strides, go to member {@code peer}. */
-  public static Transfer send(int peer, NDArray array) {
-    return new Transfer(true, peer, array, null, 0, 0, array.size());
+  public static Message send(int peer, NDArray array) {
+    return new Message(true, peer, array, null, 0, 0, array.size());
   }
 
   /** All elements of {@code array}, a view of any strides, come from member {@code peer}. */
-  public static Transfer receive(int peer, NDArray array) {
-    return new Transfer(false, peer, array, null, 0, 0, array.size());
+  public static Message receive(int peer, NDArray array) {
+    return new Message(false, peer, array, null, 0, 0, array.size());
   }
 
   /**
@@ -57,18 +57,18 @@ public final class Transfer {
    * @param firstColumn the first column that is sent
    * @param columnCount how many columns are sent
    */
-  public static Transfer sendRows(
+  public static Message sendRows(
       int peer, NDArray matrix, long[] rowBounds, long firstColumn, long columnCount) {
     return rows(true, peer, matrix, rowBounds, firstColumn, columnCount);
   }
 
   /** Rows of a matrix come from member {@code peer}; see {@link #sendRows}. */
-  public static Transfer receiveRows(
+  public static Message receiveRows(
       int peer, NDArray matrix, long[] rowBounds, long firstColumn, long columnCount) {
     return rows(false, peer, matrix, rowBounds, firstColumn, columnCount);
   }
 
-  private static Transfer rows(
+  private static Message rows(
       boolean send,
       int peer,
       NDArray matrix,
@@ -77,25 +77,35 @@ public final class Transfer {
       long columnCount) {
     if (matrix.rank() != 2 || rowBounds.length % 2 != 0) {
       throw new IllegalArgumentException(
-          "Transfer: rows are picked from a matrix by start and end of each interval, got "
-              + matrix + " and " + rowBounds.length + " bounds");
+          "Message: rows are picked from a matrix by start and end of each interval, got "
+              + matrix
+              + " and "
+              + rowBounds.length
+              + " bounds");
     }
     if (firstColumn < 0 || columnCount < 0 || firstColumn + columnCount > matrix.dim(1)) {
       throw new IllegalArgumentException(
-          "Transfer: columns [" + firstColumn + "," + (firstColumn + columnCount)
-              + ") are not within " + matrix);
+          "Message: columns ["
+              + firstColumn
+              + ","
+              + (firstColumn + columnCount)
+              + ") are not within "
+              + matrix);
     }
     long rows = 0;
     for (int i = 0; i < rowBounds.length; i += 2) {
       if (rowBounds[i] < 0 || rowBounds[i + 1] < rowBounds[i] || rowBounds[i + 1] > matrix.dim(0)) {
         throw new IllegalArgumentException(
-            "Transfer: rows [" + rowBounds[i] + "," + rowBounds[i + 1] + ") are not within "
+            "Message: rows ["
+                + rowBounds[i]
+                + ","
+                + rowBounds[i + 1]
+                + ") are not within "
                 + matrix);
       }
       rows += rowBounds[i + 1] - rowBounds[i];
     }
-    return new Transfer(
-        send, peer, matrix, rowBounds, firstColumn, columnCount, rows * columnCount);
+    return new Message(send, peer, matrix, rowBounds, firstColumn, columnCount, rows * columnCount);
   }
 
   /** Whether the elements leave this rank; else they come in. */
@@ -146,7 +156,11 @@ public final class Transfer {
   /** For example {@code send of F32 x 12 to member 1}. */
   @Override
   public String toString() {
-    return (send ? "send of " : "receive of ") + dtype() + " x " + elementCount
-        + (send ? " to member " : " from member ") + peer;
+    return (send ? "send of " : "receive of ")
+        + dtype()
+        + " x "
+        + elementCount
+        + (send ? " to member " : " from member ")
+        + peer;
   }
 }

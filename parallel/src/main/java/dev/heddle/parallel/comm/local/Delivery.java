@@ -1,6 +1,6 @@
 package dev.heddle.parallel.comm.local;
 
-import dev.heddle.parallel.comm.Transfer;
+import dev.heddle.parallel.comm.Message;
 import java.util.concurrent.atomic.AtomicInteger;
 import org.jspecify.annotations.Nullable;
 
@@ -8,7 +8,7 @@ import org.jspecify.annotations.Nullable;
  * A message of which at least one end is posted. Once both are, either end may take it and copy the
  * bytes straight from source to destination.
  */
-final class Message {
+final class Delivery {
   private static final int HALF = 0;
   private static final int MATCHED = 1;
   private static final int TAKEN = 2;
@@ -18,34 +18,35 @@ final class Message {
   final int to;
   final long number;
   private final AtomicInteger state = new AtomicInteger(HALF);
-  private @Nullable Transfer send;
-  private @Nullable Transfer receive;
+  private @Nullable Message send;
+  private @Nullable Message receive;
+  private @Nullable Failure broken;
 
-  /** Message {@code number} from member {@code from} to member {@code to}. */
-  Message(int from, int to, long number) {
+  /** Delivery {@code number} from member {@code from} to member {@code to}. */
+  Delivery(int from, int to, long number) {
     this.from = from;
     this.to = to;
     this.number = number;
   }
 
   /** Adds one end, the group's lock being held. */
-  void end(Transfer transfer) {
-    if (transfer.isSend()) {
-      send = transfer;
+  void end(Message message) {
+    if (message.isSend()) {
+      send = message;
     } else {
-      receive = transfer;
+      receive = message;
     }
   }
 
-  /** Lets the message be copied: both ends are posted and fit. */
+  /** Lets the delivery be copied: both ends are posted and fit. */
   void match() {
     state.set(MATCHED);
   }
 
-  Transfer anyEnd() {
-    Transfer end = send == null ? receive : send;
+  Message anyEnd() {
+    Message end = send == null ? receive : send;
     if (end == null) {
-      throw new IllegalStateException("a message without ends");
+      throw new IllegalStateException("a delivery without ends");
     }
     return end;
   }
@@ -77,8 +78,8 @@ final class Message {
 
   /** Copies the elements; only by who took it. */
   void copy(LocalRank worker) {
-    Transfer source = send;
-    Transfer destination = receive;
+    Message source = send;
+    Message destination = receive;
     if (source != null && destination != null && source.array().device().hasBytes()) {
       RunCursor from = worker.sources[0];
       RunCursor to = worker.destinations[0];
@@ -88,7 +89,14 @@ final class Message {
     }
   }
 
-  void done() {
+  /** Ends it; only by who took it. */
+  void done(@Nullable Failure failure) {
+    broken = failure;
     state.set(DONE);
+  }
+
+  /** Why the elements could not be copied, once done; null when they were. */
+  @Nullable Failure broken() {
+    return broken;
   }
 }

@@ -1,0 +1,446 @@
+package dev.heddle.parallel.comm;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.assertj.core.api.Assertions.catchThrowableOfType;
+
+import dev.heddle.runtime.DType;
+import dev.heddle.runtime.Device;
+import dev.heddle.runtime.NDArray;
+import dev.heddle.runtime.Shape;
+import dev.heddle.runtime.cpu.CpuBackend;
+import dev.heddle.runtime.cpu.CpuDevice;
+import dev.heddle.runtime.memory.MemoryScope;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
+
+/**
+ * What ranks are told when they do not fit together. For implementations that see all ranks' calls;
+ * messages name the operation, the group and the ranks.
+ */
+@Timeout(30)
+abstract class FailureConformance {
+  private static final Duration SHORT = Duration.ofMillis(500);
+
+  abstract World world();
+
+  private RankFailedException fails(int ranks, Duration timeout, RankBody body) {
+    RankFailedException failure =
+        catchThrowableOfType(
+            RankFailedException.class, () -> world().run(ranks, timeout, body.program()));
+    assertThat(failure).as("the run must fail").isNotNull();
+    return failure;
+  }
+
+  private static NDArray array(Device device, int size) {
+    return NDArray.of(device, DType.F32, Shape.of(size), new double[size]);
+  }
+
+  // ---- a rank that throws
+
+  @Test
+  void aRankThatThrows_whileOthersWait_stopsThemWithItsException() {
+    IllegalStateException boom = new IllegalStateException("boom");
+    List<Throwable> seen = new ArrayList<>();
+    long start = System.nanoTime();
+    RankFailedException failure =
+        fails(
+            4,
+            World.PATIENT,
+            (world, device) -> {
+              if (world.rank() == 2) {
+                Thread.sleep(50);
+                throw boom;
+              }
+              NDArray array = array(device, 100);
+              try {
+                world.allReduce(array, ReduceOp.SUM).await();
+              } catch (RankStoppedException stopped) {
+                synchronized (seen) {
+                  seen.add(stopped);
+                }
+                // As programs do that add where they were.
+                throw new IllegalStateException("in step 7", stopped);
+              }
+            });
+    assertThat(failure.rank()).isEqualTo(2);
+    assertThat(failure).hasMessage("rank 2 failed: java.lang.IllegalStateException: boom");
+    assertThat(failure.getCause()).isSameAs(boom);
+    assertThat(failure.getSuppressed()).isEmpty();
+    assertThat(seen)
+        .hasSize(3)
+        .allSatisfy(
+            stopped -> {
+              assertThat(stopped)
+                  .hasMessageContaining("rank 2 failed")
+                  .hasMessageContaining("boom");
+              assertThat(stopped).hasCause(boom);
+            });
+    assertThat(Duration.ofNanos(System.nanoTime() - start)).isLessThan(Duration.ofSeconds(5));
+  }
+
+  @Test
+  void aRankThatThrows_whileOthersCompute_stopsThemAtTheirNextCommunication() {
+    RankFailedException failure =
+        fails(
+            3,
+            World.PATIENT,
+            (world, device) -> {
+              if (world.rank() == 0) {
+                throw new ArithmeticException("overflow");
+              }
+              Communicator pair = world.subgroup("pair", List.of(1, 2)).orElseThrow();
+              while (true) {
+                // Ranks 1 and 2 need nothing of rank 0 and are stopped all the same.
+                pair.allReduce(1, ReduceOp.SUM);
+              }
+            });
+    assertThat(failure.rank()).isZero();
+    assertThat(failure.getCause()).isInstanceOf(ArithmeticException.class);
+  }
+
+  @Test
+  void aRankThatThrows_whileOthersExchange_stopsThem() {
+    RankFailedException failure =
+        fails(
+            2,
+            World.PATIENT,
+            (world, device) -> {
+              if (world.rank() == 0) {
+                throw new ArithmeticException("overflow");
+              }
+              world.exchange(List.of(Message.receive(0, array(device, 3)))).await();
+            });
+    assertThat(failure.rank()).isZero();
+  }
+
+  @Test
+  void twoRanksThatThrow_onTheirOwn_areBothReported() {
+    RankFailedException failure =
+        fails(
+            2,
+            World.PATIENT,
+            (world, device) -> {
+              throw new IllegalStateException("rank " + world.rank() + " is unhappy");
+            });
+    assertThat(failure.getSuppressed()).hasSize(1);
+    assertThat(failure.getSuppressed()[0]).hasMessageContaining("is unhappy");
+  }
+
+  // ---- a rank that does not come
+
+  @Test
+  void aMissingRank_inACollective_isNamedWithWhatItDid() {
+    RankFailedException failure =
+        fails(
+            3,
+            SHORT,
+            (world, device) -> {
+              NDArray array = array(device, 12);
+              world.broadcast(array, 1).await();
+              Communicator tensorParallel =
+                  world.subgroup("language.tp", List.of(0, 1, 2)).orElseThrow();
+              if (world.rank() == 1) {
+                computeForTooLong();
+              }
+              tensorParallel.allReduce(array, ReduceOp.SUM).await();
+            });
+    assertThat(failure.getCause()).isInstanceOf(CommunicationTimeoutException.class);
+    assertThat(failure.getCause())
+        .hasMessageContaining(
+            "allReduce F32[12] SUM in language.tp (ranks 0,1,2), operation 0 timed out after 0.5 s;"
+                + " came: rank 0, rank 2; did not come: rank 1 (last completed broadcast F32[12]"
+                + " root 1 in world (ranks 0,1,2), operation 0")
+        .hasMessageContaining("FailureConformance.computeForTooLong");
+  }
+
+  private static void computeForTooLong() throws InterruptedException {
+    Thread.sleep(1_200);
+  }
+
+  @Test
+  void aMissingRank_failsTheOperationOnEveryRankInIt() {
+    List<Integer> timedOut = new ArrayList<>();
+    fails(
+        4,
+        SHORT,
+        (world, device) -> {
+          if (world.rank() == 3) {
+            Thread.sleep(1_000);
+          }
+          try {
+            world.barrier();
+          } catch (CommunicationTimeoutException timeout) {
+            synchronized (timedOut) {
+              timedOut.add(world.rank());
+            }
+            Thread.sleep(500);
+            throw timeout;
+          }
+        });
+    // Rank 3 comes late to an operation that has failed, and is told the same.
+    assertThat(timedOut).containsExactlyInAnyOrder(0, 1, 2, 3);
+  }
+
+  @Test
+  void aMissingRank_inAnotherCollective_isNamedWithThat() {
+    RankFailedException failure =
+        fails(
+            2,
+            SHORT,
+            (world, device) -> {
+              List<Integer> both = List.of(0, 1);
+              String mine = world.rank() == 0 ? "tp" : "dp";
+              world.subgroup(mine, both).orElseThrow().barrier();
+            });
+    assertThat(failure.getCause()).isInstanceOf(CommunicationTimeoutException.class);
+    assertThat(failure.getCause().getMessage())
+        .satisfiesAnyOf(
+            text ->
+                assertThat(text)
+                    .contains("barrier in tp (ranks 0,1), operation 0 timed out")
+                    .containsPattern(
+                        "rank 1 .last (posted|failed in) barrier in dp .ranks 0,1., operation 0"),
+            text ->
+                assertThat(text)
+                    .contains("barrier in dp (ranks 0,1), operation 0 timed out")
+                    .containsPattern(
+                        "rank 0 .last (posted|failed in) barrier in tp .ranks 0,1., operation 0"));
+  }
+
+  @Test
+  void aRankThatHasEnded_withoutComing_isNamedAtOnce() {
+    RankFailedException failure =
+        fails(
+            2,
+            World.PATIENT,
+            (world, device) -> {
+              if (world.rank() == 0) {
+                world.allReduce(1.5, ReduceOp.SUM);
+              }
+            });
+    assertThat(failure.getCause())
+        .isInstanceOf(CommunicationException.class)
+        .hasMessageContaining(
+            "allReduce of host values of 1 doubles SUM in world (ranks 0,1), operation 0 cannot"
+                + " complete")
+        .hasMessageContaining("rank 1 (has not communicated yet; its program has ended)");
+  }
+
+  @Test
+  void aRankThatHasEnded_doesNotDisturbTheOthers() {
+    world()
+        .run(
+            3,
+            World.PATIENT,
+            ((RankBody)
+                    (world, device) -> {
+                      if (world.rank() == 0) {
+                        return;
+                      }
+                      Communicator pair = world.subgroup("pair", List.of(1, 2)).orElseThrow();
+                      Thread.sleep(20L * world.rank());
+                      assertThat(pair.allReduce(1, ReduceOp.SUM)).isEqualTo(2);
+                    })
+                .program());
+  }
+
+  // ---- calls that do not fit
+
+  private Throwable mismatch(RankBody body) {
+    RankFailedException failure = fails(2, World.PATIENT, body);
+    assertThat(failure.getCause()).isInstanceOf(CommunicationMismatchException.class);
+    return failure.getCause();
+  }
+
+  @Test
+  void differentCollectives_areNamedWithTheirRanks() {
+    Throwable mismatch =
+        mismatch(
+            (world, device) -> {
+              if (world.rank() == 0) {
+                world.allReduce(array(device, 12), ReduceOp.SUM).await();
+              } else {
+                world.broadcast(array(device, 12), 0).await();
+              }
+            });
+    assertThat(mismatch)
+        .hasMessageContaining("world (ranks 0,1), operation 0: ranks called different collectives")
+        .hasMessageContaining("rank 0 allReduce F32[12] SUM")
+        .hasMessageContaining("rank 1 broadcast F32[12] root 0");
+  }
+
+  @Test
+  void differentShapes_areNamed() {
+    Throwable mismatch =
+        mismatch(
+            (world, device) ->
+                world.allReduce(array(device, 12 + world.rank()), ReduceOp.SUM).await());
+    assertThat(mismatch).hasMessageContaining("F32[12]").hasMessageContaining("F32[13]");
+  }
+
+  @Test
+  void differentDtypes_areNamed() {
+    Throwable mismatch =
+        mismatch(
+            (world, device) -> {
+              DType dtype = world.rank() == 0 ? DType.F32 : DType.F64;
+              NDArray array = NDArray.of(device, dtype, Shape.of(2), 1, 2);
+              world.allReduce(array, ReduceOp.SUM).await();
+            });
+    assertThat(mismatch).hasMessageContaining("F32[2]").hasMessageContaining("F64[2]");
+  }
+
+  @Test
+  void differentReductions_areNamed() {
+    Throwable mismatch =
+        mismatch(
+            (world, device) ->
+                world.allReduce(1.0, world.rank() == 0 ? ReduceOp.SUM : ReduceOp.MAX));
+    assertThat(mismatch).hasMessageContaining("SUM").hasMessageContaining("MAX");
+  }
+
+  @Test
+  void differentRoots_areNamed() {
+    Throwable mismatch =
+        mismatch((world, device) -> world.broadcast(array(device, 1), world.rank()).await());
+    assertThat(mismatch).hasMessageContaining("root 0").hasMessageContaining("root 1");
+  }
+
+  @Test
+  void partsThatDoNotFit_areNamed() {
+    Throwable mismatch =
+        mismatch(
+            (world, device) -> {
+              List<NDArray> wholes = List.of(array(device, 3), array(device, 4));
+              world.allGather(array(device, 3), wholes).await();
+            });
+    assertThat(mismatch)
+        .hasMessageContaining("sizes do not fit")
+        .hasMessageContaining("rank 1 allGather F32[3] to [3]+[4] has 3 elements for rank 0")
+        .hasMessageContaining("wants 4 from it");
+  }
+
+  @Test
+  void messagesThatDoNotFit_areNamed() {
+    Throwable mismatch =
+        mismatch(
+            (world, device) -> {
+              if (world.rank() == 0) {
+                world.exchange(List.of(Message.send(1, array(device, 5)))).await();
+              } else {
+                world.exchange(List.of(Message.receive(0, array(device, 6)))).await();
+              }
+            });
+    assertThat(mismatch)
+        .hasMessageContaining("exchange in world (ranks 0,1): message 0 from rank 0 to rank 1")
+        .hasMessageContaining("sent F32 x 5")
+        .hasMessageContaining("received as F32 x 6");
+  }
+
+  @Test
+  void aReceiveWithoutSend_timesOutNamingTheSender() {
+    RankFailedException failure =
+        fails(
+            2,
+            SHORT,
+            (world, device) -> {
+              NDArray array = array(device, 5);
+              if (world.rank() == 0) {
+                world.exchange(List.of(Message.receive(1, array))).await();
+              } else {
+                computeForTooLong();
+              }
+            });
+    assertThat(failure.getCause())
+        .isInstanceOf(CommunicationTimeoutException.class)
+        .hasMessageContaining("exchange of rank 0 in world (ranks 0,1) timed out after 0.5 s")
+        .hasMessageContaining(
+            "message 0 from rank 1 to rank 0 (F32 x 5) is waited for, but rank 1 has not posted"
+                + " the send")
+        .hasMessageContaining("rank 1 (has not communicated yet; is at ");
+  }
+
+  @Test
+  void aSendThatNobodyReceives_isReportedAtTheEnd() {
+    assertThatThrownBy(
+            () ->
+                world()
+                    .run(
+                        2,
+                        World.PATIENT,
+                        world -> {
+                          if (world.rank() == 0) {
+                            leaveASend(world);
+                          }
+                        }))
+        .isInstanceOf(CommunicationException.class)
+        .hasMessageContaining("all ranks ended, but message 0 from rank 0 to rank 1 (F32 x 2) was")
+        .hasMessageContaining("sent, but rank 1 has not posted the receive");
+  }
+
+  private static void leaveASend(Communicator world) {
+    CpuDevice device = CpuDevice.open("cpu", 1, CpuBackend.REFERENCE);
+    MemoryScope scope = MemoryScope.open();
+    world.exchange(List.of(Message.send(1, array(device, 2))));
+    assertThat(scope).isNotNull();
+  }
+
+  @Test
+  void aFailedGroup_staysFailed() {
+    fails(
+        2,
+        World.PATIENT,
+        (world, device) -> {
+          assertThatThrownBy(() -> world.broadcast(array(device, 1), world.rank()).await())
+              .isInstanceOf(CommunicationMismatchException.class);
+          assertThatThrownBy(world::barrier).isInstanceOf(CommunicationMismatchException.class);
+          throw new IllegalStateException("seen");
+        });
+  }
+
+  // ---- arguments that no rank could mean
+
+  @Test
+  void senselessArguments_areRefusedByTheCall() {
+    world()
+        .run(
+            2,
+            World.PATIENT,
+            ((RankBody)
+                    (world, device) -> {
+                      NDArray array = array(device, 4);
+                      NDArray pixels = NDArray.of(device, DType.U8, Shape.of(1), 1.0);
+                      assertThatThrownBy(() -> world.broadcast(array, 2))
+                          .hasMessage(
+                              "broadcast in world (ranks 0,1): got root 2, wanted a member number"
+                                  + " from 0 to 1");
+                      assertThatThrownBy(() -> world.allReduce(pixels, ReduceOp.SUM))
+                          .hasMessageContaining("can be reduced");
+                      assertThatThrownBy(() -> world.allGather(array, List.of(array)))
+                          .hasMessageContaining("got 1 arrays, wanted one for each of 2 members");
+                      assertThatThrownBy(
+                              () ->
+                                  world.allReduce(
+                                      array.slice(0, 0, 1).expand(Shape.of(3)), ReduceOp.SUM))
+                          .hasMessageContaining("dim 0 is broadcast");
+                      assertThatThrownBy(() -> world.exchange(List.of(Message.send(5, array))))
+                          .hasMessageContaining("send of F32 x 4 to member 5, wanted a member");
+                      assertThatThrownBy(() -> world.subgroup("none", List.of(0, 7)))
+                          .hasMessageContaining("got ranks [0, 7], wanted distinct members");
+                      assertThatThrownBy(() -> Message.sendRows(1, array, new long[] {0, 1}, 0, 1))
+                          .hasMessageContaining("rows are picked from a matrix");
+                      NDArray matrix = array.reshape(2, 2);
+                      assertThatThrownBy(() -> Message.sendRows(1, matrix, new long[] {1, 3}, 0, 1))
+                          .hasMessageContaining("rows [1,3) are not within F32[2,2]");
+                      assertThatThrownBy(() -> Message.sendRows(1, matrix, new long[] {0, 1}, 1, 2))
+                          .hasMessageContaining("columns [1,3) are not within F32[2,2]");
+                      // None of these calls was posted anywhere.
+                      world.barrier();
+                    })
+                .program());
+  }
+}

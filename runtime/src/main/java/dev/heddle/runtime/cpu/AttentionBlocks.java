@@ -1,0 +1,167 @@
+package dev.heddle.runtime.cpu;
+
+import static dev.heddle.runtime.cpu.MicroKernel.COLUMNS;
+import static dev.heddle.runtime.cpu.MicroKernel.COLUMN_BYTES;
+import static dev.heddle.runtime.cpu.MicroKernel.ROWS;
+
+import dev.heddle.runtime.AttentionMask;
+import dev.heddle.runtime.NDArray;
+
+/**
+ * The geometry of one attention call: its sizes, how its queries are cut into blocks, which tiles
+ * of a block's scores some query sees, and the three products over them. Mutable and described anew
+ * for every call.
+ *
+ * <p>A block's scores lie in scratch memory, one row a query, a column a key. The unit in which
+ * hidden keys are skipped is the {@link MicroKernel}'s tile: {@code ROWS} queries by {@code
+ * COLUMNS} keys. Every row is therefore defined (zero where the key is hidden) up to {@link
+ * #limit}, and beyond it neither written nor read.
+ */
+final class AttentionBlocks {
+  /** Bytes of a block's scores to stay below where the number of keys allows. */
+  private static final long SCORE_BYTES = 128 << 10;
+
+  private static final int MAX_ROWS = 64;
+  private static final int MIN_ROWS = 16;
+
+  private AttentionMask mask = AttentionMask.FULL;
+
+  long batch;
+  int queries;
+  int keys;
+  long heads;
+  long keyHeads;
+  int headSize;
+
+  /** Query heads that read the same keys. */
+  long group;
+
+  /** Queries in a block, a multiple of {@link MicroKernel#ROWS}. */
+  int rows;
+
+  /** Bytes between the rows of a block of queries: the head size, padded to whole tiles. */
+  long sizeBytes;
+
+  /** Bytes between the rows of a block's scores. */
+  long scoreBytes;
+
+  void describe(NDArray q, NDArray k, AttentionMask newMask) {
+    mask = newMask;
+    batch = q.dim(0);
+    queries = Math.toIntExact(q.dim(1));
+    heads = q.dim(2);
+    headSize = Math.toIntExact(q.dim(3));
+    keys = Math.toIntExact(k.dim(1));
+    keyHeads = k.dim(2);
+    group = keyHeads == 0 ? 0 : heads / keyHeads;
+    sizeBytes = 4 * roundUp(headSize, COLUMNS);
+    // An odd number of cache lines, so that the values of one column do not share a cache set.
+    scoreBytes = roundUp(4L * roundUp(keys, COLUMNS), 128) + 64;
+    long fitting = SCORE_BYTES / scoreBytes / MIN_ROWS * MIN_ROWS;
+    long wanted = Math.max(MIN_ROWS, Math.min(MAX_ROWS, fitting));
+    rows = (int) Math.min(wanted, roundUp(queries, ROWS));
+  }
+
+  static long roundUp(long value, long unit) {
+    return (value + unit - 1) / unit * unit;
+  }
+
+  /** Keys that a query sees: always the first ones. */
+  int visible(long query) {
+    return (int) mask.visibleKeys(query, keys);
+  }
+
+  /** Keys that are seen by some query of the tile that {@code row} of a block belongs to. */
+  private int tileVisible(int block, int row, int count) {
+    int last = Math.min(row / ROWS * ROWS + ROWS, count) - 1;
+    return visible(block + last);
+  }
+
+  /** The scores of a row of a block that are defined. */
+  int limit(int block, int row, int count) {
+    return (int) roundUp(tileVisible(block, row, count), COLUMNS);
+  }
+
+  /** The first row of a block that sees a key, maybe beyond the block. */
+  private long firstRow(int block, long key) {
+    return mask.causal() ? Math.max(0, mask.keyStart() + key - mask.queryStart() - block) : 0;
+  }
+
+  /**
+   * c = a bᵀ for the tiles that are seen: a block's queries (or gradients) times all keys (or
+   * values).
+   *
+   * @param block first query of the block
+   * @param count its queries
+   * @param a panels of a, as {@link Packing#rowPanels} packs them
+   * @param panels of bᵀ
+   * @param zeros a row of zeros
+   * @param c rows {@link #scoreBytes} apart
+   */
+  void scores(int block, int count, long a, long panels, long zeros, long c) {
+    int seen = visible(block + count - 1);
+    long panelBytes = (long) headSize * COLUMN_BYTES;
+    for (int column = 0; column < seen; column += COLUMNS) {
+      long panel = panels + column / COLUMNS * panelBytes;
+      long to = c + 4L * column;
+      for (int row = (int) firstRow(block, column) / ROWS * ROWS; row < count; row += ROWS) {
+        long rows = a + (long) row * headSize * Float.BYTES;
+        MicroKernel.tile(
+            rows, panel, headSize, zeros, 0, to + row * scoreBytes, scoreBytes);
+      }
+    }
+  }
+
+  /**
+   * c = a b for a block's probabilities (or their gradients) a and all values (or keys) b.
+   *
+   * @param panels of b, each with all keys
+   * @param c rows {@link #sizeBytes} apart
+   */
+  void mix(int block, int count, long a, long panels, long zeros, long c) {
+    long panelBytes = (long) keys * COLUMN_BYTES;
+    for (int column = 0; column < headSize; column += COLUMNS) {
+      long panel = panels + column / COLUMNS * panelBytes;
+      long to = c + 4L * column;
+      for (int row = 0; row < count; row += ROWS) {
+        MicroKernel.tileOfRows(
+            a + row * scoreBytes,
+            scoreBytes,
+            panel,
+            tileVisible(block, row, count),
+            zeros,
+            0,
+            to + row * sizeBytes,
+            sizeBytes);
+      }
+    }
+  }
+
+  /**
+   * c += aᵀ b for a block's probabilities (or their gradients) a and its gradients (or queries) b.
+   *
+   * @param a panels of aᵀ, as {@link Packing#rowPanels} packs them
+   * @param panels of b, each with {@code count} rows
+   * @param c a row a key, {@link #sizeBytes} apart
+   */
+  void addTransposed(int block, int count, long a, long panels, long c) {
+    int seen = visible(block + count - 1);
+    long panelBytes = (long) count * COLUMN_BYTES;
+    long keyBytes = (long) count * MicroKernel.ROW_BYTES;
+    for (int column = 0; column < headSize; column += COLUMNS) {
+      long panel = panels + column / COLUMNS * panelBytes;
+      for (int key = 0; key < seen; key += ROWS) {
+        int first = (int) firstRow(block, key);
+        long to = c + key * sizeBytes + 4L * column;
+        MicroKernel.tile(
+            a + key / ROWS * keyBytes + (long) first * MicroKernel.ROW_BYTES,
+            panel + (long) first * COLUMN_BYTES,
+            count - first,
+            to,
+            sizeBytes,
+            to,
+            sizeBytes);
+      }
+    }
+  }
+}

@@ -1,0 +1,101 @@
+package dev.heddle.runtime.cpu;
+
+import dev.heddle.runtime.DType;
+import dev.heddle.runtime.NDArray;
+import dev.heddle.runtime.Shape;
+import java.lang.foreign.ValueLayout;
+import java.nio.ByteOrder;
+import jdk.incubator.vector.FloatVector;
+import jdk.incubator.vector.IntVector;
+import jdk.incubator.vector.ShortVector;
+import jdk.incubator.vector.VectorMask;
+import jdk.incubator.vector.VectorOperators;
+import jdk.incubator.vector.VectorShape;
+import jdk.incubator.vector.VectorSpecies;
+
+/** Between bf16 and F32 at raw addresses: a shift up, and a rounding to nearest even down. */
+final class Bf16Conversion {
+  /** As many shorts as a float vector has lanes, where a vector of that size exists. */
+  private static final VectorSpecies<Short> SHORTS =
+      VectorSpecies.of(
+          short.class, VectorShape.forBitSize(Math.max(64, Lanes.LENGTH * Short.SIZE)));
+
+  private static final int LENGTH = Lanes.LENGTH;
+  private static final ByteOrder ORDER = ByteOrder.nativeOrder();
+  private static final ValueLayout.OfShort SHORT = ValueLayout.JAVA_SHORT_UNALIGNED;
+  private static final IntVector HALF = IntVector.broadcast(Lanes.INTS, 0x7fff);
+  private static final IntVector ONE = IntVector.broadcast(Lanes.INTS, 1);
+
+  private Bf16Conversion() {}
+
+  /** {@code count} bf16 values at {@code from} become floats at {@code to}. */
+  static void widen(long from, long to, long count) {
+    long i = 0;
+    if (SHORTS.length() == LENGTH) {
+      for (; i <= count - LENGTH; i += LENGTH) {
+        ShortVector halves =
+            ShortVector.fromMemorySegment(
+                SHORTS, Lanes.MEMORY, Lanes.address(from + 2 * i), ORDER);
+        IntVector bits =
+            (IntVector) halves.convertShape(VectorOperators.S2I, Lanes.INTS, 0);
+        Lanes.store(
+            bits.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats(),
+            Lanes.address(to + 4 * i));
+      }
+    }
+    for (; i < count; i++) {
+      Lanes.set(to + 4 * i, DType.bf16ToFloat(Lanes.MEMORY.get(SHORT, from + 2 * i)));
+    }
+  }
+
+  /** {@code count} floats at {@code from} become bf16 values at {@code to}. */
+  static void narrow(long from, long to, long count) {
+    long i = 0;
+    if (SHORTS.length() == LENGTH) {
+      for (; i <= count - LENGTH; i += LENGTH) {
+        FloatVector x = Lanes.load(Lanes.address(from + 4 * i));
+        VectorMask<Float> nan = x.test(VectorOperators.IS_NAN);
+        if (nan.anyTrue()) {
+          narrowEach(from, to, i, i + LENGTH);
+          continue;
+        }
+        IntVector bits = x.reinterpretAsInts();
+        IntVector odd = bits.lanewise(VectorOperators.LSHR, 16).and(ONE);
+        IntVector rounded = bits.add(HALF).add(odd).lanewise(VectorOperators.LSHR, 16);
+        ((ShortVector) rounded.convertShape(VectorOperators.I2S, SHORTS, 0))
+            .intoMemorySegment(Lanes.MEMORY, Lanes.address(to + 2 * i), ORDER);
+      }
+    }
+    narrowEach(from, to, i, count);
+  }
+
+  private static void narrowEach(long from, long to, long start, long end) {
+    for (long i = start; i < end; i++) {
+      Lanes.MEMORY.set(SHORT, to + 2 * i, DType.floatToBf16(Lanes.get(from + 4 * i)));
+    }
+  }
+
+  /** y = x by rows, y bf16 and x bf16 or F32; any strides. Other types go by double. */
+  static void copy(NDArray x, NDArray y) {
+    if (x.size() == 0) {
+      return;
+    }
+    if (x.dtype() == DType.F32 && x.isContiguous() && y.isContiguous()) {
+      narrow(x.address(), y.address(), x.size());
+      return;
+    }
+    Shape shape = x.rank() == 0 ? Shape.of(1) : x.shape();
+    RowOffsets sources = RowOffsets.of(x, shape);
+    RowOffsets targets = RowOffsets.of(y, shape);
+    long columns = shape.dim(-1);
+    for (long row = 0; row < shape.size() / columns; row++) {
+      long from = x.offset() + sources.of(row);
+      long to = y.address() + 2 * targets.of(row);
+      for (long i = 0; i < columns; i++) {
+        double value = x.dtype().read(x.segment(), from + i * sources.innerStride());
+        Lanes.MEMORY.set(
+            SHORT, to + 2 * i * targets.innerStride(), DType.floatToBf16((float) value));
+      }
+    }
+  }
+}

@@ -1,0 +1,424 @@
+package dev.heddle.runtime.cpu;
+
+import dev.heddle.runtime.AdamWStep;
+import dev.heddle.runtime.AttentionMask;
+import dev.heddle.runtime.BinaryOperation;
+import dev.heddle.runtime.DType;
+import dev.heddle.runtime.GlobalIndex;
+import dev.heddle.runtime.KernelChecks;
+import dev.heddle.runtime.Kernels;
+import dev.heddle.runtime.NDArray;
+import dev.heddle.runtime.RandomKey;
+import dev.heddle.runtime.UnaryOperation;
+import dev.heddle.runtime.memory.MemoryScope;
+import java.util.ArrayList;
+import java.util.List;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * The kernels for bf16 by those for F32: operands are widened into scratch arrays, the F32 kernel
+ * runs, and what it wrote is rounded. So a value is rounded once a primitive, as on hardware with
+ * bf16 storage and F32 accumulation. Statistics are F32 already and pass through.
+ */
+final class Bf16Kernels implements Kernels {
+  private final Kernels floats;
+  private final Kernels reference = new ReferenceKernels();
+
+  /** Over the F32 table of the same device. */
+  Bf16Kernels(Kernels floats) {
+    this.floats = floats;
+  }
+
+  @Override
+  public String name() {
+    return "bf16 by " + floats.name();
+  }
+
+  /** A contiguous F32 copy of a bf16 array; any other array as it is. */
+  private static NDArray wide(NDArray x) {
+    if (x.dtype() != DType.BF16) {
+      return x;
+    }
+    NDArray packed = x.isContiguous() ? x : packed(x);
+    NDArray result = NDArray.empty(x.device(), DType.F32, x.shape());
+    Bf16Conversion.widen(packed.address(), result.address(), x.size());
+    return result;
+  }
+
+  private static NDArray packed(NDArray x) {
+    NDArray packed = NDArray.empty(x.device(), DType.BF16, x.shape());
+    Bf16Conversion.copy(x, packed);
+    return packed;
+  }
+
+  private static @Nullable NDArray wideOrNull(@Nullable NDArray x) {
+    return x == null ? null : wide(x);
+  }
+
+  /** Room in F32 for what is to be written to a bf16 array. */
+  private static NDArray room(NDArray y) {
+    return y.dtype() == DType.BF16 ? NDArray.empty(y.device(), DType.F32, y.shape()) : y;
+  }
+
+  private static @Nullable NDArray roomOrNull(@Nullable NDArray y) {
+    return y == null ? null : room(y);
+  }
+
+  private static void narrow(NDArray wide, NDArray y) {
+    if (wide == y) {
+      return;
+    }
+    if (y.isContiguous()) {
+      Bf16Conversion.narrow(wide.address(), y.address(), y.size());
+    } else {
+      NDArray packed = NDArray.empty(y.device(), DType.BF16, y.shape());
+      Bf16Conversion.narrow(wide.address(), packed.address(), y.size());
+      Bf16Conversion.copy(packed, y);
+    }
+  }
+
+  private static void narrowOrNot(@Nullable NDArray wide, @Nullable NDArray y) {
+    if (wide != null && y != null) {
+      narrow(wide, y);
+    }
+  }
+
+  @Override
+  public void fill(NDArray y, double value) {
+    KernelChecks.fill(y, value);
+    reference.fill(y, value);
+  }
+
+  @Override
+  public void copy(NDArray x, NDArray y) {
+    KernelChecks.copy(x, y);
+    if (y.dtype() == DType.BF16) {
+      Bf16Conversion.copy(x, y);
+    } else if (y.dtype() == DType.F32 && x.isContiguous() && y.isContiguous()) {
+      Bf16Conversion.widen(x.address(), y.address(), x.size());
+    } else {
+      reference.copy(x, y);
+    }
+  }
+
+  @Override
+  public double sumOfSquares(List<NDArray> arrays) {
+    KernelChecks.sumOfSquares(arrays);
+    double sum = 0;
+    for (NDArray array : arrays) {
+      try (MemoryScope scratch = MemoryScope.open()) {
+        List<NDArray> one = new ArrayList<>(1);
+        one.add(wide(array));
+        sum += floats.sumOfSquares(one);
+      }
+    }
+    return sum;
+  }
+
+  @Override
+  public void adamW(
+      AdamWStep step,
+      NDArray weight,
+      NDArray gradient,
+      NDArray firstMoment,
+      NDArray secondMoment,
+      @Nullable NDArray copy) {
+    KernelChecks.adamW(step, weight, gradient, firstMoment, secondMoment, copy);
+    try (MemoryScope scratch = MemoryScope.open()) {
+      floats.adamW(step, weight, wide(gradient), firstMoment, secondMoment, null);
+      if (copy != null) {
+        Bf16Conversion.narrow(weight.address(), copy.address(), copy.size());
+      }
+    }
+  }
+
+  @Override
+  public void gatherRows(NDArray x, NDArray rows, NDArray y) {
+    KernelChecks.gatherRows(x, rows, y);
+    try (MemoryScope scratch = MemoryScope.open()) {
+      NDArray yWide = room(y);
+      floats.gatherRows(wide(x), rows, yWide);
+      narrow(yWide, y);
+    }
+  }
+
+  @Override
+  public void scatterAddRows(NDArray x, NDArray rows, NDArray y) {
+    KernelChecks.scatterAddRows(x, rows, y);
+    try (MemoryScope scratch = MemoryScope.open()) {
+      NDArray yWide = wide(y);
+      floats.scatterAddRows(wide(x), rows, yWide);
+      narrow(yWide, y);
+    }
+  }
+
+  @Override
+  public void unary(UnaryOperation op, NDArray x, NDArray y) {
+    KernelChecks.unary(op, x, y);
+    try (MemoryScope scratch = MemoryScope.open()) {
+      NDArray yWide = room(y);
+      floats.unary(op, wide(x), yWide);
+      narrow(yWide, y);
+    }
+  }
+
+  @Override
+  public void unaryBackward(UnaryOperation op, NDArray x, NDArray dy, NDArray dx) {
+    KernelChecks.unaryBackward(op, x, dy, dx);
+    try (MemoryScope scratch = MemoryScope.open()) {
+      NDArray dxWide = room(dx);
+      floats.unaryBackward(op, wide(x), wide(dy), dxWide);
+      narrow(dxWide, dx);
+    }
+  }
+
+  @Override
+  public void binary(BinaryOperation op, NDArray a, NDArray b, NDArray y) {
+    KernelChecks.binary(op, a, b, y);
+    try (MemoryScope scratch = MemoryScope.open()) {
+      NDArray yWide = room(y);
+      floats.binary(op, wide(a), wide(b), yWide);
+      narrow(yWide, y);
+    }
+  }
+
+  @Override
+  public void scale(NDArray x, double alpha, NDArray y) {
+    KernelChecks.scale(x, alpha, y);
+    try (MemoryScope scratch = MemoryScope.open()) {
+      NDArray yWide = room(y);
+      floats.scale(wide(x), alpha, yWide);
+      narrow(yWide, y);
+    }
+  }
+
+  @Override
+  public void addScaled(NDArray x, double alpha, NDArray y) {
+    KernelChecks.addScaled(x, alpha, y);
+    try (MemoryScope scratch = MemoryScope.open()) {
+      NDArray yWide = wide(y);
+      floats.addScaled(wide(x), alpha, yWide);
+      narrow(yWide, y);
+    }
+  }
+
+  @Override
+  public void swiglu(NDArray gate, NDArray up, NDArray y) {
+    KernelChecks.swiglu(gate, up, y);
+    try (MemoryScope scratch = MemoryScope.open()) {
+      NDArray yWide = room(y);
+      floats.swiglu(wide(gate), wide(up), yWide);
+      narrow(yWide, y);
+    }
+  }
+
+  @Override
+  public void swigluBackward(NDArray gate, NDArray up, NDArray dy, NDArray dgate, NDArray dup) {
+    KernelChecks.swigluBackward(gate, up, dy, dgate, dup);
+    try (MemoryScope scratch = MemoryScope.open()) {
+      NDArray dgateWide = room(dgate);
+      NDArray dupWide = room(dup);
+      floats.swigluBackward(wide(gate), wide(up), wide(dy), dgateWide, dupWide);
+      narrow(dgateWide, dgate);
+      narrow(dupWide, dup);
+    }
+  }
+
+  @Override
+  public void sumTo(NDArray x, NDArray y) {
+    KernelChecks.sumTo(x, y);
+    try (MemoryScope scratch = MemoryScope.open()) {
+      NDArray yWide = room(y);
+      floats.sumTo(wide(x), yWide);
+      narrow(yWide, y);
+    }
+  }
+
+  @Override
+  public void argmaxRows(NDArray x, NDArray y) {
+    KernelChecks.argmaxRows(x, y);
+    try (MemoryScope scratch = MemoryScope.open()) {
+      floats.argmaxRows(wide(x), y);
+    }
+  }
+
+  @Override
+  public void gemm(NDArray a, boolean transposeA, NDArray b, boolean transposeB, double alpha, double beta, NDArray c) {
+    KernelChecks.gemm(a, transposeA, b, transposeB, alpha, beta, c);
+    try (MemoryScope scratch = MemoryScope.open()) {
+      NDArray cWide = wide(c);
+      floats.gemm(wide(a), transposeA, wide(b), transposeB, alpha, beta, cWide);
+      narrow(cWide, c);
+    }
+  }
+
+  @Override
+  public void batchedGemm(NDArray a, boolean transposeA, NDArray b, boolean transposeB, double alpha, double beta, NDArray c) {
+    KernelChecks.batchedGemm(a, transposeA, b, transposeB, alpha, beta, c);
+    try (MemoryScope scratch = MemoryScope.open()) {
+      NDArray cWide = wide(c);
+      floats.batchedGemm(wide(a), transposeA, wide(b), transposeB, alpha, beta, cWide);
+      narrow(cWide, c);
+    }
+  }
+
+  @Override
+  public void linear(NDArray x, NDArray w, @Nullable NDArray bias, UnaryOperation activation, NDArray y, @Nullable NDArray preActivation) {
+    KernelChecks.linear(x, w, bias, activation, y, preActivation);
+    try (MemoryScope scratch = MemoryScope.open()) {
+      NDArray yWide = room(y);
+      @Nullable NDArray preActivationWide = roomOrNull(preActivation);
+      floats.linear(wide(x), wide(w), wideOrNull(bias), activation, yWide, preActivationWide);
+      narrow(yWide, y);
+      narrowOrNot(preActivationWide, preActivation);
+    }
+  }
+
+  @Override
+  public void softmax(NDArray x, NDArray y) {
+    KernelChecks.softmax(x, y);
+    try (MemoryScope scratch = MemoryScope.open()) {
+      NDArray yWide = room(y);
+      floats.softmax(wide(x), yWide);
+      narrow(yWide, y);
+    }
+  }
+
+  @Override
+  public void softmaxBackward(NDArray y, NDArray dy, NDArray dx) {
+    KernelChecks.softmaxBackward(y, dy, dx);
+    try (MemoryScope scratch = MemoryScope.open()) {
+      NDArray dxWide = room(dx);
+      floats.softmaxBackward(wide(y), wide(dy), dxWide);
+      narrow(dxWide, dx);
+    }
+  }
+
+  @Override
+  public void layerNorm(NDArray x, NDArray weight, @Nullable NDArray bias, double epsilon, NDArray y, NDArray mean, NDArray rstd) {
+    KernelChecks.layerNorm(x, weight, bias, epsilon, y, mean, rstd);
+    try (MemoryScope scratch = MemoryScope.open()) {
+      NDArray yWide = room(y);
+      floats.layerNorm(wide(x), wide(weight), wideOrNull(bias), epsilon, yWide, mean, rstd);
+      narrow(yWide, y);
+    }
+  }
+
+  @Override
+  public void layerNormBackward(NDArray x, NDArray weight, NDArray mean, NDArray rstd, NDArray dy, @Nullable NDArray dx, @Nullable NDArray dweight, @Nullable NDArray dbias) {
+    KernelChecks.layerNormBackward(x, weight, mean, rstd, dy, dx, dweight, dbias);
+    try (MemoryScope scratch = MemoryScope.open()) {
+      @Nullable NDArray dxWide = roomOrNull(dx);
+      @Nullable NDArray dweightWide = roomOrNull(dweight);
+      @Nullable NDArray dbiasWide = roomOrNull(dbias);
+      floats.layerNormBackward(wide(x), wide(weight), mean, rstd, wide(dy), dxWide, dweightWide, dbiasWide);
+      narrowOrNot(dxWide, dx);
+      narrowOrNot(dweightWide, dweight);
+      narrowOrNot(dbiasWide, dbias);
+    }
+  }
+
+  @Override
+  public void rmsNorm(NDArray x, NDArray weight, double epsilon, NDArray y, NDArray rstd) {
+    KernelChecks.rmsNorm(x, weight, epsilon, y, rstd);
+    try (MemoryScope scratch = MemoryScope.open()) {
+      NDArray yWide = room(y);
+      floats.rmsNorm(wide(x), wide(weight), epsilon, yWide, rstd);
+      narrow(yWide, y);
+    }
+  }
+
+  @Override
+  public void rmsNormBackward(NDArray x, NDArray weight, NDArray rstd, NDArray dy, @Nullable NDArray dx, @Nullable NDArray dweight) {
+    KernelChecks.rmsNormBackward(x, weight, rstd, dy, dx, dweight);
+    try (MemoryScope scratch = MemoryScope.open()) {
+      @Nullable NDArray dxWide = roomOrNull(dx);
+      @Nullable NDArray dweightWide = roomOrNull(dweight);
+      floats.rmsNormBackward(wide(x), wide(weight), rstd, wide(dy), dxWide, dweightWide);
+      narrowOrNot(dxWide, dx);
+      narrowOrNot(dweightWide, dweight);
+    }
+  }
+
+  @Override
+  public void rotary(NDArray x, NDArray cos, NDArray sin, boolean inverse, NDArray y) {
+    KernelChecks.rotary(x, cos, sin, inverse, y);
+    try (MemoryScope scratch = MemoryScope.open()) {
+      NDArray yWide = room(y);
+      floats.rotary(wide(x), cos, sin, inverse, yWide);
+      narrow(yWide, y);
+    }
+  }
+
+  @Override
+  public void attention(NDArray q, NDArray k, NDArray v, AttentionMask mask, double scale, NDArray out, NDArray logSumExp) {
+    KernelChecks.attention(q, k, v, mask, scale, out, logSumExp);
+    try (MemoryScope scratch = MemoryScope.open()) {
+      NDArray outWide = room(out);
+      floats.attention(wide(q), wide(k), wide(v), mask, scale, outWide, logSumExp);
+      narrow(outWide, out);
+    }
+  }
+
+  @Override
+  public void attentionBackward(NDArray q, NDArray k, NDArray v, NDArray out, NDArray logSumExp, NDArray dout, AttentionMask mask, double scale, NDArray dq, NDArray dk, NDArray dv) {
+    KernelChecks.attentionBackward(q, k, v, out, logSumExp, dout, mask, scale, dq, dk, dv);
+    try (MemoryScope scratch = MemoryScope.open()) {
+      NDArray dqWide = room(dq);
+      NDArray dkWide = room(dk);
+      NDArray dvWide = room(dv);
+      floats.attentionBackward(wide(q), wide(k), wide(v), wide(out), logSumExp, wide(dout), mask, scale, dqWide, dkWide, dvWide);
+      narrow(dqWide, dq);
+      narrow(dkWide, dk);
+      narrow(dvWide, dv);
+    }
+  }
+
+  @Override
+  public void crossEntropy(NDArray logits, NDArray targets, long firstColumn, NDArray logSumExp, NDArray targetLogit) {
+    KernelChecks.crossEntropy(logits, targets, firstColumn, logSumExp, targetLogit);
+    try (MemoryScope scratch = MemoryScope.open()) {
+      floats.crossEntropy(wide(logits), targets, firstColumn, logSumExp, targetLogit);
+    }
+  }
+
+  @Override
+  public void crossEntropyBackward(NDArray logits, NDArray targets, long firstColumn, NDArray logSumExp, double scale, NDArray dlogits) {
+    KernelChecks.crossEntropyBackward(logits, targets, firstColumn, logSumExp, scale, dlogits);
+    try (MemoryScope scratch = MemoryScope.open()) {
+      NDArray dlogitsWide = room(dlogits);
+      floats.crossEntropyBackward(wide(logits), targets, firstColumn, logSumExp, scale, dlogitsWide);
+      narrow(dlogitsWide, dlogits);
+    }
+  }
+
+  @Override
+  public void randomUniform(RandomKey key, GlobalIndex index, double low, double high, NDArray y) {
+    KernelChecks.randomUniform(key, index, low, high, y);
+    try (MemoryScope scratch = MemoryScope.open()) {
+      NDArray yWide = room(y);
+      floats.randomUniform(key, index, low, high, yWide);
+      narrow(yWide, y);
+    }
+  }
+
+  @Override
+  public void randomNormal(RandomKey key, GlobalIndex index, double mean, double deviation, NDArray y) {
+    KernelChecks.randomNormal(key, index, mean, deviation, y);
+    try (MemoryScope scratch = MemoryScope.open()) {
+      NDArray yWide = room(y);
+      floats.randomNormal(key, index, mean, deviation, yWide);
+      narrow(yWide, y);
+    }
+  }
+
+  @Override
+  public void dropout(RandomKey key, GlobalIndex index, double probability, NDArray x, NDArray y) {
+    KernelChecks.dropout(key, index, probability, x, y);
+    try (MemoryScope scratch = MemoryScope.open()) {
+      NDArray yWide = room(y);
+      floats.dropout(key, index, probability, wide(x), yWide);
+      narrow(yWide, y);
+    }
+  }
+}

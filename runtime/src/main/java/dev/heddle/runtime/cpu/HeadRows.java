@@ -1,0 +1,28 @@
+package dev.heddle.runtime.cpu;
+
+import dev.heddle.runtime.NDArray;
+
+/**
+ * Where the vectors of a [B,S,H,D] array lie. Mutable and described anew for every call, so that a
+ * kernel makes no garbage.
+ */
+final class HeadRows {
+  private long start;
+  private long batchBytes;
+  private long headBytes;
+
+  /** Bytes from a position of the sequence to the next, within a head. */
+  long rowBytes;
+
+  void describe(NDArray x) {
+    start = x.address();
+    batchBytes = 4 * x.stride(0);
+    rowBytes = 4 * x.stride(1);
+    headBytes = 4 * x.stride(2);
+  }
+
+  /** Address of the vector at a position of one head. */
+  long at(long batch, long position, long head) {
+    return start + batch * batchBytes + position * rowBytes + head * headBytes;
+  }
+}

@@ -1,0 +1,298 @@
+package dev.heddle.parity;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import dev.heddle.nn.Parameter;
+import dev.heddle.optim.AdamW;
+import dev.heddle.parallel.comm.CommunicationStatistics;
+import dev.heddle.parallel.comm.Communicator;
+import dev.heddle.parallel.comm.local.LocalWorld;
+import dev.heddle.parallel.component.ComponentProgram;
+import dev.heddle.parallel.component.ModelGraph;
+import dev.heddle.parallel.component.ModelRunner;
+import dev.heddle.parallel.component.ParameterDirectory;
+import dev.heddle.parallel.component.StepResult;
+import dev.heddle.parallel.layout.RowCounts;
+import dev.heddle.parallel.layout.Split;
+import dev.heddle.parallel.redistribute.Strategy;
+import dev.heddle.runtime.DType;
+import dev.heddle.runtime.Device;
+import dev.heddle.runtime.MetaDevice;
+import dev.heddle.runtime.NDArray;
+import dev.heddle.runtime.cpu.CpuBackend;
+import dev.heddle.runtime.cpu.CpuDevice;
+import dev.heddle.runtime.memory.MemoryScope;
+import dev.heddle.train.config.ModelConfig;
+import dev.heddle.train.config.ParallelConfig;
+import dev.heddle.train.model.CaptionModel;
+import dev.heddle.train.model.LanguageProgram;
+import dev.heddle.train.model.VisionProgram;
+import java.lang.management.ManagementFactory;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.Collections;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.TreeMap;
+
+/** A training run of the tiny model: what to change is set, then {@link #run} trains. */
+final class Experiment {
+  /** Programs as a test wants them: wrapped, counted, made to fail. */
+  @FunctionalInterface
+  interface Wrapper {
+    /** What stands in for a component's program on a rank; the program itself by default. */
+    ComponentProgram wrap(int rank, String component, ComponentProgram program);
+  }
+
+  ParallelConfig layout = Layouts.of("tp1@0 | tp1@0");
+  ModelConfig model = TinyModel.CONFIG;
+  Strategy strategy = Strategy.DIRECT;
+  DType dtype = DType.F64;
+  CpuBackend backend = CpuBackend.REFERENCE;
+  int samples = 5;
+  int microBatches = 1;
+  double clipNorm = Double.POSITIVE_INFINITY;
+  double learningRate = 1e-2;
+  AdamW.Settings settings = AdamW.Settings.withDecay(0.01);
+  Duration timeout = Duration.ofSeconds(30);
+  Wrapper wrapper = (rank, component, program) -> program;
+
+  /** Samples without a valid target, in every step. */
+  int[] padded = {};
+
+  /** The batches that are trained on, one a step. */
+  List<Integer> batches = new ArrayList<>(Collections.nCopies(20, 0));
+
+  Experiment() {
+    steps(20);
+  }
+
+  static Experiment under(String layout) {
+    Experiment experiment = new Experiment();
+    experiment.layout = Layouts.of(layout);
+    return experiment;
+  }
+
+  /** The same on one rank: the control. */
+  Experiment onOneRank() {
+    Experiment control = copy();
+    control.layout = Layouts.of("tp1@0 | tp1@0");
+    return control;
+  }
+
+  Experiment copy() {
+    Experiment copy = new Experiment();
+    copy.layout = layout;
+    copy.model = model;
+    copy.strategy = strategy;
+    copy.dtype = dtype;
+    copy.backend = backend;
+    copy.samples = samples;
+    copy.microBatches = microBatches;
+    copy.clipNorm = clipNorm;
+    copy.learningRate = learningRate;
+    copy.settings = settings;
+    copy.timeout = timeout;
+    copy.wrapper = wrapper;
+    copy.padded = padded;
+    copy.batches = batches;
+    return copy;
+  }
+
+  /** Trains on the batches 0 to {@code count} - 1. */
+  Experiment steps(int count) {
+    List<Integer> numbers = new ArrayList<>();
+    for (int i = 0; i < count; i++) {
+      numbers.add(i);
+    }
+    batches = numbers;
+    return this;
+  }
+
+  TinyBatch batch(int number) {
+    return TinyBatch.of(
+        number, samples, TinyModel.VOCABULARY, TinyModel.TEXT_LENGTH, padded);
+  }
+
+  ModelGraph graph() {
+    return CaptionModel.graph(model, layout, strategy);
+  }
+
+  Outcome run() {
+    Collected collected = new Collected();
+    for (int rank = 0; rank < layout.ranks(); rank++) {
+      collected.logs.add(new RankLog());
+    }
+    LocalWorld.builder(layout.ranks())
+        .timeout(timeout)
+        .run(
+            world -> {
+              try (CpuDevice device = CpuDevice.open("cpu:" + world.rank(), 1, backend);
+                  MemoryScope scope = MemoryScope.open()) {
+                new Rank(world, device, collected).train();
+              }
+            });
+    return collected.outcome();
+  }
+
+  /** What the ranks hand in, each under its own number. */
+  private static final class Collected {
+    final Map<Integer, List<StepResult>> results = new TreeMap<>();
+    final Map<Integer, List<Outcome.Shard>> shards = new TreeMap<>();
+    final Map<Integer, List<Long>> optimizerSteps = new TreeMap<>();
+    final Map<String, double[]> weights = new LinkedHashMap<>();
+    final Map<String, double[]> moments = new LinkedHashMap<>();
+    final List<RankLog> logs = new ArrayList<>();
+
+    Outcome outcome() {
+      List<StepResult> first = results.get(0);
+      results.forEach(
+          (rank, list) -> assertThat(list).as("step results of rank " + rank).isEqualTo(first));
+      return new Outcome(
+          first,
+          weights,
+          moments,
+          shards.values().stream().flatMap(List::stream).toList(),
+          optimizerSteps.values().stream().flatMap(List::stream).toList(),
+          logs);
+    }
+  }
+
+  /** One rank of the run. */
+  private final class Rank {
+    final Communicator world;
+    final Device device;
+    final Collected collected;
+    final int rank;
+    final ModelGraph graph = graph();
+    final Map<String, ComponentProgram> programs;
+    final Map<String, ComponentProgram> wrapped = new LinkedHashMap<>();
+    final Map<String, AdamW> optimizers = new LinkedHashMap<>();
+
+    Rank(Communicator world, Device device, Collected collected) {
+      this.world = world;
+      this.device = device;
+      this.collected = collected;
+      this.rank = world.rank();
+      programs =
+          CaptionModel.programs(
+              model, TinyModel.VOCABULARY, graph, world, device, dtype, 11);
+      programs.forEach(
+          (name, program) -> {
+            wrapped.put(name, wrapper.wrap(rank, name, program));
+            optimizers.put(name, new AdamW(program.parameters(), settings));
+          });
+    }
+
+    void train() {
+      ModelRunner runner =
+          new ModelRunner(
+              world, graph, graph.schedule(microBatches), device, dtype, wrapped, optimizers);
+      List<StepResult> results = new ArrayList<>();
+      RankLog log = collected.logs.get(rank);
+      for (int number : batches) {
+        long heap = heapBytes();
+        CommunicationStatistics before = world.totalStatistics().snapshot();
+        TinyBatch batch = batch(number);
+        stage(batch);
+        long staged = heapBytes();
+        results.add(
+            runner.step(
+                (boundary, microBatch) -> rows(batch, microBatch),
+                new ModelRunner.Update(learningRate, clipNorm)));
+        log.communication.add(world.totalStatistics().since(before));
+        log.systemAllocations.add(device.memory().systemAllocations());
+        log.heapBytes.add(heapBytes() - Math.max(heap, staged));
+      }
+      handIn(results);
+    }
+
+    private void stage(TinyBatch batch) {
+      if (programs.get(CaptionModel.VISION) instanceof VisionProgram vision) {
+        vision.stage(batch.picturesOf(graph.mesh(CaptionModel.VISION), rank, microBatches));
+      }
+      if (programs.get(CaptionModel.LANGUAGE) instanceof LanguageProgram language) {
+        language.stage(batch.captionsOf(graph.mesh(CaptionModel.LANGUAGE), rank, microBatches));
+      }
+    }
+
+    private RowCounts rows(TinyBatch batch, int microBatch) {
+      int count = (int) Split.part(batch.samples(), microBatches, microBatch).size();
+      return CaptionModel.rowCounts(model, count);
+    }
+
+    private void handIn(List<StepResult> results) {
+      List<Outcome.Shard> shards = new ArrayList<>();
+      List<Long> steps = new ArrayList<>();
+      optimizers.values().forEach(optimizer -> steps.add(optimizer.steps()));
+      for (ComponentProgram program : programs.values()) {
+        for (Parameter parameter : program.parameters()) {
+          int dim = parameter.shardDim();
+          shards.add(
+              new Outcome.Shard(
+                  rank,
+                  parameter.name(),
+                  parameter.globalShape().toArray(),
+                  dim,
+                  parameter.shardStart(),
+                  dim < 0 ? 0 : parameter.tensor().dim(dim),
+                  parameter.tensor().value().toDoubles()));
+        }
+      }
+      synchronized (collected) {
+        collected.results.put(rank, results);
+        collected.shards.put(rank, shards);
+        collected.optimizerSteps.put(rank, steps);
+      }
+      gather();
+    }
+
+    private void gather() {
+      try (MetaDevice meta = MetaDevice.open();
+          MemoryScope inside = MemoryScope.open()) {
+        ParameterDirectory directory =
+            new ParameterDirectory(
+                world,
+                graph,
+                CaptionModel.globalParameters(model, TinyModel.VOCABULARY, graph, meta, dtype),
+                programs);
+        for (ParameterDirectory.Entry entry : directory.entries()) {
+          put(collected.weights, entry.name(),
+              directory.gather(entry, device, dtype, p -> p.tensor().value()));
+          put(collected.moments, entry.name() + ".firstMoment",
+              directory.gather(
+                  entry, device, dtype.accumulation(), p -> state(entry, p).firstMoment()));
+          put(collected.moments, entry.name() + ".secondMoment",
+              directory.gather(
+                  entry, device, dtype.accumulation(), p -> state(entry, p).secondMoment()));
+        }
+      }
+    }
+
+    private AdamW.State state(ParameterDirectory.Entry entry, Parameter parameter) {
+      return optimizers.get(entry.component()).state(parameter);
+    }
+
+    private static void put(
+        Map<String, double[]> target, String name, @org.jspecify.annotations.Nullable NDArray whole) {
+      if (whole != null) {
+        target.put(name, whole.toDoubles());
+      }
+    }
+  }
+
+  private static long heapBytes() {
+    return ManagementFactory.getThreadMXBean() instanceof com.sun.management.ThreadMXBean threads
+        ? threads.getCurrentThreadAllocatedBytes()
+        : 0;
+  }
+
+  @Override
+  public String toString() {
+    return Layouts.toText(layout) + ", " + strategy.label() + ", " + dtype + ", " + samples
+        + " samples in " + microBatches
+        + " microbatches, " + padded.length + " of them padding, clip " + clipNorm
+        + ", rate " + learningRate + ", " + settings + ", " + backend;
+  }
+}

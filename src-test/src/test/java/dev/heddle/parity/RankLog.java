@@ -1,0 +1,17 @@
+package dev.heddle.parity;
+
+import dev.heddle.parallel.comm.CommunicationStatistics;
+import java.util.ArrayList;
+import java.util.List;
+
+/** What one rank measured in each step. */
+final class RankLog {
+  /** The communication of each step. */
+  final List<CommunicationStatistics> communication = new ArrayList<>();
+
+  /** How often the pool had gone to the system when each step had ended. */
+  final List<Long> systemAllocations = new ArrayList<>();
+
+  /** Bytes of heap that this rank's thread allocated in each step. */
+  final List<Long> heapBytes = new ArrayList<>();
+}

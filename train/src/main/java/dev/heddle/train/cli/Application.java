@@ -1,0 +1,35 @@
+package dev.heddle.train.cli;
+
+import dev.heddle.train.config.RunConfig;
+import java.io.PrintStream;
+
+/**
+ * What the commands do once the command line is understood; the class path's only implementation is
+ * found through {@link java.util.ServiceLoader}, so that the commands can be tested without
+ * training.
+ */
+public interface Application {
+
+  /**
+   * Trains a model.
+   *
+   * @param request what to do
+   * @param out where to say what is being done
+   * @throws dev.heddle.train.config.ConfigException when the data do not fit the configuration
+   * @throws dev.heddle.train.dataset.DatasetException when the data cannot be read
+   * @throws dev.heddle.train.checkpoint.CheckpointException when the checkpoint to resume from
+   *     cannot be read
+   * @throws Exception when the run fails
+   */
+  void train(TrainRequest request, PrintStream out) throws Exception;
+
+  /**
+   * Prints the layout of each component, each boundary's transfers, the schedule and the memory;
+   * runs nothing.
+   *
+   * @param config the checked configuration
+   * @param out where to print
+   * @throws Exception when a plan cannot be made
+   */
+  void plan(RunConfig config, PrintStream out) throws Exception;
+}

@@ -1,0 +1,109 @@
+package dev.heddle.train.report;
+
+import dev.heddle.bindings.NativeLibrary;
+import dev.heddle.bindings.onednn.OneDnn;
+import dev.heddle.bindings.onednn.dnnl_version_t;
+import java.lang.foreign.MemorySegment;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Locale;
+import java.util.Optional;
+import jdk.incubator.vector.FloatVector;
+
+/** What Heddle found on this machine, and what to do about what is missing. */
+public final class Machine {
+
+  /**
+   * One thing looked for.
+   *
+   * @param name what
+   * @param state what was found
+   * @param found whether it can be used
+   * @param remedy what to do when it is missing and wanted; empty when there is nothing to do
+   */
+  public record Finding(String name, String state, boolean found, String remedy) {}
+
+  private Machine() {}
+
+  /** What decides how fast a CPU run is: JDK, cores, vector width, oneDNN. */
+  public static List<Finding> processor() {
+    return List.of(jdk(), cores(), vectors(), oneDnn());
+  }
+
+  /** Everything that Heddle can use; looking for the GPU libraries loads them. */
+  public static List<Finding> everything() {
+    List<Finding> findings = new ArrayList<>(processor());
+    findings.add(library(NativeLibrary.CUDA));
+    findings.add(library(NativeLibrary.CUBLAS));
+    findings.add(library(NativeLibrary.NCCL));
+    findings.add(library(NativeLibrary.MPI));
+    return findings;
+  }
+
+  private static Finding jdk() {
+    String state =
+        "%s (%s), %s %s"
+            .formatted(
+                Runtime.version(),
+                System.getProperty("java.vendor"),
+                System.getProperty("os.name"),
+                System.getProperty("os.arch"));
+    return new Finding("JDK", state, true, "");
+  }
+
+  private static Finding cores() {
+    long heap = Runtime.getRuntime().maxMemory();
+    String state =
+        String.format(
+            Locale.ROOT,
+            "%d, heap up to %.1f GiB (tensors live outside it)",
+            Runtime.getRuntime().availableProcessors(),
+            heap / (double) (1 << 30));
+    return new Finding("cores", state, true, "");
+  }
+
+  private static Finding vectors() {
+    if (ModuleLayer.boot().findModule("jdk.incubator.vector").isEmpty()) {
+      return new Finding(
+          "Vector API",
+          "not loaded, so the slow reference kernels run",
+          false,
+          "start the JVM with --add-modules jdk.incubator.vector; ./heddle does");
+    }
+    return new Finding("Vector API", VectorWidth.bits() + " bits", true, "");
+  }
+
+  /** Apart, so that the class is touched only when its module is there. */
+  private static final class VectorWidth {
+    static int bits() {
+      return FloatVector.SPECIES_PREFERRED.vectorBitSize();
+    }
+  }
+
+  private static Finding oneDnn() {
+    NativeLibrary library = NativeLibrary.ONEDNN;
+    if (!library.isAvailable()) {
+      return library(library);
+    }
+    MemorySegment version = OneDnn.dnnl_version();
+    String state =
+        "%d.%d.%d at %s"
+            .formatted(
+                dnnl_version_t.major(version),
+                dnnl_version_t.minor(version),
+                dnnl_version_t.patch(version),
+                library.location().orElse("an unknown place"));
+    return new Finding(library.title(), state, true, "");
+  }
+
+  private static Finding library(NativeLibrary library) {
+    Optional<String> location = library.location();
+    if (library.isAvailable()) {
+      return new Finding(
+          library.title(), "found at " + location.orElse("an unknown place"), true, "");
+    }
+    List<String> reason = library.reason().lines().filter(line -> !line.isBlank()).toList();
+    String remedy = reason.getLast().strip().replaceFirst("^What to do: ", "");
+    return new Finding(library.title(), "not found", false, remedy);
+  }
+}
