@@ -18,6 +18,10 @@ import jdk.incubator.vector.VectorSpecies;
  * AND outside the loop. A check that stays is not only slower: it splits the loop body, and the
  * register allocator then spills.
  *
+ * <p>All float vectors of the runtime have this one species. Two would make the type profiles inside
+ * the Vector API ambiguous, and the compiler would then allocate vectors as objects in loops that
+ * have nothing to do with the second.
+ *
  * <p>Touched only when the Vector API module is present; see {@link CpuBackend}.
  */
 final class Lanes {
@@ -36,6 +40,7 @@ final class Lanes {
 
   static final MemorySegment MEMORY = MemorySegment.NULL.reinterpret(Long.MAX_VALUE);
 
+  private static final FloatVector LANE_NUMBERS = FloatVector.zero(SPECIES).addIndex(1);
   private static final ByteOrder ORDER = ByteOrder.nativeOrder();
   private static final ValueLayout.OfFloat FLOAT = ValueLayout.JAVA_FLOAT_UNALIGNED;
   private static final long ADDRESS_BITS = 0x00ff_ffff_ffff_ffffL;
@@ -61,9 +66,9 @@ final class Lanes {
     vector.intoMemorySegment(MEMORY, address, ORDER);
   }
 
-  /** The first {@code count} lanes, below {@link #LENGTH}, set. */
+  /** The first {@code count} lanes set; all from {@link #LENGTH} on. */
   static VectorMask<Float> first(int count) {
-    return SPECIES.indexInRange(0, count);
+    return LANE_NUMBERS.compare(VectorOperators.LT, (float) count);
   }
 
   /** Loads the lanes that are set; the others are 0 and their memory is not touched. */
@@ -121,8 +126,19 @@ final class Lanes {
     return low + high;
   }
 
-  /** The largest lane; NaN if there is one. */
+  /** The largest lane of a vector without NaN. */
   static float max(FloatVector v) {
-    return v.reduceLanes(VectorOperators.MAX);
+    return switch (LENGTH) {
+      case 4 -> larger(larger(v.lane(0), v.lane(2)), larger(v.lane(1), v.lane(3)));
+      case 8 ->
+          larger(
+              larger(larger(v.lane(0), v.lane(4)), larger(v.lane(2), v.lane(6))),
+              larger(larger(v.lane(1), v.lane(5)), larger(v.lane(3), v.lane(7))));
+      default -> v.reduceLanes(VectorOperators.MAX);
+    };
+  }
+
+  private static float larger(float a, float b) {
+    return a > b ? a : b;
   }
 }

@@ -21,15 +21,12 @@ import jdk.incubator.vector.FloatVector;
  * products, and 12 sums with 8 operands do not fit 16 registers: one spilled sum halves the speed.
  * The loop is a {@code while} over an address because C2 would unroll a counted loop, and spill for
  * the same reason. The address of C is computed from the loop's end so that no row address stays
- * live in a register across the loop.
+ * live in a register across the loop. A taller tile for machines with more registers would pass
+ * the 18,000 nodes at which C2 stops inlining, and then vectors become objects.
  */
 final class MicroKernel {
-  /** AVX-512 and Arm have 32 vector registers, AVX2 and SSE 16. */
-  private static final boolean MANY_REGISTERS =
-      Lanes.LENGTH == 16 || System.getProperty("os.arch").equals("aarch64");
-
   /** Rows of a tile. */
-  static final int ROWS = MANY_REGISTERS ? 8 : 4;
+  static final int ROWS = 4;
 
   /** Columns of a tile: two vectors. */
   static final int COLUMNS = 2 * Lanes.LENGTH;
@@ -56,39 +53,6 @@ final class MicroKernel {
    * @param cStride bytes between its rows
    */
   static void tile(
-      long a, long b, int depth, long start, long startStride, long c, long cStride) {
-    if (MANY_REGISTERS) {
-      tile8(a, b, depth, start, startStride, c, cStride);
-    } else {
-      tile4(a, b, depth, start, startStride, c, cStride);
-    }
-  }
-
-  /**
-   * {@link #tile} with the {@link #ROWS} rows of A as they lie: {@code aStride} bytes apart, values
-   * for consecutive k side by side.
-   */
-  static void tileOfRows(
-      long a,
-      long aStride,
-      long b,
-      int depth,
-      long start,
-      long startStride,
-      long c,
-      long cStride) {
-    if (MANY_REGISTERS) {
-      long half = 4 * aStride;
-      tileOfRows4(a, aStride, b, depth, start, startStride, c, cStride);
-      tileOfRows4(
-          a + half, aStride, b, depth, start + 4 * startStride, startStride, c + 4 * cStride,
-          cStride);
-    } else {
-      tileOfRows4(a, aStride, b, depth, start, startStride, c, cStride);
-    }
-  }
-
-  private static void tile4(
       long a, long b, int depth, long start, long startStride, long c, long cStride) {
     long from = address(start);
     long fromStride = stride(startStride);
@@ -139,7 +103,11 @@ final class MicroKernel {
     store(c31, to + V);
   }
 
-  private static void tileOfRows4(
+  /**
+   * {@link #tile} with the {@link #ROWS} rows of A as they lie: {@code aStride} bytes apart, values
+   * for consecutive k side by side.
+   */
+  static void tileOfRows(
       long a,
       long aStride,
       long b,
@@ -200,8 +168,19 @@ final class MicroKernel {
     store(c31, to + V);
   }
 
-  private static void tile8(
-      long a, long b, int depth, long start, long startStride, long c, long cStride) {
+  /**
+   * {@link #tile} with A transposed as it lies: values of the {@link #ROWS} rows for one k side by
+   * side, {@code aStride} bytes from one k to the next.
+   */
+  static void tileOfColumns(
+      long a,
+      long aStride,
+      long b,
+      int depth,
+      long start,
+      long startStride,
+      long c,
+      long cStride) {
     long from = address(start);
     long fromStride = stride(startStride);
     FloatVector c00 = load(from);
@@ -215,18 +194,6 @@ final class MicroKernel {
     from += fromStride;
     FloatVector c30 = load(from);
     FloatVector c31 = load(from + V);
-    from += fromStride;
-    FloatVector c40 = load(from);
-    FloatVector c41 = load(from + V);
-    from += fromStride;
-    FloatVector c50 = load(from);
-    FloatVector c51 = load(from + V);
-    from += fromStride;
-    FloatVector c60 = load(from);
-    FloatVector c61 = load(from + V);
-    from += fromStride;
-    FloatVector c70 = load(from);
-    FloatVector c71 = load(from + V);
     long end = b + (long) COLUMN_BYTES * depth;
     while (b != end) {
       long p = address(a);
@@ -245,19 +212,7 @@ final class MicroKernel {
       x = broadcastAt(p + 12);
       c30 = x.fma(b0, c30);
       c31 = x.fma(b1, c31);
-      x = broadcastAt(p + 16);
-      c40 = x.fma(b0, c40);
-      c41 = x.fma(b1, c41);
-      x = broadcastAt(p + 20);
-      c50 = x.fma(b0, c50);
-      c51 = x.fma(b1, c51);
-      x = broadcastAt(p + 24);
-      c60 = x.fma(b0, c60);
-      c61 = x.fma(b1, c61);
-      x = broadcastAt(p + 28);
-      c70 = x.fma(b0, c70);
-      c71 = x.fma(b1, c71);
-      a += 32;
+      a += aStride;
       b += COLUMN_BYTES;
     }
     long to = address(c + (b - end));
@@ -273,17 +228,5 @@ final class MicroKernel {
     to += toStride;
     store(c30, to);
     store(c31, to + V);
-    to += toStride;
-    store(c40, to);
-    store(c41, to + V);
-    to += toStride;
-    store(c50, to);
-    store(c51, to + V);
-    to += toStride;
-    store(c60, to);
-    store(c61, to + V);
-    to += toStride;
-    store(c70, to);
-    store(c71, to + V);
   }
 }

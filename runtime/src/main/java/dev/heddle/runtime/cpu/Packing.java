@@ -12,7 +12,7 @@ import static dev.heddle.runtime.cpu.MicroKernel.ROW_BYTES;
 
 import java.lang.foreign.ValueLayout;
 import java.nio.ByteOrder;
-import jdk.incubator.vector.FloatVector;
+import jdk.incubator.vector.ByteVector;
 import jdk.incubator.vector.VectorShape;
 import jdk.incubator.vector.VectorSpecies;
 
@@ -22,8 +22,13 @@ import jdk.incubator.vector.VectorSpecies;
  * no case for transposed operands.
  */
 final class Packing {
-  private static final VectorSpecies<Float> PANEL_ROWS =
-      VectorSpecies.of(float.class, VectorShape.forBitSize(ROWS * Float.SIZE));
+  /**
+   * A row of a panel of A moves as bytes: a second species of float vectors, however seldom used,
+   * would make every call on a float vector ambiguous to the compiler.
+   */
+  private static final VectorSpecies<Byte> ROW_OF_BYTES =
+      VectorSpecies.of(byte.class, VectorShape.forBitSize(ROWS * Float.SIZE));
+
   private static final ByteOrder ORDER = ByteOrder.nativeOrder();
   private static final ValueLayout.OfInt INT = ValueLayout.JAVA_INT_UNALIGNED;
 
@@ -49,14 +54,9 @@ final class Packing {
       }
       return;
     }
-    for (int row = 0; row < rows; row += 4) {
-      long to = panels + row / ROWS * panelBytes + row % ROWS * 4L;
+    for (int row = 0; row < rows; row += ROWS) {
+      long to = panels + row / ROWS * panelBytes;
       interleave(a + row * rowStride, rowStride, rows - row, depth, to, ROW_BYTES);
-    }
-    // With eight rows a panel its second half may have no rows at all.
-    if (ROWS == 8 && (rows + 3) / 4 % 2 == 1) {
-      long to = panels + rows / ROWS * panelBytes + 16;
-      interleave(a, rowStride, 0, depth, to, ROW_BYTES);
     }
   }
 
@@ -114,8 +114,37 @@ final class Packing {
   }
 
   private static void copyRow(long from, long to) {
-    FloatVector.fromMemorySegment(PANEL_ROWS, MEMORY, from, ORDER)
+    ByteVector.fromMemorySegment(ROW_OF_BYTES, MEMORY, from, ORDER)
         .intoMemorySegment(MEMORY, to, ORDER);
+  }
+
+  /**
+   * The dot product of each row of one set of row panels with the same row of another, summed in
+   * the order in which {@link MicroKernel} sums.
+   *
+   * @param to address of as many floats as the panels have rows
+   */
+  static void rowDots(long xPanels, long yPanels, int rows, int depth, long to) {
+    for (int row = 0; row < rows; row += ROWS) {
+      long offset = (long) (row / ROWS) * depth * ROW_BYTES;
+      long x = address(xPanels + offset);
+      long y = address(yPanels + offset);
+      float s0 = 0;
+      float s1 = 0;
+      float s2 = 0;
+      float s3 = 0;
+      for (int k = 0; k < depth; k++) {
+        long at = (long) k * ROW_BYTES;
+        s0 = Math.fma(Lanes.get(x + at), Lanes.get(y + at), s0);
+        s1 = Math.fma(Lanes.get(x + at + 4), Lanes.get(y + at + 4), s1);
+        s2 = Math.fma(Lanes.get(x + at + 8), Lanes.get(y + at + 8), s2);
+        s3 = Math.fma(Lanes.get(x + at + 12), Lanes.get(y + at + 12), s3);
+      }
+      Lanes.set(to + 4L * row, s0);
+      Lanes.set(to + 4L * row + 4, s1);
+      Lanes.set(to + 4L * row + 8, s2);
+      Lanes.set(to + 4L * row + 12, s3);
+    }
   }
 
   private static void copyColumns(long from, long rowStride, int panels, int depth, long panel) {

@@ -11,36 +11,27 @@ import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.VectorMask;
 
 /**
- * Reductions of runs of floats. Four accumulators hide the latency of an addition; the order of
- * summation depends on the length alone.
+ * Reductions of runs of floats. Two accumulators hide most of the latency of an addition (more would
+ * be too much code to inline; see {@link VectorMath}); the order of summation depends on the length
+ * alone.
  */
 final class Runs {
-  private static final FloatVector MINUS_INFINITY = Lanes.broadcast(Float.NEGATIVE_INFINITY);
-
   private Runs() {}
 
   static float sum(long start, int n) {
     long x = address(start);
     FloatVector s0 = Lanes.zero();
     FloatVector s1 = s0;
-    FloatVector s2 = s0;
-    FloatVector s3 = s0;
     int i = 0;
-    int bound = n - 4 * LENGTH;
-    for (; i <= bound; i += 4 * LENGTH) {
-      long at = x + 4L * i;
-      s0 = s0.add(load(at));
-      s1 = s1.add(load(at + BYTES));
-      s2 = s2.add(load(at + 2 * BYTES));
-      s3 = s3.add(load(at + 3 * BYTES));
-    }
-    for (; i <= n - LENGTH; i += LENGTH) {
+    for (; i <= n - 2 * LENGTH; i += 2 * LENGTH) {
       s0 = s0.add(load(x + 4L * i));
+      s1 = s1.add(load(x + 4L * i + BYTES));
     }
-    if (i < n) {
-      s1 = s1.add(load(x + 4L * i, Lanes.first(n - i)));
+    while (i < n) {
+      s0 = s0.add(load(x + 4L * i, Lanes.first(n - i)));
+      i += LENGTH;
     }
-    return Lanes.sum(s0.add(s1).add(s2.add(s3)));
+    return Lanes.sum(s0.add(s1));
   }
 
   /** Σ (x - center)². */
@@ -49,31 +40,20 @@ final class Runs {
     FloatVector c = Lanes.broadcast(center);
     FloatVector s0 = Lanes.zero();
     FloatVector s1 = s0;
-    FloatVector s2 = s0;
-    FloatVector s3 = s0;
     int i = 0;
-    int bound = n - 4 * LENGTH;
-    for (; i <= bound; i += 4 * LENGTH) {
-      long at = x + 4L * i;
-      FloatVector d0 = load(at).sub(c);
-      FloatVector d1 = load(at + BYTES).sub(c);
-      FloatVector d2 = load(at + 2 * BYTES).sub(c);
-      FloatVector d3 = load(at + 3 * BYTES).sub(c);
+    for (; i <= n - 2 * LENGTH; i += 2 * LENGTH) {
+      FloatVector d0 = load(x + 4L * i).sub(c);
+      FloatVector d1 = load(x + 4L * i + BYTES).sub(c);
       s0 = d0.fma(d0, s0);
       s1 = d1.fma(d1, s1);
-      s2 = d2.fma(d2, s2);
-      s3 = d3.fma(d3, s3);
     }
-    for (; i <= n - LENGTH; i += LENGTH) {
-      FloatVector d = load(x + 4L * i).sub(c);
-      s0 = d.fma(d, s0);
-    }
-    if (i < n) {
+    while (i < n) {
       VectorMask<Float> rest = Lanes.first(n - i);
       FloatVector d = load(x + 4L * i, rest).sub(c, rest);
-      s1 = d.fma(d, s1);
+      s0 = d.fma(d, s0);
+      i += LENGTH;
     }
-    return Lanes.sum(s0.add(s1).add(s2.add(s3)));
+    return Lanes.sum(s0.add(s1));
   }
 
   /** Σ x y. */
@@ -82,32 +62,25 @@ final class Runs {
     long y = address(yStart);
     FloatVector s0 = Lanes.zero();
     FloatVector s1 = s0;
-    FloatVector s2 = s0;
-    FloatVector s3 = s0;
     int i = 0;
-    int bound = n - 4 * LENGTH;
-    for (; i <= bound; i += 4 * LENGTH) {
-      long at = x + 4L * i;
-      long to = y + 4L * i;
-      s0 = load(at).fma(load(to), s0);
-      s1 = load(at + BYTES).fma(load(to + BYTES), s1);
-      s2 = load(at + 2 * BYTES).fma(load(to + 2 * BYTES), s2);
-      s3 = load(at + 3 * BYTES).fma(load(to + 3 * BYTES), s3);
+    for (; i <= n - 2 * LENGTH; i += 2 * LENGTH) {
+      long at = 4L * i;
+      s0 = load(x + at).fma(load(y + at), s0);
+      s1 = load(x + at + BYTES).fma(load(y + at + BYTES), s1);
     }
-    for (; i <= n - LENGTH; i += LENGTH) {
-      s0 = load(x + 4L * i).fma(load(y + 4L * i), s0);
-    }
-    if (i < n) {
+    while (i < n) {
       VectorMask<Float> rest = Lanes.first(n - i);
-      s1 = load(x + 4L * i, rest).fma(load(y + 4L * i, rest), s1);
+      s0 = load(x + 4L * i, rest).fma(load(y + 4L * i, rest), s0);
+      i += LENGTH;
     }
-    return Lanes.sum(s0.add(s1).add(s2.add(s3)));
+    return Lanes.sum(s0.add(s1));
   }
 
   /** The largest element, NaN ignored; -infinity if there is none. */
   static float max(long start, int n) {
     long x = address(start);
-    FloatVector m0 = MINUS_INFINITY;
+    // Made here: a loop that starts from a constant object makes an object each time around.
+    FloatVector m0 = Lanes.broadcast(Float.NEGATIVE_INFINITY);
     FloatVector m1 = m0;
     int i = 0;
     int bound = n - 2 * LENGTH;
@@ -123,7 +96,7 @@ final class Runs {
     }
     if (i < n) {
       VectorMask<Float> rest = Lanes.first(n - i);
-      FloatVector v = MINUS_INFINITY.blend(load(x + 4L * i, rest), rest);
+      FloatVector v = m1.blend(load(x + 4L * i, rest), rest);
       m0 = m0.blend(v, v.compare(GT, m0));
     }
     return Lanes.max(m0.blend(m1, m1.compare(GT, m0)));
@@ -138,45 +111,53 @@ final class Runs {
     return false;
   }
 
-  /** y = e^(scale x - shift), to be at most 1; returns the sum of y. y may be x. */
-  static float expAndSum(long xStart, float scale, float shift, long yStart, int n) {
+  /** y = e^(x - shift), each to be at most 1; returns the sum of y. y may be x. */
+  static float expAndSum(long x, float shift, long y, int n) {
+    int whole = n & -LENGTH;
+    float sum = expAndSumOfVectors(x, shift, y, whole);
+    if (whole < n) {
+      long pad = Pad.address();
+      Tiles.fill(pad, LENGTH, Float.NEGATIVE_INFINITY);
+      Tiles.copy(x + 4L * whole, pad, n - whole);
+      sum += expAndSumOfVectors(pad, shift, pad, LENGTH);
+      Tiles.copy(pad, y + 4L * whole, n - whole);
+    }
+    return sum;
+  }
+
+  private static float expAndSumOfVectors(long xStart, float shift, long yStart, int n) {
     long x = address(xStart);
     long y = address(yStart);
-    FloatVector factor = Lanes.broadcast(scale);
-    FloatVector offset = Lanes.broadcast(-shift);
-    FloatVector s0 = Lanes.zero();
-    FloatVector s1 = s0;
-    int i = 0;
-    int bound = n - LENGTH;
-    for (; i <= bound; i += LENGTH) {
-      FloatVector e = VectorMath.expOfNonPositive(load(x + 4L * i).fma(factor, offset));
+    FloatVector offset = Lanes.broadcast(shift);
+    FloatVector sum = Lanes.zero();
+    for (int i = 0; i < n; i += LENGTH) {
+      FloatVector e = VectorMath.expOfNonPositive(load(x + 4L * i).sub(offset));
       store(e, y + 4L * i);
-      s0 = s0.add(e);
+      sum = sum.add(e);
     }
-    if (i < n) {
-      VectorMask<Float> rest = Lanes.first(n - i);
-      FloatVector e = VectorMath.expOfNonPositive(load(x + 4L * i, rest).fma(factor, offset));
-      store(e, y + 4L * i, rest);
-      s1 = s1.add(e, rest);
-    }
-    return Lanes.sum(s0.add(s1));
+    return Lanes.sum(sum);
   }
 
   /** Σ e^(x - shift), each to be at most 1. */
-  static float sumOfExp(long xStart, float shift, int n) {
+  static float sumOfExp(long x, float shift, int n) {
+    int whole = n & -LENGTH;
+    float sum = sumOfExpOfVectors(x, shift, whole);
+    if (whole < n) {
+      long pad = Pad.address();
+      Tiles.fill(pad, LENGTH, Float.NEGATIVE_INFINITY);
+      Tiles.copy(x + 4L * whole, pad, n - whole);
+      sum += sumOfExpOfVectors(pad, shift, LENGTH);
+    }
+    return sum;
+  }
+
+  private static float sumOfExpOfVectors(long xStart, float shift, int n) {
     long x = address(xStart);
     FloatVector offset = Lanes.broadcast(shift);
-    FloatVector s0 = Lanes.zero();
-    FloatVector s1 = s0;
-    int i = 0;
-    int bound = n - LENGTH;
-    for (; i <= bound; i += LENGTH) {
-      s0 = s0.add(VectorMath.expOfNonPositive(load(x + 4L * i).sub(offset)));
+    FloatVector sum = Lanes.zero();
+    for (int i = 0; i < n; i += LENGTH) {
+      sum = sum.add(VectorMath.expOfNonPositive(load(x + 4L * i).sub(offset)));
     }
-    if (i < n) {
-      VectorMask<Float> rest = Lanes.first(n - i);
-      s1 = s1.add(VectorMath.expOfNonPositive(load(x + 4L * i, rest).sub(offset)), rest);
-    }
-    return Lanes.sum(s0.add(s1));
+    return Lanes.sum(sum);
   }
 }

@@ -4,11 +4,13 @@ import static dev.heddle.runtime.cpu.Lanes.address;
 import static dev.heddle.runtime.cpu.Lanes.load;
 import static dev.heddle.runtime.cpu.Lanes.store;
 
+import java.lang.foreign.ValueLayout;
 import jdk.incubator.vector.FloatVector;
-import jdk.incubator.vector.VectorMask;
 
 /** Copies and fills of small float matrices at raw addresses, strides in bytes. */
 final class Tiles {
+  private static final long FILL_STEP = 1 << 28;
+
   private Tiles() {}
 
   static void copy(long from, long fromStride, long to, long toStride, long rows, int columns) {
@@ -31,17 +33,31 @@ final class Tiles {
 
   /** {@code count} floats become {@code value}. */
   static void fill(long to, long count, float value) {
-    FloatVector vector = Lanes.broadcast(value);
-    long target = to;
-    long rest = count;
-    while (rest >= Lanes.LENGTH) {
-      store(vector, address(target));
-      target += Lanes.BYTES;
-      rest -= Lanes.LENGTH;
+    for (long done = 0; done < count; done += FILL_STEP) {
+      fillStep(to + 4 * done, (int) Math.min(FILL_STEP, count - done), value);
     }
-    if (rest > 0) {
-      VectorMask<Float> mask = Lanes.first((int) rest);
-      store(vector, address(target), mask);
+  }
+
+  private static void fillStep(long to, int n, float value) {
+    long y = address(to);
+    int bound = n & -Lanes.LENGTH;
+    if (bound > 0) {
+      FloatVector all = Lanes.broadcast(value);
+      for (int i = 0; i < bound; i += Lanes.LENGTH) {
+        store(all, y + 4L * i);
+      }
+    }
+    for (int i = bound; i < n; i++) {
+      Lanes.set(y + 4L * i, value);
+    }
+  }
+
+  /** {@code bytes} bytes become zero. */
+  static void zeroBytes(long to, long bytes) {
+    long floats = bytes / 4;
+    fill(to, floats, 0);
+    for (long i = 4 * floats; i < bytes; i++) {
+      Lanes.MEMORY.set(ValueLayout.JAVA_BYTE, to + i, (byte) 0);
     }
   }
 }

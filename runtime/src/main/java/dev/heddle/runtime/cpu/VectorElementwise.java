@@ -1,7 +1,14 @@
 package dev.heddle.runtime.cpu;
 
+import static dev.heddle.runtime.cpu.Lanes.LENGTH;
+import static dev.heddle.runtime.cpu.Lanes.address;
+import static dev.heddle.runtime.cpu.Lanes.load;
+import static dev.heddle.runtime.cpu.Lanes.store;
+
+import dev.heddle.runtime.KernelChecks;
 import dev.heddle.runtime.NDArray;
 import dev.heddle.runtime.UnaryOperation;
+import jdk.incubator.vector.FloatVector;
 
 /** Element-wise primitives of contiguous arrays, cut into chunks for the workers. */
 final class VectorElementwise {
@@ -62,5 +69,109 @@ final class VectorElementwise {
         (start, end) ->
             VectorArithmetic.addScaled(
                 from + 4 * start, factor, to + 4 * start, (int) (end - start)));
+  }
+
+  void swiglu(NDArray gate, NDArray up, NDArray y) {
+    int columns = Math.toIntExact(gate.dim(-1));
+    long gateStride = 4 * KernelChecks.rowStride(gate);
+    long upStride = 4 * KernelChecks.rowStride(up);
+    long gates = gate.address();
+    long ups = up.address();
+    long to = y.address();
+    workers.run(
+        columns == 0 ? 0 : gate.shape().rows(),
+        VectorSoftmax.rowGrain(columns),
+        (start, end) -> {
+          for (long row = start; row < end; row++) {
+            swigluRow(
+                gates + row * gateStride, ups + row * upStride, to + 4 * row * columns, columns);
+          }
+        });
+  }
+
+  private static void swigluRow(long gate, long up, long y, int n) {
+    int whole = n & -LENGTH;
+    swigluVectors(gate, up, y, whole);
+    if (whole < n) {
+      long at = 4L * whole;
+      long pad = Pad.address();
+      Tiles.copy(gate + at, pad, n - whole);
+      Tiles.copy(up + at, pad + Lanes.BYTES, n - whole);
+      swigluVectors(pad, pad + Lanes.BYTES, pad, LENGTH);
+      Tiles.copy(pad, y + at, n - whole);
+    }
+  }
+
+  private static void swigluVectors(long gateStart, long upStart, long yStart, int n) {
+    long gate = address(gateStart);
+    long up = address(upStart);
+    long y = address(yStart);
+    for (int i = 0; i < n; i += LENGTH) {
+      store(VectorMath.silu(load(gate + 4L * i)).mul(load(up + 4L * i)), y + 4L * i);
+    }
+  }
+
+  void swigluBackward(NDArray gate, NDArray up, NDArray dy, NDArray dgate, NDArray dup) {
+    int columns = Math.toIntExact(gate.dim(-1));
+    long gateStride = 4 * KernelChecks.rowStride(gate);
+    long upStride = 4 * KernelChecks.rowStride(up);
+    long dgateStride = 4 * KernelChecks.rowStride(dgate);
+    long dupStride = 4 * KernelChecks.rowStride(dup);
+    long gates = gate.address();
+    long ups = up.address();
+    long gradient = dy.address();
+    long dgates = dgate.address();
+    long dups = dup.address();
+    workers.run(
+        columns == 0 ? 0 : gate.shape().rows(),
+        VectorSoftmax.rowGrain(columns),
+        (start, end) -> {
+          for (long row = start; row < end; row++) {
+            swigluBackwardRow(
+                gates + row * gateStride,
+                ups + row * upStride,
+                gradient + 4 * row * columns,
+                dgates + row * dgateStride,
+                dups + row * dupStride,
+                columns);
+          }
+        });
+  }
+
+  private static void swigluBackwardRow(
+      long gate, long up, long dy, long dgate, long dup, int n) {
+    int whole = n & -LENGTH;
+    swigluBackwardVectors(gate, up, dy, dgate, dup, whole);
+    if (whole < n) {
+      long at = 4L * whole;
+      long pad = Pad.address();
+      long pad1 = pad + Lanes.BYTES;
+      long pad2 = pad1 + Lanes.BYTES;
+      Tiles.copy(gate + at, pad, n - whole);
+      Tiles.copy(up + at, pad1, n - whole);
+      Tiles.copy(dy + at, pad2, n - whole);
+      swigluBackwardVectors(pad, pad1, pad2, pad, pad1, LENGTH);
+      Tiles.copy(pad, dgate + at, n - whole);
+      Tiles.copy(pad1, dup + at, n - whole);
+    }
+  }
+
+  private static void swigluBackwardVectors(
+      long gateStart, long upStart, long dyStart, long dgateStart, long dupStart, int n) {
+    long gate = address(gateStart);
+    long up = address(upStart);
+    long dy = address(dyStart);
+    long dgate = address(dgateStart);
+    long dup = address(dupStart);
+    FloatVector one = Lanes.broadcast(1f);
+    for (int i = 0; i < n; i += LENGTH) {
+      long at = 4L * i;
+      FloatVector x = load(gate + at);
+      FloatVector g = load(dy + at);
+      FloatVector upwards = load(up + at);
+      FloatVector s = VectorMath.sigmoid(x);
+      store(s.mul(x.fma(one.sub(s), one)).mul(g.mul(upwards)), dgate + at);
+      store(g.mul(x.mul(s)), dup + at);
+    }
   }
 }

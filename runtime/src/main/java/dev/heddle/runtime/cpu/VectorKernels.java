@@ -31,6 +31,7 @@ final class VectorKernels implements Kernels {
   private final VectorSums sums;
   private final VectorSoftmax softmax;
   private final VectorNorms norms;
+  private final VectorRotary rotary;
   private final VectorAttention attention;
   private final VectorAttentionBackward attentionBackward;
 
@@ -49,6 +50,7 @@ final class VectorKernels implements Kernels {
     this.sums = new VectorSums(workers, memory, columnSums);
     this.softmax = new VectorSoftmax(workers);
     this.norms = new VectorNorms(workers, memory, columnSums);
+    this.rotary = new VectorRotary(workers);
     this.attention = new VectorAttention(workers, memory);
     this.attentionBackward = new VectorAttentionBackward(workers, memory);
   }
@@ -125,13 +127,13 @@ final class VectorKernels implements Kernels {
   @Override
   public void swiglu(NDArray gate, NDArray up, NDArray y) {
     KernelChecks.swiglu(gate, up, y);
-    fallback.swiglu(gate, up, y);
+    elementwise.swiglu(gate, up, y);
   }
 
   @Override
   public void swigluBackward(NDArray gate, NDArray up, NDArray dy, NDArray dgate, NDArray dup) {
     KernelChecks.swigluBackward(gate, up, dy, dgate, dup);
-    fallback.swigluBackward(gate, up, dy, dgate, dup);
+    elementwise.swigluBackward(gate, up, dy, dgate, dup);
   }
 
   @Override
@@ -252,7 +254,7 @@ final class VectorKernels implements Kernels {
   @Override
   public void rotary(NDArray x, NDArray cos, NDArray sin, boolean inverse, NDArray y) {
     KernelChecks.rotary(x, cos, sin, inverse, y);
-    fallback.rotary(x, cos, sin, inverse, y);
+    rotary.rotary(x, cos, sin, inverse, y);
   }
 
   @Override

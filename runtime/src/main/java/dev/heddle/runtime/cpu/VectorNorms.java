@@ -275,7 +275,6 @@ final class VectorNorms {
     long w = address(weightStart);
     long dy = address(dyStart);
     FloatVector c = Lanes.broadcast(center);
-    FloatVector s = Lanes.broadcast(scale);
     FloatVector sum0 = Lanes.zero();
     FloatVector sum1 = sum0;
     FloatVector dot0 = sum0;
@@ -301,7 +300,7 @@ final class VectorNorms {
     }
     float sum = centered ? Lanes.sum(sum0.add(sum1)) : 0;
     float dot = Lanes.sum(dot0.add(dot1)) * scale;
-    writeInputGradient(x, c, s, w, dy, sum / n, dot / n, dxStart, n);
+    writeInputGradient(xStart, center, scale, weightStart, dyStart, sum / n, dot / n, dxStart, n);
   }
 
   /** Of a few columns almost nothing is left after the means are taken away: double precision. */
@@ -322,18 +321,23 @@ final class VectorNorms {
     }
   }
 
-  /** dx = scale (g - meanOfG - n meanOfProduct) with g = dy w and n = (x - c) scale. */
+  /** dx = scale (g - meanOfG - n meanOfProduct) with g = dy w and n = (x - center) scale. */
   private static void writeInputGradient(
-      long x,
-      FloatVector c,
-      FloatVector s,
-      long w,
-      long dy,
+      long xStart,
+      float center,
+      float scale,
+      long weightStart,
+      long dyStart,
       float meanOfG,
       float meanOfProduct,
       long dxStart,
       int n) {
+    long x = address(xStart);
+    long w = address(weightStart);
+    long dy = address(dyStart);
     long dx = address(dxStart);
+    FloatVector c = Lanes.broadcast(center);
+    FloatVector s = Lanes.broadcast(scale);
     FloatVector mg = Lanes.broadcast(meanOfG);
     FloatVector mp = Lanes.broadcast(-meanOfProduct);
     int bound = n & -LENGTH;

@@ -46,7 +46,7 @@ final class VectorSoftmax {
       Tiles.fill(y, columns, Runs.hasNaN(x, columns) ? Float.NaN : 0);
       return;
     }
-    float sum = Runs.expAndSum(x, 1, max, y, columns);
+    float sum = Runs.expAndSum(x, max, y, columns);
     VectorArithmetic.scale(y, 1 / sum, y, columns);
   }
 
@@ -153,19 +153,25 @@ final class VectorSoftmax {
   }
 
   /** y = factor e^(x - shift). */
-  private static void probabilities(long xStart, float shift, float factor, long yStart, int n) {
+  private static void probabilities(long x, float shift, float factor, long y, int n) {
+    int whole = n & -LENGTH;
+    probabilitiesOfVectors(x, shift, factor, y, whole);
+    if (whole < n) {
+      long pad = Pad.address();
+      Tiles.copy(x + 4L * whole, pad, n - whole);
+      probabilitiesOfVectors(pad, shift, factor, pad, LENGTH);
+      Tiles.copy(pad, y + 4L * whole, n - whole);
+    }
+  }
+
+  private static void probabilitiesOfVectors(
+      long xStart, float shift, float factor, long yStart, int n) {
     long x = address(xStart);
     long y = address(yStart);
     FloatVector offset = Lanes.broadcast(shift);
     FloatVector scale = Lanes.broadcast(factor);
-    int bound = n & -LENGTH;
-    for (int i = 0; i < bound; i += LENGTH) {
+    for (int i = 0; i < n; i += LENGTH) {
       store(VectorMath.exp(load(x + 4L * i).sub(offset)).mul(scale), y + 4L * i);
-    }
-    if (bound < n) {
-      VectorMask<Float> rest = Lanes.first(n - bound);
-      long at = 4L * bound;
-      store(VectorMath.exp(load(x + at, rest).sub(offset)).mul(scale), y + at, rest);
     }
   }
 

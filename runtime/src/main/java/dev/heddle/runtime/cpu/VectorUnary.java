@@ -7,7 +7,6 @@ import static dev.heddle.runtime.cpu.Lanes.store;
 
 import dev.heddle.runtime.UnaryOperation;
 import jdk.incubator.vector.FloatVector;
-import jdk.incubator.vector.VectorMask;
 
 /**
  * The functions of one variable on runs of floats at raw addresses. One loop a function, written
@@ -19,6 +18,18 @@ final class VectorUnary {
 
   /** y = op(x) for {@code n} floats; y may be x. */
   static void apply(UnaryOperation op, long x, long y, int n) {
+    int whole = n & -LENGTH;
+    vectors(op, x, y, whole);
+    if (whole < n) {
+      long pad = Pad.address();
+      Tiles.copy(x + 4L * whole, pad, n - whole);
+      vectors(op, pad, pad, LENGTH);
+      Tiles.copy(pad, y + 4L * whole, n - whole);
+    }
+  }
+
+  /** {@link #apply} for whole vectors. */
+  private static void vectors(UnaryOperation op, long x, long y, int n) {
     switch (op) {
       case IDENTITY -> Tiles.copy(x, y, n);
       case NEGATE -> negate(x, y, n);
@@ -46,60 +57,36 @@ final class VectorUnary {
   private static void negate(long xStart, long yStart, int n) {
     long x = address(xStart);
     long y = address(yStart);
-    int bound = n & -LENGTH;
-    for (int i = 0; i < bound; i += LENGTH) {
+    for (int i = 0; i < n; i += LENGTH) {
       FloatVector v = load(x + 4L * i);
       store(v.neg(), y + 4L * i);
-    }
-    if (bound < n) {
-      VectorMask<Float> rest = Lanes.first(n - bound);
-      FloatVector v = load(x + 4L * bound, rest);
-      store(v.neg(), y + 4L * bound, rest);
     }
   }
 
   private static void exp(long xStart, long yStart, int n) {
     long x = address(xStart);
     long y = address(yStart);
-    int bound = n & -LENGTH;
-    for (int i = 0; i < bound; i += LENGTH) {
+    for (int i = 0; i < n; i += LENGTH) {
       FloatVector v = load(x + 4L * i);
       store(VectorMath.exp(v), y + 4L * i);
-    }
-    if (bound < n) {
-      VectorMask<Float> rest = Lanes.first(n - bound);
-      FloatVector v = load(x + 4L * bound, rest);
-      store(VectorMath.exp(v), y + 4L * bound, rest);
     }
   }
 
   private static void log(long xStart, long yStart, int n) {
     long x = address(xStart);
     long y = address(yStart);
-    int bound = n & -LENGTH;
-    for (int i = 0; i < bound; i += LENGTH) {
+    for (int i = 0; i < n; i += LENGTH) {
       FloatVector v = load(x + 4L * i);
       store(VectorMath.log(v), y + 4L * i);
-    }
-    if (bound < n) {
-      VectorMask<Float> rest = Lanes.first(n - bound);
-      FloatVector v = load(x + 4L * bound, rest);
-      store(VectorMath.log(v), y + 4L * bound, rest);
     }
   }
 
   private static void sqrt(long xStart, long yStart, int n) {
     long x = address(xStart);
     long y = address(yStart);
-    int bound = n & -LENGTH;
-    for (int i = 0; i < bound; i += LENGTH) {
+    for (int i = 0; i < n; i += LENGTH) {
       FloatVector v = load(x + 4L * i);
       store(v.sqrt(), y + 4L * i);
-    }
-    if (bound < n) {
-      VectorMask<Float> rest = Lanes.first(n - bound);
-      FloatVector v = load(x + 4L * bound, rest);
-      store(v.sqrt(), y + 4L * bound, rest);
     }
   }
 
@@ -107,105 +94,63 @@ final class VectorUnary {
     long x = address(xStart);
     long y = address(yStart);
     FloatVector one = Lanes.broadcast(1f);
-    int bound = n & -LENGTH;
-    for (int i = 0; i < bound; i += LENGTH) {
+    for (int i = 0; i < n; i += LENGTH) {
       FloatVector v = load(x + 4L * i);
       store(one.div(v), y + 4L * i);
-    }
-    if (bound < n) {
-      VectorMask<Float> rest = Lanes.first(n - bound);
-      FloatVector v = load(x + 4L * bound, rest);
-      store(one.div(v), y + 4L * bound, rest);
     }
   }
 
   private static void square(long xStart, long yStart, int n) {
     long x = address(xStart);
     long y = address(yStart);
-    int bound = n & -LENGTH;
-    for (int i = 0; i < bound; i += LENGTH) {
+    for (int i = 0; i < n; i += LENGTH) {
       FloatVector v = load(x + 4L * i);
       store(v.mul(v), y + 4L * i);
-    }
-    if (bound < n) {
-      VectorMask<Float> rest = Lanes.first(n - bound);
-      FloatVector v = load(x + 4L * bound, rest);
-      store(v.mul(v), y + 4L * bound, rest);
     }
   }
 
   private static void tanh(long xStart, long yStart, int n) {
     long x = address(xStart);
     long y = address(yStart);
-    int bound = n & -LENGTH;
-    for (int i = 0; i < bound; i += LENGTH) {
+    for (int i = 0; i < n; i += LENGTH) {
       FloatVector v = load(x + 4L * i);
       store(VectorMath.tanh(v), y + 4L * i);
-    }
-    if (bound < n) {
-      VectorMask<Float> rest = Lanes.first(n - bound);
-      FloatVector v = load(x + 4L * bound, rest);
-      store(VectorMath.tanh(v), y + 4L * bound, rest);
     }
   }
 
   private static void sigmoid(long xStart, long yStart, int n) {
     long x = address(xStart);
     long y = address(yStart);
-    int bound = n & -LENGTH;
-    for (int i = 0; i < bound; i += LENGTH) {
+    for (int i = 0; i < n; i += LENGTH) {
       FloatVector v = load(x + 4L * i);
       store(VectorMath.sigmoid(v), y + 4L * i);
-    }
-    if (bound < n) {
-      VectorMask<Float> rest = Lanes.first(n - bound);
-      FloatVector v = load(x + 4L * bound, rest);
-      store(VectorMath.sigmoid(v), y + 4L * bound, rest);
     }
   }
 
   private static void relu(long xStart, long yStart, int n) {
     long x = address(xStart);
     long y = address(yStart);
-    int bound = n & -LENGTH;
-    for (int i = 0; i < bound; i += LENGTH) {
+    for (int i = 0; i < n; i += LENGTH) {
       FloatVector v = load(x + 4L * i);
       store(v.max(0f), y + 4L * i);
-    }
-    if (bound < n) {
-      VectorMask<Float> rest = Lanes.first(n - bound);
-      FloatVector v = load(x + 4L * bound, rest);
-      store(v.max(0f), y + 4L * bound, rest);
     }
   }
 
   private static void gelu(long xStart, long yStart, int n) {
     long x = address(xStart);
     long y = address(yStart);
-    int bound = n & -LENGTH;
-    for (int i = 0; i < bound; i += LENGTH) {
+    for (int i = 0; i < n; i += LENGTH) {
       FloatVector v = load(x + 4L * i);
       store(VectorMath.gelu(v), y + 4L * i);
-    }
-    if (bound < n) {
-      VectorMask<Float> rest = Lanes.first(n - bound);
-      FloatVector v = load(x + 4L * bound, rest);
-      store(VectorMath.gelu(v), y + 4L * bound, rest);
     }
   }
 
   private static void silu(long xStart, long yStart, int n) {
     long x = address(xStart);
     long y = address(yStart);
-    int bound = n & -LENGTH;
-    for (int i = 0; i < bound; i += LENGTH) {
+    for (int i = 0; i < n; i += LENGTH) {
       FloatVector v = load(x + 4L * i);
       store(VectorMath.silu(v), y + 4L * i);
-    }
-    if (bound < n) {
-      VectorMask<Float> rest = Lanes.first(n - bound);
-      FloatVector v = load(x + 4L * bound, rest);
-      store(VectorMath.silu(v), y + 4L * bound, rest);
     }
   }
 }

@@ -7,7 +7,6 @@ import static dev.heddle.runtime.cpu.Lanes.store;
 
 import dev.heddle.runtime.UnaryOperation;
 import jdk.incubator.vector.FloatVector;
-import jdk.incubator.vector.VectorMask;
 import jdk.incubator.vector.VectorOperators;
 
 /** The derivatives of {@link VectorUnary}'s functions times a gradient: one loop a function. */
@@ -16,6 +15,20 @@ final class VectorUnaryBackward {
 
   /** dx = op'(x) dy for {@code n} floats; dx may be dy. */
   static void apply(UnaryOperation op, long x, long dy, long dx, int n) {
+    int whole = n & -LENGTH;
+    vectors(op, x, dy, dx, whole);
+    if (whole < n) {
+      long pad = Pad.address();
+      long other = pad + Lanes.BYTES;
+      Tiles.copy(x + 4L * whole, pad, n - whole);
+      Tiles.copy(dy + 4L * whole, other, n - whole);
+      vectors(op, pad, other, other, LENGTH);
+      Tiles.copy(other, dx + 4L * whole, n - whole);
+    }
+  }
+
+  /** {@link #apply} for whole vectors. */
+  private static void vectors(UnaryOperation op, long x, long dy, long dx, int n) {
     switch (op) {
       case IDENTITY -> Tiles.copy(dy, dx, n);
       case NEGATE -> VectorUnary.apply(UnaryOperation.NEGATE, dy, dx, n);
@@ -36,17 +49,10 @@ final class VectorUnaryBackward {
     long x = address(xStart);
     long dy = address(dyStart);
     long dx = address(dxStart);
-    int bound = n & -LENGTH;
-    for (int i = 0; i < bound; i += LENGTH) {
+    for (int i = 0; i < n; i += LENGTH) {
       FloatVector v = load(x + 4L * i);
       FloatVector g = load(dy + 4L * i);
       store(VectorMath.exp(v).mul(g), dx + 4L * i);
-    }
-    if (bound < n) {
-      VectorMask<Float> rest = Lanes.first(n - bound);
-      FloatVector v = load(x + 4L * bound, rest);
-      FloatVector g = load(dy + 4L * bound, rest);
-      store(VectorMath.exp(v).mul(g), dx + 4L * bound, rest);
     }
   }
 
@@ -54,17 +60,10 @@ final class VectorUnaryBackward {
     long x = address(xStart);
     long dy = address(dyStart);
     long dx = address(dxStart);
-    int bound = n & -LENGTH;
-    for (int i = 0; i < bound; i += LENGTH) {
+    for (int i = 0; i < n; i += LENGTH) {
       FloatVector v = load(x + 4L * i);
       FloatVector g = load(dy + 4L * i);
       store(g.div(v), dx + 4L * i);
-    }
-    if (bound < n) {
-      VectorMask<Float> rest = Lanes.first(n - bound);
-      FloatVector v = load(x + 4L * bound, rest);
-      FloatVector g = load(dy + 4L * bound, rest);
-      store(g.div(v), dx + 4L * bound, rest);
     }
   }
 
@@ -72,17 +71,10 @@ final class VectorUnaryBackward {
     long x = address(xStart);
     long dy = address(dyStart);
     long dx = address(dxStart);
-    int bound = n & -LENGTH;
-    for (int i = 0; i < bound; i += LENGTH) {
+    for (int i = 0; i < n; i += LENGTH) {
       FloatVector v = load(x + 4L * i);
       FloatVector g = load(dy + 4L * i);
       store(g.mul(0.5f).div(v.sqrt()), dx + 4L * i);
-    }
-    if (bound < n) {
-      VectorMask<Float> rest = Lanes.first(n - bound);
-      FloatVector v = load(x + 4L * bound, rest);
-      FloatVector g = load(dy + 4L * bound, rest);
-      store(g.mul(0.5f).div(v.sqrt()), dx + 4L * bound, rest);
     }
   }
 
@@ -90,17 +82,10 @@ final class VectorUnaryBackward {
     long x = address(xStart);
     long dy = address(dyStart);
     long dx = address(dxStart);
-    int bound = n & -LENGTH;
-    for (int i = 0; i < bound; i += LENGTH) {
+    for (int i = 0; i < n; i += LENGTH) {
       FloatVector v = load(x + 4L * i);
       FloatVector g = load(dy + 4L * i);
       store(g.div(v.mul(v)).neg(), dx + 4L * i);
-    }
-    if (bound < n) {
-      VectorMask<Float> rest = Lanes.first(n - bound);
-      FloatVector v = load(x + 4L * bound, rest);
-      FloatVector g = load(dy + 4L * bound, rest);
-      store(g.div(v.mul(v)).neg(), dx + 4L * bound, rest);
     }
   }
 
@@ -108,17 +93,10 @@ final class VectorUnaryBackward {
     long x = address(xStart);
     long dy = address(dyStart);
     long dx = address(dxStart);
-    int bound = n & -LENGTH;
-    for (int i = 0; i < bound; i += LENGTH) {
+    for (int i = 0; i < n; i += LENGTH) {
       FloatVector v = load(x + 4L * i);
       FloatVector g = load(dy + 4L * i);
       store(v.mul(g).mul(2f), dx + 4L * i);
-    }
-    if (bound < n) {
-      VectorMask<Float> rest = Lanes.first(n - bound);
-      FloatVector v = load(x + 4L * bound, rest);
-      FloatVector g = load(dy + 4L * bound, rest);
-      store(v.mul(g).mul(2f), dx + 4L * bound, rest);
     }
   }
 
@@ -126,17 +104,10 @@ final class VectorUnaryBackward {
     long x = address(xStart);
     long dy = address(dyStart);
     long dx = address(dxStart);
-    int bound = n & -LENGTH;
-    for (int i = 0; i < bound; i += LENGTH) {
+    for (int i = 0; i < n; i += LENGTH) {
       FloatVector v = load(x + 4L * i);
       FloatVector g = load(dy + 4L * i);
       store(VectorMath.tanhDerivative(v).mul(g), dx + 4L * i);
-    }
-    if (bound < n) {
-      VectorMask<Float> rest = Lanes.first(n - bound);
-      FloatVector v = load(x + 4L * bound, rest);
-      FloatVector g = load(dy + 4L * bound, rest);
-      store(VectorMath.tanhDerivative(v).mul(g), dx + 4L * bound, rest);
     }
   }
 
@@ -144,17 +115,10 @@ final class VectorUnaryBackward {
     long x = address(xStart);
     long dy = address(dyStart);
     long dx = address(dxStart);
-    int bound = n & -LENGTH;
-    for (int i = 0; i < bound; i += LENGTH) {
+    for (int i = 0; i < n; i += LENGTH) {
       FloatVector v = load(x + 4L * i);
       FloatVector g = load(dy + 4L * i);
       store(VectorMath.sigmoidDerivative(v).mul(g), dx + 4L * i);
-    }
-    if (bound < n) {
-      VectorMask<Float> rest = Lanes.first(n - bound);
-      FloatVector v = load(x + 4L * bound, rest);
-      FloatVector g = load(dy + 4L * bound, rest);
-      store(VectorMath.sigmoidDerivative(v).mul(g), dx + 4L * bound, rest);
     }
   }
 
@@ -162,17 +126,10 @@ final class VectorUnaryBackward {
     long x = address(xStart);
     long dy = address(dyStart);
     long dx = address(dxStart);
-    int bound = n & -LENGTH;
-    for (int i = 0; i < bound; i += LENGTH) {
+    for (int i = 0; i < n; i += LENGTH) {
       FloatVector v = load(x + 4L * i);
       FloatVector g = load(dy + 4L * i);
       store(g.blend(0f, v.compare(VectorOperators.GT, 0f).not()), dx + 4L * i);
-    }
-    if (bound < n) {
-      VectorMask<Float> rest = Lanes.first(n - bound);
-      FloatVector v = load(x + 4L * bound, rest);
-      FloatVector g = load(dy + 4L * bound, rest);
-      store(g.blend(0f, v.compare(VectorOperators.GT, 0f).not()), dx + 4L * bound, rest);
     }
   }
 
@@ -180,17 +137,10 @@ final class VectorUnaryBackward {
     long x = address(xStart);
     long dy = address(dyStart);
     long dx = address(dxStart);
-    int bound = n & -LENGTH;
-    for (int i = 0; i < bound; i += LENGTH) {
+    for (int i = 0; i < n; i += LENGTH) {
       FloatVector v = load(x + 4L * i);
       FloatVector g = load(dy + 4L * i);
       store(VectorMath.geluDerivative(v).mul(g), dx + 4L * i);
-    }
-    if (bound < n) {
-      VectorMask<Float> rest = Lanes.first(n - bound);
-      FloatVector v = load(x + 4L * bound, rest);
-      FloatVector g = load(dy + 4L * bound, rest);
-      store(VectorMath.geluDerivative(v).mul(g), dx + 4L * bound, rest);
     }
   }
 
@@ -198,17 +148,10 @@ final class VectorUnaryBackward {
     long x = address(xStart);
     long dy = address(dyStart);
     long dx = address(dxStart);
-    int bound = n & -LENGTH;
-    for (int i = 0; i < bound; i += LENGTH) {
+    for (int i = 0; i < n; i += LENGTH) {
       FloatVector v = load(x + 4L * i);
       FloatVector g = load(dy + 4L * i);
       store(VectorMath.siluDerivative(v).mul(g), dx + 4L * i);
-    }
-    if (bound < n) {
-      VectorMask<Float> rest = Lanes.first(n - bound);
-      FloatVector v = load(x + 4L * bound, rest);
-      FloatVector g = load(dy + 4L * bound, rest);
-      store(VectorMath.siluDerivative(v).mul(g), dx + 4L * bound, rest);
     }
   }
 }
