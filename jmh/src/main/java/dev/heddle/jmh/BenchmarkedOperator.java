@@ -25,28 +25,28 @@ public enum BenchmarkedOperator {
   /** The residual stream. */
   ADD_2048x384(new long[] {2048, 384}, new long[] {2048, 384}) {
     @Override
-    Tensor apply(List<Tensor> in, Device device) {
+    Tensor apply(List<Tensor> in, NDArray words) {
       return add(in.get(0), in.get(1));
     }
   },
   /** The hidden layer of an MLP. */
   GELU_2048x1536(new long[] {2048, 1536}) {
     @Override
-    Tensor apply(List<Tensor> in, Device device) {
+    Tensor apply(List<Tensor> in, NDArray words) {
       return gelu(in.get(0));
     }
   },
   /** The scores of all heads, were they kept. */
   SOFTMAX_12288x256(new long[] {12288, 256}) {
     @Override
-    Tensor apply(List<Tensor> in, Device device) {
+    Tensor apply(List<Tensor> in, NDArray words) {
       return softmax(in.get(0));
     }
   },
   /** The norm before each layer. */
   LAYER_NORM_2048x384(new long[] {2048, 384}, new long[] {384}, new long[] {384}) {
     @Override
-    Tensor apply(List<Tensor> in, Device device) {
+    Tensor apply(List<Tensor> in, NDArray words) {
       return layerNorm(in.get(0), in.get(1), in.get(2), 1e-5);
     }
   },
@@ -54,43 +54,43 @@ public enum BenchmarkedOperator {
   LINEAR_GELU_2048x384_1536(
       new long[] {2048, 384}, new long[] {1536, 384}, new long[] {1536}) {
     @Override
-    Tensor apply(List<Tensor> in, Device device) {
+    Tensor apply(List<Tensor> in, NDArray words) {
       return linear(in.get(0), in.get(1), in.get(2), UnaryOperation.GELU);
     }
   },
   /** The second half of an MLP. */
   LINEAR_2048x1536_384(new long[] {2048, 1536}, new long[] {384, 1536}, new long[] {384}) {
     @Override
-    Tensor apply(List<Tensor> in, Device device) {
+    Tensor apply(List<Tensor> in, NDArray words) {
       return linear(in.get(0), in.get(1), in.get(2));
     }
   },
   /** A language model's attention. */
   ATTENTION_CAUSAL_8x256x6x64(new long[] {8, 256, 18, 64}) {
     @Override
-    Tensor apply(List<Tensor> in, Device device) {
+    Tensor apply(List<Tensor> in, NDArray words) {
       return packed(in.get(0), 6, AttentionMask.CAUSAL, 0.125);
     }
   },
   /** A vision transformer's attention. */
   ATTENTION_FULL_8x196x6x64(new long[] {8, 196, 18, 64}) {
     @Override
-    Tensor apply(List<Tensor> in, Device device) {
+    Tensor apply(List<Tensor> in, NDArray words) {
       return packed(in.get(0), 6, AttentionMask.FULL, 0.125);
     }
   },
   /** The loss. */
   CROSS_ENTROPY_2048x512(new long[] {2048, 512}) {
     @Override
-    Tensor apply(List<Tensor> in, Device device) {
-      return crossEntropySum(in.get(0), whole(device, 512));
+    Tensor apply(List<Tensor> in, NDArray words) {
+      return crossEntropySum(in.get(0), words);
     }
   },
   /** The words' vectors. */
   EMBEDDING_2048_of_512x384(new long[] {512, 384}) {
     @Override
-    Tensor apply(List<Tensor> in, Device device) {
-      return embedding(whole(device, 512), in.get(0));
+    Tensor apply(List<Tensor> in, NDArray words) {
+      return embedding(words, in.get(0));
     }
   };
 
@@ -105,9 +105,16 @@ public enum BenchmarkedOperator {
     return List.of(shapes).stream().map(Shape::of).toList();
   }
 
-  abstract Tensor apply(List<Tensor> inputs, Device device);
-
-  private static NDArray whole(Device device, int bound) {
-    return BenchmarkDevice.whole(device, 5, bound, Shape.of(2048));
+  /** 2048 words of a vocabulary of 512. */
+  static NDArray words(Device device) {
+    return BenchmarkDevice.whole(device, 5, 512, Shape.of(2048));
   }
+
+  /**
+   * The operator.
+   *
+   * @param inputs of {@link #shapes()}
+   * @param words what {@link #words} gives, on the same device
+   */
+  abstract Tensor apply(List<Tensor> inputs, NDArray words);
 }

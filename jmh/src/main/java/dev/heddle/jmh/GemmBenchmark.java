@@ -55,7 +55,9 @@ public class GemmBenchmark {
     "2048x1152x384",
     "2048x1536x384",
     "2048x384x1536",
-    "2048x512x384"
+    "2048x512x384",
+    "384x1536x2048",
+    "1536x384x2048"
   })
   public String size = "";
 

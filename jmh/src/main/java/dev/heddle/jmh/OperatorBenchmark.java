@@ -40,20 +40,21 @@ public class OperatorBenchmark {
   /** What is measured. */
   @Param public BenchmarkedOperator operator = BenchmarkedOperator.ADD_2048x384;
 
-  private Device device;
   private List<Tensor> inputs;
+  private NDArray words;
   private NDArray dy;
 
   /** Makes inputs, and checks value and gradients against the reference kernels. */
   @Setup(Level.Trial)
   public void prepare(BenchmarkDevice on) {
-    device = on.device();
+    Device device = on.device();
     inputs = inputs(device);
+    words = BenchmarkedOperator.words(device);
     try (CpuDevice reference = BenchmarkDevice.reference();
         MemoryScope scope = MemoryScope.open()) {
       List<Tensor> slowInputs = inputs(reference);
-      Tensor slow = operator.apply(slowInputs, reference);
-      Tensor fast = operator.apply(inputs, device);
+      Tensor slow = operator.apply(slowInputs, BenchmarkedOperator.words(reference));
+      Tensor fast = operator.apply(inputs, words);
       Agreement.check(operator + ", value", fast.value(), slow.value());
       slow.backward(gradient(reference, slow.shape()));
       fast.backward(gradient(device, fast.shape()));
@@ -65,7 +66,7 @@ public class OperatorBenchmark {
       }
     }
     try (MemoryScope scope = MemoryScope.open()) {
-      dy = scope.keep(gradient(device, operator.apply(inputs, device).shape()));
+      dy = scope.keep(gradient(device, operator.apply(inputs, words).shape()));
     }
     inputs.forEach(Tensor::clearGradient);
   }
@@ -87,7 +88,7 @@ public class OperatorBenchmark {
   public Object forward() {
     try (MemoryScope scope = MemoryScope.open();
         GradientMode off = GradientMode.noGrad()) {
-      return operator.apply(inputs, device);
+      return operator.apply(inputs, words);
     }
   }
 
@@ -95,7 +96,7 @@ public class OperatorBenchmark {
   @Benchmark
   public Object forwardBackward() {
     try (MemoryScope scope = MemoryScope.open()) {
-      Tensor y = operator.apply(inputs, device);
+      Tensor y = operator.apply(inputs, words);
       y.backward(dy);
     }
     for (Tensor input : inputs) {

@@ -12,8 +12,9 @@ import java.util.function.ToDoubleFunction;
  *
  * <p>Each side trains in a JVM of its own. They take turns, a few steps each, so that whatever else
  * the machine does hits both; a ratio is formed for each pair of turns and the table tells the
- * median. With one thread the CPU time of that thread is told too: it does not count the time in
- * which another process had the core. Both sides must report the same losses, or there is no table.
+ * median. CPU time is told too, with one thread that of this thread ({@code cpu}), else of all
+ * threads of the process together ({@code cpus}, waiting at barriers included): it does not count
+ * the time in which another process had the core. Both sides must report the same losses, or there is no table.
  */
 public final class StepComparison {
   private static final String OURS = "dev.heddle.jmh.HeddleStepWorker";
@@ -149,9 +150,10 @@ public final class StepComparison {
       }
       List<String> rows = new ArrayList<>();
       rows.add(row(model, count, "wall", StepProtocol.Cost::wallMillis, ourTurns, peerTurns));
-      if (count == 1) {
-        rows.add(row(model, count, "cpu", StepProtocol.Cost::cpuMillis, ourTurns, peerTurns));
-      }
+      rows.add(
+          count == 1
+              ? row(model, count, "cpu", StepProtocol.Cost::cpuMillis, ourTurns, peerTurns)
+              : row(model, count, "cpus", StepProtocol.Cost::processMillis, ourTurns, peerTurns));
       StepProtocol.Memory ourMemory = ours.memory();
       StepProtocol.Memory peerMemory = peer.memory();
       rows.add(

@@ -1,5 +1,6 @@
 package dev.heddle.jmh;
 
+import com.sun.management.OperatingSystemMXBean;
 import java.io.BufferedReader;
 import java.io.IOException;
 import java.io.InputStreamReader;
@@ -24,15 +25,17 @@ public final class StepProtocol {
   }
 
   private static final ThreadMXBean THREADS = ManagementFactory.getThreadMXBean();
+  private static final OperatingSystemMXBean PROCESS =
+      (OperatingSystemMXBean) ManagementFactory.getOperatingSystemMXBean();
 
   private StepProtocol() {}
 
-  /** What one step cost. */
-  record Cost(double wallMillis, double cpuMillis, double loss) {
+  /** What one step cost: elapsed time, CPU time of the leading thread and of all threads. */
+  record Cost(double wallMillis, double cpuMillis, double processMillis, double loss) {
     private static final String TAG = "STEP ";
 
     String line() {
-      return String.format(Locale.ROOT, "%s%.4f %.4f %.9f", TAG, wallMillis, cpuMillis, loss);
+      return String.format(Locale.ROOT, "%s%.4f %.4f %.4f %.9f", TAG, wallMillis, cpuMillis, processMillis, loss);
     }
 
     static boolean is(String line) {
@@ -42,7 +45,10 @@ public final class StepProtocol {
     static Cost parse(String line) {
       String[] words = line.substring(TAG.length()).split(" ");
       return new Cost(
-          Double.parseDouble(words[0]), Double.parseDouble(words[1]), Double.parseDouble(words[2]));
+          Double.parseDouble(words[0]),
+          Double.parseDouble(words[1]),
+          Double.parseDouble(words[2]),
+          Double.parseDouble(words[3]));
     }
   }
 
@@ -79,12 +85,14 @@ public final class StepProtocol {
     for (String line = lines.readLine(); line != null; line = lines.readLine()) {
       switch (line) {
         case "step" -> {
+          long process = PROCESS.getProcessCpuTime();
           long cpu = THREADS.getCurrentThreadCpuTime();
           long wall = System.nanoTime();
           double loss = step.run();
           double wallMillis = (System.nanoTime() - wall) * 1e-6;
           double cpuMillis = (THREADS.getCurrentThreadCpuTime() - cpu) * 1e-6;
-          System.out.println(new Cost(wallMillis, cpuMillis, loss).line());
+          double processMillis = (PROCESS.getProcessCpuTime() - process) * 1e-6;
+          System.out.println(new Cost(wallMillis, cpuMillis, processMillis, loss).line());
         }
         case "memory" ->
             System.out.println(
