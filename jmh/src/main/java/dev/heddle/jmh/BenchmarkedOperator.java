@@ -51,8 +51,7 @@ public enum BenchmarkedOperator {
     }
   },
   /** The first half of an MLP, GELU fused. */
-  LINEAR_GELU_2048x384_1536(
-      new long[] {2048, 384}, new long[] {1536, 384}, new long[] {1536}) {
+  LINEAR_GELU_2048x384_1536(new long[] {2048, 384}, new long[] {1536, 384}, new long[] {1536}) {
     @Override
     Tensor apply(List<Tensor> in, NDArray words) {
       return linear(in.get(0), in.get(1), in.get(2), UnaryOperation.GELU);

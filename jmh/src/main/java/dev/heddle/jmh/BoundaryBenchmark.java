@@ -94,8 +94,7 @@ public class BoundaryBenchmark {
     }
 
     private static RowLayout layout(int tensor, int data, RowCounts rows) {
-      Mesh mesh =
-          Mesh.onRanks(0, tensor * data).axis(Axis.TP, tensor).axis(Axis.DP, data).build();
+      Mesh mesh = Mesh.onRanks(0, tensor * data).axis(Axis.TP, tensor).axis(Axis.DP, data).build();
       Layout layout = Layout.on(mesh).invariant(Axis.TP).shard(Axis.DP, 0).build();
       return RowLayout.of(layout, rows, FEATURES).build();
     }
@@ -137,8 +136,7 @@ public class BoundaryBenchmark {
     LocalWorld.run(ranks, world -> rank(world, current, exchanges, checked));
   }
 
-  private static void rank(
-      Communicator world, BoundaryPlan plan, int exchanges, boolean checked) {
+  private static void rank(Communicator world, BoundaryPlan plan, int exchanges, boolean checked) {
     int rank = world.rank();
     Holding source = plan.boundary().source().holdings().of(rank);
     Holding target = plan.boundary().destination().holdings().of(rank);
@@ -181,8 +179,15 @@ public class BoundaryBenchmark {
         for (int feature = 0; feature < FEATURES; feature++, at++) {
           if (at >= values.length || values[at] != row * FEATURES + feature) {
             throw new IllegalStateException(
-                "BoundaryBenchmark: " + what + ", rank " + rank + ", row " + row + ", feature "
-                    + feature + " is wrong");
+                "BoundaryBenchmark: "
+                    + what
+                    + ", rank "
+                    + rank
+                    + ", row "
+                    + row
+                    + ", feature "
+                    + feature
+                    + " is wrong");
           }
         }
       }

@@ -98,10 +98,21 @@ public class GemmBenchmark {
             left[(int) (form == Form.TN ? l * m + i : i * k + l)]
                 * right[(int) (form == Form.NT ? j * k + l : l * n + j)];
       }
-      if (!(Math.abs(product[(int) at] - sum) <= 1e-5 * Math.sqrt(k) * Math.max(1, Math.abs(sum)))) {
+      if (!(Math.abs(product[(int) at] - sum)
+          <= 1e-5 * Math.sqrt(k) * Math.max(1, Math.abs(sum)))) {
         throw new IllegalStateException(
-            "GEMM " + size + " " + form + ": element [" + i + "," + j + "] is "
-                + product[(int) at] + ", wanted " + sum);
+            "GEMM "
+                + size
+                + " "
+                + form
+                + ": element ["
+                + i
+                + ","
+                + j
+                + "] is "
+                + product[(int) at]
+                + ", wanted "
+                + sum);
       }
     }
   }

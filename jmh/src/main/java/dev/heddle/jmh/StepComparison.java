@@ -14,7 +14,8 @@ import java.util.function.ToDoubleFunction;
  * the machine does hits both; a ratio is formed for each pair of turns and the table tells the
  * median. CPU time is told too, with one thread that of this thread ({@code cpu}), else of all
  * threads of the process together ({@code cpus}, waiting at barriers included): it does not count
- * the time in which another process had the core. Both sides must report the same losses, or there is no table.
+ * the time in which another process had the core. Both sides must report the same losses, or there
+ * is no table.
  */
 public final class StepComparison {
   private static final String OURS = "dev.heddle.jmh.HeddleStepWorker";

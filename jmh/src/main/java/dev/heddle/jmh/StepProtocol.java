@@ -35,7 +35,8 @@ public final class StepProtocol {
     private static final String TAG = "STEP ";
 
     String line() {
-      return String.format(Locale.ROOT, "%s%.4f %.4f %.4f %.9f", TAG, wallMillis, cpuMillis, processMillis, loss);
+      return String.format(
+          Locale.ROOT, "%s%.4f %.4f %.4f %.9f", TAG, wallMillis, cpuMillis, processMillis, loss);
     }
 
     static boolean is(String line) {

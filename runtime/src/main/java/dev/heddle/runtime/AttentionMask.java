@@ -18,8 +18,6 @@ public record AttentionMask(boolean causal, long queryStart, long keyStart) {
 
   /** How many of {@code keyCount} keys query {@code query} sees: always the first ones. */
   public long visibleKeys(long query, long keyCount) {
-    return causal
-        ? Math.max(0, Math.min(keyCount, queryStart + query - keyStart + 1))
-        : keyCount;
+    return causal ? Math.max(0, Math.min(keyCount, queryStart + query - keyStart + 1)) : keyCount;
   }
 }

@@ -34,7 +34,9 @@ public interface Device extends AutoCloseable {
    */
   void copyFromHost(MemorySegment source, Block destination, long offset);
 
-  /** Copies the block's bytes from {@code offset} on to host memory, all earlier work being done. */
+  /**
+   * Copies the block's bytes from {@code offset} on to host memory, all earlier work being done.
+   */
   void copyToHost(Block source, long offset, MemorySegment destination);
 
   /** Waits until all work given to this device is done. */

@@ -16,7 +16,10 @@ public record GlobalIndex(long base, long... strides) {
     return new GlobalIndex(0, shape.contiguousStrides());
   }
 
-  /** The index of the part of a tensor of shape {@code whole} that starts at {@code start} of {@code dim}. */
+  /**
+   * The index of the part of a tensor of shape {@code whole} that starts at {@code start} of {@code
+   * dim}.
+   */
   public static GlobalIndex shard(Shape whole, int dim, long start) {
     long[] strides = whole.contiguousStrides();
     return new GlobalIndex(start * strides[whole.normalize(dim)], strides);

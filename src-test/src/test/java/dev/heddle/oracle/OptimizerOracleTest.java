@@ -58,10 +58,8 @@ class OptimizerOracleTest {
             .build();
     Shape shape = Shape.of(size);
     dev.heddle.runtime.NDArray weight = Input.normal(size).create(device, DType.F32, random);
-    dev.heddle.runtime.NDArray first =
-        dev.heddle.runtime.NDArray.zeros(device, DType.F32, shape);
-    dev.heddle.runtime.NDArray second =
-        dev.heddle.runtime.NDArray.zeros(device, DType.F32, shape);
+    dev.heddle.runtime.NDArray first = dev.heddle.runtime.NDArray.zeros(device, DType.F32, shape);
+    dev.heddle.runtime.NDArray second = dev.heddle.runtime.NDArray.zeros(device, DType.F32, shape);
     NDArray theirWeight = manager.create(weight.toFloats());
     for (int step = 1; step <= STEPS; step++) {
       // Moderate gradients: where one is nearly 0, g / |g| has no digits to compare.

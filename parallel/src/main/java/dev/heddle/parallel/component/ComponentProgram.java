@@ -14,8 +14,8 @@ import org.jspecify.annotations.Nullable;
 public interface ComponentProgram {
   /**
    * Runs this rank's samples of a microbatch. What is made meanwhile is given back when it is no
-   * longer needed: at the end of the call, or by the backward if the graph saved it; the result when
-   * the microbatch is done. So a program keeps no arrays from one call to the next.
+   * longer needed: at the end of the call, or by the backward if the graph saved it; the result
+   * when the microbatch is done. So a program keeps no arrays from one call to the next.
    *
    * @param incoming for each boundary into this component, by the source's name, this rank's rows
    *     [rows, features]: a leaf whose gradient goes back across the boundary

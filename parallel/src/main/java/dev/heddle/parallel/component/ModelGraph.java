@@ -33,12 +33,16 @@ public record ModelGraph(List<Component> components, List<BoundarySpec> boundari
       int to = index(components, boundary.destination());
       if (from < 0 || to < 0 || from >= to) {
         throw new IllegalArgumentException(
-            "model graph: boundary " + boundary.name()
-                + " must go from a component to a later one of " + names);
+            "model graph: boundary "
+                + boundary.name()
+                + " must go from a component to a later one of "
+                + names);
       }
       if (!edges.add(boundary.name())) {
         throw new IllegalArgumentException(
-            "model graph: boundary " + boundary.name() + " is there twice; a component has one"
+            "model graph: boundary "
+                + boundary.name()
+                + " is there twice; a component has one"
                 + " output, send it once");
       }
     }

@@ -18,8 +18,9 @@ import java.util.function.Function;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Who holds which part of which parameter of a model: the same on every rank. With it global tensors
- * can be put together on rank 0, for checkpoints and for whoever wants to look at a whole weight.
+ * Who holds which part of which parameter of a model: the same on every rank. With it global
+ * tensors can be put together on rank 0, for checkpoints and for whoever wants to look at a whole
+ * weight.
  */
 public final class ParameterDirectory {
   /**
@@ -92,8 +93,7 @@ public final class ParameterDirectory {
           }
         }
         parts.sort(Comparator.comparingLong(Part::start));
-        Entry entry =
-            new Entry(component.name(), parameter.name(), parameter.globalShape(), parts);
+        Entry entry = new Entry(component.name(), parameter.name(), parameter.globalShape(), parts);
         checkHeldOnce(entry);
         collected.add(entry);
         offset += FIELDS;
@@ -109,9 +109,18 @@ public final class ParameterDirectory {
         || !held.get(index).name().equals(global.get(index).name())
         || !held.get(index).globalShape().equals(global.get(index).globalShape())) {
       throw new IllegalArgumentException(
-          "parameter directory: component " + component + " should have " + global.size()
-              + " parameters, number " + index + " being " + global.get(index).name() + " "
-              + global.get(index).globalShape() + "; this rank's program has " + held.size()
+          "parameter directory: component "
+              + component
+              + " should have "
+              + global.size()
+              + " parameters, number "
+              + index
+              + " being "
+              + global.get(index).name()
+              + " "
+              + global.get(index).globalShape()
+              + "; this rank's program has "
+              + held.size()
               + (index < held.size() ? ", and there " + held.get(index) : "")
               + "; build both from the same model");
     }
@@ -130,13 +139,16 @@ public final class ParameterDirectory {
     int dim = parts.isEmpty() ? Parameter.WHOLE : parts.getFirst().dim();
     if (!whole && (dim == Parameter.WHOLE || next != entry.shape().dim(dim))) {
       throw new IllegalStateException(
-          "parameter directory: the ranks do not hold " + entry.name() + " " + entry.shape()
-              + " exactly once: " + parts);
+          "parameter directory: the ranks do not hold "
+              + entry.name()
+              + " "
+              + entry.shape()
+              + " exactly once: "
+              + parts);
     }
   }
 
-  private static List<Parameter> globals(
-      Map<String, List<Parameter>> global, Component component) {
+  private static List<Parameter> globals(Map<String, List<Parameter>> global, Component component) {
     return global.getOrDefault(component.name(), List.of());
   }
 

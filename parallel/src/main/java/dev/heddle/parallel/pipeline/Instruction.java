@@ -51,7 +51,10 @@ public sealed interface Instruction {
     @Override
     public String toString() {
       return (direction == Direction.FORWARD ? "exchange(" : "exchange-gradient(")
-          + boundary + ", " + microBatch + ")";
+          + boundary
+          + ", "
+          + microBatch
+          + ")";
     }
   }
 

@@ -115,8 +115,12 @@ public record Schedule(Map<Integer, List<Instruction>> ranks, Map<String, List<I
     Mesh mesh = meshes.get(component);
     if (mesh == null) {
       throw new IllegalArgumentException(
-          "schedule: boundary " + edge.name() + " names component " + component
-              + ", which is not among " + meshes.keySet());
+          "schedule: boundary "
+              + edge.name()
+              + " names component "
+              + component
+              + ", which is not among "
+              + meshes.keySet());
     }
     return mesh;
   }

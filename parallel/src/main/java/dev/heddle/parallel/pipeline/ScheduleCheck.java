@@ -53,8 +53,7 @@ public final class ScheduleCheck {
                   throw refuse(rank, instruction, "stands in the list twice");
                 }
                 if (instruction instanceof Backward backward
-                    && !done.contains(
-                        new Forward(backward.component(), backward.microBatch()))) {
+                    && !done.contains(new Forward(backward.component(), backward.microBatch()))) {
                   throw refuse(rank, instruction, "comes before its forward");
                 }
                 if (!members(instruction).contains(rank)) {
@@ -65,11 +64,12 @@ public final class ScheduleCheck {
   }
 
   private static IllegalArgumentException refuse(int rank, Instruction instruction, String why) {
-    return new IllegalArgumentException(
-        "schedule: rank " + rank + ": " + instruction + " " + why);
+    return new IllegalArgumentException("schedule: rank " + rank + ": " + instruction + " " + why);
   }
 
-  /** Every pass moves each rank on as far as it can get; no movement before the end is a deadlock. */
+  /**
+   * Every pass moves each rank on as far as it can get; no movement before the end is a deadlock.
+   */
   private void checkProgress() {
     schedule.ranks().keySet().forEach(rank -> next.put(rank, 0));
     boolean moved = true;

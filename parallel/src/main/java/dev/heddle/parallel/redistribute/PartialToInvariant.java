@@ -10,7 +10,8 @@ import dev.heddle.runtime.NDArray;
 /**
  * Collective, Partial to Invariant: {@code [+A] [+B] => [A+B] [A+B]}, an all-reduce. All ranks use
  * the sum identically, so each has the complete gradient already and the backward moves nothing
- * (Invariant to Replicate). Where a value leaves a tensor-parallel region; Megatron-LM's operator g.
+ * (Invariant to Replicate). Where a value leaves a tensor-parallel region; Megatron-LM's operator
+ * g.
  */
 public final class PartialToInvariant {
   private PartialToInvariant() {}

@@ -19,8 +19,8 @@ import dev.heddle.runtime.Shape;
 /**
  * Layers whose heads, hidden features and words are divided over a group of ranks (Shoeybi et al.,
  * "Megatron-LM", 2019). Every rank keeps complete activations between layers; inside, it computes
- * its part and the parts are summed. Units are divided as evenly as they go, the first ranks getting
- * one more.
+ * its part and the parts are summed. Units are divided as evenly as they go, the first ranks
+ * getting one more.
  */
 public final class TensorParallelLayers implements Layers {
   private final ParameterFactory factory;
@@ -74,14 +74,30 @@ public final class TensorParallelLayers implements Layers {
     long size = globalShape.dim(splitDim);
     if (size % units != 0) {
       throw new IllegalArgumentException(
-          "parameter " + name + ": dim " + splitDim + " of " + globalShape + " does not consist of "
-              + units + " equal units");
+          "parameter "
+              + name
+              + ": dim "
+              + splitDim
+              + " of "
+              + globalShape
+              + " does not consist of "
+              + units
+              + " equal units");
     }
     Interval mine = Split.part(units, parts, part);
     if (mine.size() == 0) {
       throw new IllegalArgumentException(
-          "parameter " + name + ": " + units + " units cannot be divided over tp=" + parts
-              + " ranks, rank " + part + " would have none; use tp=" + units + " or less");
+          "parameter "
+              + name
+              + ": "
+              + units
+              + " units cannot be divided over tp="
+              + parts
+              + " ranks, rank "
+              + part
+              + " would have none; use tp="
+              + units
+              + " or less");
     }
     long unit = size / units;
     return factory.make(

@@ -12,9 +12,9 @@ import dev.heddle.runtime.NDArray;
 import dev.heddle.runtime.UnaryOperation;
 
 /**
- * Cross-entropy with the words divided over ranks, without gathering the logits. Each rank takes the
- * log-sum-exp of its columns and, where it has it, the target's logit; two all-reduces of one number
- * a row combine them:
+ * Cross-entropy with the words divided over ranks, without gathering the logits. Each rank takes
+ * the log-sum-exp of its columns and, where it has it, the target's logit; two all-reduces of one
+ * number a row combine them:
  *
  * <pre>
  *   M = max over ranks of lse_r       lse = M + log Σ_r exp(lse_r - M)
@@ -63,14 +63,18 @@ final class VocabularyParallelCrossEntropy {
     for (int row = 0; row < words.length; row++) {
       if (words[row] >= vocabularySize) {
         throw new IndexOutOfBoundsException(
-            "vocabulary-parallel cross-entropy: target " + words[row] + " of row " + row
-                + "; wanted less than " + vocabularySize + ", the words of all ranks");
+            "vocabulary-parallel cross-entropy: target "
+                + words[row]
+                + " of row "
+                + row
+                + "; wanted less than "
+                + vocabularySize
+                + ", the words of all ranks");
       }
     }
   }
 
-  private record Saved(
-      Tensor logits, NDArray value, NDArray targets, long first, NDArray logSumExp)
+  private record Saved(Tensor logits, NDArray value, NDArray targets, long first, NDArray logSumExp)
       implements Node {
     @Override
     public Tensor[] inputs() {
@@ -85,9 +89,7 @@ final class VocabularyParallelCrossEntropy {
     @Override
     public Gradients backward(NDArray dy) {
       NDArray dlogits = NDArray.empty(value.device(), value.dtype(), value.shape());
-      value
-          .kernels()
-          .crossEntropyBackward(value, targets, first, logSumExp, dy.item(), dlogits);
+      value.kernels().crossEntropyBackward(value, targets, first, logSumExp, dy.item(), dlogits);
       return Gradients.of(dlogits);
     }
   }

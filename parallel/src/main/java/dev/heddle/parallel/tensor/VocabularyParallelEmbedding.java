@@ -29,8 +29,13 @@ final class VocabularyParallelEmbedding {
       if (words[i] >= vocabularySize) {
         // A part alone would take it for a word of another rank, and all would find zeros.
         throw new IndexOutOfBoundsException(
-            "vocabulary-parallel embedding: id " + words[i] + " at " + i + "; wanted less than "
-                + vocabularySize + ", the words of all ranks");
+            "vocabulary-parallel embedding: id "
+                + words[i]
+                + " at "
+                + i
+                + "; wanted less than "
+                + vocabularySize
+                + ", the words of all ranks");
       }
       long local = words[i] - first;
       words[i] = words[i] >= 0 && local >= 0 && local < count ? local : -1;

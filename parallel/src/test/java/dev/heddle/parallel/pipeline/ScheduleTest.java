@@ -88,11 +88,9 @@ class ScheduleTest {
 
   @Test
   void backwardWithoutForward_isRefused() {
-    Schedule backwardOnly =
-        new Schedule(Map.of(0, List.of(new Backward("vision", 0))), Map.of());
+    Schedule backwardOnly = new Schedule(Map.of(0, List.of(new Backward("vision", 0))), Map.of());
 
-    assertThatThrownBy(
-            () -> ScheduleCheck.check(backwardOnly, Map.of("vision", Mesh.single(0))))
+    assertThatThrownBy(() -> ScheduleCheck.check(backwardOnly, Map.of("vision", Mesh.single(0))))
         .hasMessage("schedule: rank 0: backward(vision, 0) comes before its forward");
   }
 

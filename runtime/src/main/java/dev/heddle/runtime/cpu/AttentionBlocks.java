@@ -106,8 +106,7 @@ final class AttentionBlocks {
       long to = c + 4L * column;
       for (int row = (int) firstRow(block, column) / ROWS * ROWS; row < count; row += ROWS) {
         long rows = a + (long) row * headSize * Float.BYTES;
-        MicroKernel.tile(
-            rows, panel, headSize, zeros, 0, to + row * scoreBytes, scoreBytes);
+        MicroKernel.tile(rows, panel, headSize, zeros, 0, to + row * scoreBytes, scoreBytes);
       }
     }
   }

@@ -34,10 +34,8 @@ final class Bf16Conversion {
     if (SHORTS.length() == LENGTH) {
       for (; i <= count - LENGTH; i += LENGTH) {
         ShortVector halves =
-            ShortVector.fromMemorySegment(
-                SHORTS, Lanes.MEMORY, Lanes.address(from + 2 * i), ORDER);
-        IntVector bits =
-            (IntVector) halves.convertShape(VectorOperators.S2I, Lanes.INTS, 0);
+            ShortVector.fromMemorySegment(SHORTS, Lanes.MEMORY, Lanes.address(from + 2 * i), ORDER);
+        IntVector bits = (IntVector) halves.convertShape(VectorOperators.S2I, Lanes.INTS, 0);
         Lanes.store(
             bits.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats(),
             Lanes.address(to + 4 * i));

@@ -243,7 +243,14 @@ final class Bf16Kernels implements Kernels {
   }
 
   @Override
-  public void gemm(NDArray a, boolean transposeA, NDArray b, boolean transposeB, double alpha, double beta, NDArray c) {
+  public void gemm(
+      NDArray a,
+      boolean transposeA,
+      NDArray b,
+      boolean transposeB,
+      double alpha,
+      double beta,
+      NDArray c) {
     KernelChecks.gemm(a, transposeA, b, transposeB, alpha, beta, c);
     try (MemoryScope scratch = MemoryScope.open()) {
       NDArray cWide = wide(c);
@@ -253,7 +260,14 @@ final class Bf16Kernels implements Kernels {
   }
 
   @Override
-  public void batchedGemm(NDArray a, boolean transposeA, NDArray b, boolean transposeB, double alpha, double beta, NDArray c) {
+  public void batchedGemm(
+      NDArray a,
+      boolean transposeA,
+      NDArray b,
+      boolean transposeB,
+      double alpha,
+      double beta,
+      NDArray c) {
     KernelChecks.batchedGemm(a, transposeA, b, transposeB, alpha, beta, c);
     try (MemoryScope scratch = MemoryScope.open()) {
       NDArray cWide = wide(c);
@@ -263,7 +277,13 @@ final class Bf16Kernels implements Kernels {
   }
 
   @Override
-  public void linear(NDArray x, NDArray w, @Nullable NDArray bias, UnaryOperation activation, NDArray y, @Nullable NDArray preActivation) {
+  public void linear(
+      NDArray x,
+      NDArray w,
+      @Nullable NDArray bias,
+      UnaryOperation activation,
+      NDArray y,
+      @Nullable NDArray preActivation) {
     KernelChecks.linear(x, w, bias, activation, y, preActivation);
     try (MemoryScope scratch = MemoryScope.open()) {
       NDArray yWide = room(y);
@@ -295,7 +315,14 @@ final class Bf16Kernels implements Kernels {
   }
 
   @Override
-  public void layerNorm(NDArray x, NDArray weight, @Nullable NDArray bias, double epsilon, NDArray y, NDArray mean, NDArray rstd) {
+  public void layerNorm(
+      NDArray x,
+      NDArray weight,
+      @Nullable NDArray bias,
+      double epsilon,
+      NDArray y,
+      NDArray mean,
+      NDArray rstd) {
     KernelChecks.layerNorm(x, weight, bias, epsilon, y, mean, rstd);
     try (MemoryScope scratch = MemoryScope.open()) {
       NDArray yWide = room(y);
@@ -305,13 +332,22 @@ final class Bf16Kernels implements Kernels {
   }
 
   @Override
-  public void layerNormBackward(NDArray x, NDArray weight, NDArray mean, NDArray rstd, NDArray dy, @Nullable NDArray dx, @Nullable NDArray dweight, @Nullable NDArray dbias) {
+  public void layerNormBackward(
+      NDArray x,
+      NDArray weight,
+      NDArray mean,
+      NDArray rstd,
+      NDArray dy,
+      @Nullable NDArray dx,
+      @Nullable NDArray dweight,
+      @Nullable NDArray dbias) {
     KernelChecks.layerNormBackward(x, weight, mean, rstd, dy, dx, dweight, dbias);
     try (MemoryScope scratch = MemoryScope.open()) {
       @Nullable NDArray dxWide = roomOrNull(dx);
       @Nullable NDArray dweightWide = roomOrNull(dweight);
       @Nullable NDArray dbiasWide = roomOrNull(dbias);
-      floats.layerNormBackward(wide(x), wide(weight), mean, rstd, wide(dy), dxWide, dweightWide, dbiasWide);
+      floats.layerNormBackward(
+          wide(x), wide(weight), mean, rstd, wide(dy), dxWide, dweightWide, dbiasWide);
       narrowOrNot(dxWide, dx);
       narrowOrNot(dweightWide, dweight);
       narrowOrNot(dbiasWide, dbias);
@@ -329,7 +365,13 @@ final class Bf16Kernels implements Kernels {
   }
 
   @Override
-  public void rmsNormBackward(NDArray x, NDArray weight, NDArray rstd, NDArray dy, @Nullable NDArray dx, @Nullable NDArray dweight) {
+  public void rmsNormBackward(
+      NDArray x,
+      NDArray weight,
+      NDArray rstd,
+      NDArray dy,
+      @Nullable NDArray dx,
+      @Nullable NDArray dweight) {
     KernelChecks.rmsNormBackward(x, weight, rstd, dy, dx, dweight);
     try (MemoryScope scratch = MemoryScope.open()) {
       @Nullable NDArray dxWide = roomOrNull(dx);
@@ -351,7 +393,14 @@ final class Bf16Kernels implements Kernels {
   }
 
   @Override
-  public void attention(NDArray q, NDArray k, NDArray v, AttentionMask mask, double scale, NDArray out, NDArray logSumExp) {
+  public void attention(
+      NDArray q,
+      NDArray k,
+      NDArray v,
+      AttentionMask mask,
+      double scale,
+      NDArray out,
+      NDArray logSumExp) {
     KernelChecks.attention(q, k, v, mask, scale, out, logSumExp);
     try (MemoryScope scratch = MemoryScope.open()) {
       NDArray outWide = room(out);
@@ -361,13 +410,35 @@ final class Bf16Kernels implements Kernels {
   }
 
   @Override
-  public void attentionBackward(NDArray q, NDArray k, NDArray v, NDArray out, NDArray logSumExp, NDArray dout, AttentionMask mask, double scale, NDArray dq, NDArray dk, NDArray dv) {
+  public void attentionBackward(
+      NDArray q,
+      NDArray k,
+      NDArray v,
+      NDArray out,
+      NDArray logSumExp,
+      NDArray dout,
+      AttentionMask mask,
+      double scale,
+      NDArray dq,
+      NDArray dk,
+      NDArray dv) {
     KernelChecks.attentionBackward(q, k, v, out, logSumExp, dout, mask, scale, dq, dk, dv);
     try (MemoryScope scratch = MemoryScope.open()) {
       NDArray dqWide = room(dq);
       NDArray dkWide = room(dk);
       NDArray dvWide = room(dv);
-      floats.attentionBackward(wide(q), wide(k), wide(v), wide(out), logSumExp, wide(dout), mask, scale, dqWide, dkWide, dvWide);
+      floats.attentionBackward(
+          wide(q),
+          wide(k),
+          wide(v),
+          wide(out),
+          logSumExp,
+          wide(dout),
+          mask,
+          scale,
+          dqWide,
+          dkWide,
+          dvWide);
       narrow(dqWide, dq);
       narrow(dkWide, dk);
       narrow(dvWide, dv);
@@ -375,7 +446,8 @@ final class Bf16Kernels implements Kernels {
   }
 
   @Override
-  public void crossEntropy(NDArray logits, NDArray targets, long firstColumn, NDArray logSumExp, NDArray targetLogit) {
+  public void crossEntropy(
+      NDArray logits, NDArray targets, long firstColumn, NDArray logSumExp, NDArray targetLogit) {
     KernelChecks.crossEntropy(logits, targets, firstColumn, logSumExp, targetLogit);
     try (MemoryScope scratch = MemoryScope.open()) {
       floats.crossEntropy(wide(logits), targets, firstColumn, logSumExp, targetLogit);
@@ -383,11 +455,18 @@ final class Bf16Kernels implements Kernels {
   }
 
   @Override
-  public void crossEntropyBackward(NDArray logits, NDArray targets, long firstColumn, NDArray logSumExp, double scale, NDArray dlogits) {
+  public void crossEntropyBackward(
+      NDArray logits,
+      NDArray targets,
+      long firstColumn,
+      NDArray logSumExp,
+      double scale,
+      NDArray dlogits) {
     KernelChecks.crossEntropyBackward(logits, targets, firstColumn, logSumExp, scale, dlogits);
     try (MemoryScope scratch = MemoryScope.open()) {
       NDArray dlogitsWide = room(dlogits);
-      floats.crossEntropyBackward(wide(logits), targets, firstColumn, logSumExp, scale, dlogitsWide);
+      floats.crossEntropyBackward(
+          wide(logits), targets, firstColumn, logSumExp, scale, dlogitsWide);
       narrow(dlogitsWide, dlogits);
     }
   }
@@ -403,7 +482,8 @@ final class Bf16Kernels implements Kernels {
   }
 
   @Override
-  public void randomNormal(RandomKey key, GlobalIndex index, double mean, double deviation, NDArray y) {
+  public void randomNormal(
+      RandomKey key, GlobalIndex index, double mean, double deviation, NDArray y) {
     KernelChecks.randomNormal(key, index, mean, deviation, y);
     try (MemoryScope scratch = MemoryScope.open()) {
       NDArray yWide = room(y);

@@ -62,7 +62,9 @@ final class ColumnSums {
     }
   }
 
-  /** {@link #add} on this thread: four rows at a time, so that sums are seldom loaded and stored. */
+  /**
+   * {@link #add} on this thread: four rows at a time, so that sums are seldom loaded and stored.
+   */
   static void sumRows(long from, long rowBytes, long rows, int columns, long to) {
     Tiles.fill(to, columns, 0);
     long row = 0;

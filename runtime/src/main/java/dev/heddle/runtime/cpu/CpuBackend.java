@@ -47,13 +47,15 @@ public enum CpuBackend {
       if (this == VECTOR) {
         throw new IllegalStateException(
             "CpuBackend.VECTOR: this JVM was started without the Vector API; pass --add-modules "
-                + VECTOR_MODULE + ", or use CpuBackend.BEST or REFERENCE");
+                + VECTOR_MODULE
+                + ", or use CpuBackend.BEST or REFERENCE");
       }
       if (SAID_NO_VECTORS.compareAndSet(false, true)) {
         LOG.log(
             System.Logger.Level.WARNING,
             "the Vector API is not there, so slow reference kernels run; pass --add-modules "
-                + VECTOR_MODULE + " to java");
+                + VECTOR_MODULE
+                + " to java");
       }
       return tables;
     }
@@ -73,7 +75,8 @@ public enum CpuBackend {
           "oneDNN is not there, so matrix products run in Java; add the artifact"
               + " org.bytedeco:dnnl with your platform's classifier to the class path, or name a"
               + " library with -Dheddle.onednn=PATH ("
-              + NativeLibrary.ONEDNN.reason().lines().findFirst().orElse("not found") + ")");
+              + NativeLibrary.ONEDNN.reason().lines().findFirst().orElse("not found")
+              + ")");
     }
     return false;
   }

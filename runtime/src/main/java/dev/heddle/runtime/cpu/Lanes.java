@@ -18,9 +18,9 @@ import jdk.incubator.vector.VectorSpecies;
  * AND outside the loop. A check that stays is not only slower: it splits the loop body, and the
  * register allocator then spills.
  *
- * <p>All float vectors of the runtime have this one species. Two would make the type profiles inside
- * the Vector API ambiguous, and the compiler would then allocate vectors as objects in loops that
- * have nothing to do with the second.
+ * <p>All float vectors of the runtime have this one species. Two would make the type profiles
+ * inside the Vector API ambiguous, and the compiler would then allocate vectors as objects in loops
+ * that have nothing to do with the second.
  *
  * <p>Touched only when the Vector API module is present; see {@link CpuBackend}.
  */
@@ -29,8 +29,7 @@ final class Lanes {
   static final VectorSpecies<Float> SPECIES = FloatVector.SPECIES_PREFERRED;
 
   /** As many ints. */
-  static final VectorSpecies<Integer> INTS =
-      VectorSpecies.of(int.class, SPECIES.vectorShape());
+  static final VectorSpecies<Integer> INTS = VectorSpecies.of(int.class, SPECIES.vectorShape());
 
   /** Floats in a vector. */
   static final int LENGTH = SPECIES.length();

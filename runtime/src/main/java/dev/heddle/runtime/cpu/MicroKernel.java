@@ -21,8 +21,8 @@ import jdk.incubator.vector.FloatVector;
  * products, and 12 sums with 8 operands do not fit 16 registers: one spilled sum halves the speed.
  * The loop is a {@code while} over an address because C2 would unroll a counted loop, and spill for
  * the same reason. The address of C is computed from the loop's end so that no row address stays
- * live in a register across the loop. A taller tile for machines with more registers would pass
- * the 18,000 nodes at which C2 stops inlining, and then vectors become objects.
+ * live in a register across the loop. A taller tile for machines with more registers would pass the
+ * 18,000 nodes at which C2 stops inlining, and then vectors become objects.
  */
 final class MicroKernel {
   /** Rows of a tile. */
@@ -52,8 +52,7 @@ final class MicroKernel {
    * @param c the tile's first element
    * @param cStride bytes between its rows
    */
-  static void tile(
-      long a, long b, int depth, long start, long startStride, long c, long cStride) {
+  static void tile(long a, long b, int depth, long start, long startStride, long c, long cStride) {
     long from = address(start);
     long fromStride = stride(startStride);
     FloatVector c00 = load(from);
@@ -108,14 +107,7 @@ final class MicroKernel {
    * for consecutive k side by side.
    */
   static void tileOfRows(
-      long a,
-      long aStride,
-      long b,
-      int depth,
-      long start,
-      long startStride,
-      long c,
-      long cStride) {
+      long a, long aStride, long b, int depth, long start, long startStride, long c, long cStride) {
     long from = address(start);
     long fromStride = stride(startStride);
     FloatVector c00 = load(from);
@@ -173,14 +165,7 @@ final class MicroKernel {
    * side, {@code aStride} bytes from one k to the next.
    */
   static void tileOfColumns(
-      long a,
-      long aStride,
-      long b,
-      int depth,
-      long start,
-      long startStride,
-      long c,
-      long cStride) {
+      long a, long aStride, long b, int depth, long start, long startStride, long c, long cStride) {
     long from = address(start);
     long fromStride = stride(startStride);
     FloatVector c00 = load(from);

@@ -163,8 +163,16 @@ final class OneDnnMultiply implements MatrixMultiply {
     }
     if (status != 0) {
       throw new IllegalStateException(
-          "oneDNN: dnnl_sgemm of [" + rows + "," + p.depth + "] by [" + p.depth + "," + columns
-              + "] returned status " + status);
+          "oneDNN: dnnl_sgemm of ["
+              + rows
+              + ","
+              + p.depth
+              + "] by ["
+              + p.depth
+              + ","
+              + columns
+              + "] returned status "
+              + status);
     }
   }
 

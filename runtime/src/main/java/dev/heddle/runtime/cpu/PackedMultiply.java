@@ -34,7 +34,6 @@ final class PackedMultiply implements MatrixMultiply {
   /** Packed B at most, in floats; wider products go in column groups. */
   private static final long PACKED_FLOATS = 1L << 22;
 
-
   private final WorkerPool workers;
   private final MemoryPool memory;
   private final WorkerPool.RangeTask packTask = this::pack;
@@ -176,8 +175,7 @@ final class PackedMultiply implements MatrixMultiply {
       packColumns(p, i, 0, p.columns, 0, panels, own);
       for (long row = 0; row < p.rows; row += blockRows) {
         int rows = (int) Math.min(blockRows, p.rows - row);
-        computeBlock(
-            p, i, row, rows, 0, p.columns, 0, panels, own, starts, own + panelBytes);
+        computeBlock(p, i, row, rows, 0, p.columns, 0, panels, own, starts, own + panelBytes);
       }
     }
   }
@@ -231,8 +229,7 @@ final class PackedMultiply implements MatrixMultiply {
     int step = depthStep(p.depth);
     for (long k = 0; k < p.depth; k += step) {
       int depth = (int) Math.min(step, p.depth - k);
-      Packing.rowPanels(
-          p.aAt(row, k) + aOffset, p.aStride, p.transposeA, rows, depth, aPanels);
+      Packing.rowPanels(p.aAt(row, k) + aOffset, p.aStride, p.transposeA, rows, depth, aPanels);
       boolean fromC = k > 0 || p.beta != 0;
       boolean last = k + depth >= p.depth;
       long blockStart = packed + k * panels * COLUMN_BYTES;

@@ -4,8 +4,8 @@ import dev.heddle.runtime.NDArray;
 import dev.heddle.runtime.Shape;
 
 /**
- * Where the rows of a strided (or broadcast) array begin, when it is walked as an array of the given
- * shape: a row is the innermost dim. Offsets count elements.
+ * Where the rows of a strided (or broadcast) array begin, when it is walked as an array of the
+ * given shape: a row is the innermost dim. Offsets count elements.
  */
 final class RowOffsets {
   private final long[] dims;

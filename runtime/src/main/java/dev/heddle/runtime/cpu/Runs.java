@@ -11,9 +11,9 @@ import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.VectorMask;
 
 /**
- * Reductions of runs of floats. Two accumulators hide most of the latency of an addition (more would
- * be too much code to inline; see {@link VectorMath}); the order of summation depends on the length
- * alone.
+ * Reductions of runs of floats. Two accumulators hide most of the latency of an addition (more
+ * would be too much code to inline; see {@link VectorMath}); the order of summation depends on the
+ * length alone.
  */
 final class Runs {
   private Runs() {}

@@ -102,8 +102,7 @@ final class VectorAttention {
     for (long unit = start; unit < end; unit++) {
       long batch = unit / g.keyHeads;
       long keyHead = unit % g.keyHeads;
-      Packing.columnPanels(
-          k.at(batch, 0, keyHead), k.rowBytes, true, g.keys, g.headSize, own);
+      Packing.columnPanels(k.at(batch, 0, keyHead), k.rowBytes, true, g.keys, g.headSize, own);
       // The scale goes into the keys: they are fewer than the scores.
       VectorArithmetic.scale(own, scale, own, (int) (valuePanels / Float.BYTES));
       Packing.columnPanels(
@@ -123,8 +122,7 @@ final class VectorAttention {
     long mixedRows = own + mixed;
     long sums = own + statistics;
     long maxima = sums + statisticBytes(g.rows);
-    Packing.rowPanels(
-        q.at(batch, first, head), q.rowBytes, false, count, g.headSize, packed);
+    Packing.rowPanels(q.at(batch, first, head), q.rowBytes, false, count, g.headSize, packed);
     g.scores(first, count, packed, own, own + zeros, scoreRows);
     for (int row = 0; row < count; row++) {
       exponentials(

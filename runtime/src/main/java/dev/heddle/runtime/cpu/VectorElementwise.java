@@ -40,11 +40,7 @@ final class VectorElementwise {
         GRAIN,
         (start, end) ->
             VectorUnaryBackward.apply(
-                op,
-                in + 4 * start,
-                gradient + 4 * start,
-                to + 4 * start,
-                (int) (end - start)));
+                op, in + 4 * start, gradient + 4 * start, to + 4 * start, (int) (end - start)));
   }
 
   void scale(NDArray x, double alpha, NDArray y) {
@@ -55,8 +51,7 @@ final class VectorElementwise {
         x.size(),
         GRAIN,
         (start, end) ->
-            VectorArithmetic.scale(
-                from + 4 * start, factor, to + 4 * start, (int) (end - start)));
+            VectorArithmetic.scale(from + 4 * start, factor, to + 4 * start, (int) (end - start)));
   }
 
   void addScaled(NDArray x, double alpha, NDArray y) {
@@ -138,8 +133,7 @@ final class VectorElementwise {
         });
   }
 
-  private static void swigluBackwardRow(
-      long gate, long up, long dy, long dgate, long dup, int n) {
+  private static void swigluBackwardRow(long gate, long up, long dy, long dgate, long dup, int n) {
     int whole = n & -LENGTH;
     swigluBackwardVectors(gate, up, dy, dgate, dup, whole);
     if (whole < n) {

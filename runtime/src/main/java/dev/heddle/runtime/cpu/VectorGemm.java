@@ -4,7 +4,9 @@ import dev.heddle.runtime.NDArray;
 import dev.heddle.runtime.UnaryOperation;
 import org.jspecify.annotations.Nullable;
 
-/** The product primitives: arrays become a {@link Product} for the {@link MatrixMultiply} chosen. */
+/**
+ * The product primitives: arrays become a {@link Product} for the {@link MatrixMultiply} chosen.
+ */
 final class VectorGemm {
   private final MatrixMultiply multiply;
   private final Product product = new Product();

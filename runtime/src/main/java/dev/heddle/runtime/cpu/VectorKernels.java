@@ -284,8 +284,7 @@ final class VectorKernels implements Kernels {
       NDArray dk,
       NDArray dv) {
     KernelChecks.attentionBackward(q, k, v, out, logSumExp, dout, mask, scale, dq, dk, dv);
-    attentionBackward.attentionBackward(
-        q, k, v, out, logSumExp, dout, mask, scale, dq, dk, dv);
+    attentionBackward.attentionBackward(q, k, v, out, logSumExp, dout, mask, scale, dq, dk, dv);
   }
 
   @Override

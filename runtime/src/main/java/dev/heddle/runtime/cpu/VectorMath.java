@@ -186,8 +186,8 @@ final class VectorMath {
 
   /**
    * Φ(-|x|) for the normal distribution function Φ, given e^(-x²/2): that times a polynomial in 1 /
-   * (1 + 0.36 |x|) fitted for the least relative error (1.2e-6), so that the lower tail keeps
-   * its digits.
+   * (1 + 0.36 |x|) fitted for the least relative error (1.2e-6), so that the lower tail keeps its
+   * digits.
    */
   private static FloatVector lowerTail(FloatVector x, FloatVector density) {
     FloatVector t = ONE.div(x.abs().fma(TAIL_STEP, ONE));

@@ -164,8 +164,12 @@ public final class MemoryPool implements AutoCloseable {
     }
     if (!leaks.isEmpty()) {
       throw new IllegalStateException(
-          leaks.size() + " block(s) still in use when " + name + " was closed: close the"
-              + " MemoryScope that owns them first" + System.lineSeparator()
+          leaks.size()
+              + " block(s) still in use when "
+              + name
+              + " was closed: close the"
+              + " MemoryScope that owns them first"
+              + System.lineSeparator()
               + String.join(System.lineSeparator(), leaks));
     }
   }

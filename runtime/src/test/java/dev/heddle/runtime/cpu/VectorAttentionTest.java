@@ -38,8 +38,7 @@ class VectorAttentionTest {
         NDArray dv = dpacked.slice(2, keyHeads, 2 * keyHeads);
         double scale = 1 / Math.sqrt(headSize);
         q.kernels().attention(q, k, v, mask, scale, out, logSumExp);
-        q.kernels()
-            .attentionBackward(q, k, v, out, logSumExp, dout, mask, scale, dq, dk, dv);
+        q.kernels().attentionBackward(q, k, v, out, logSumExp, dout, mask, scale, dq, dk, dv);
         float[][] results = {
           out.toFloats(), logSumExp.toFloats(), dq.toFloats(), dpacked.toFloats()
         };

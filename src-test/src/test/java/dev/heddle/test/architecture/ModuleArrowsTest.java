@@ -73,8 +73,7 @@ class ModuleArrowsTest {
         .that()
         .resideInAnyPackage(module.packages)
         .should()
-        .dependOnClassesThat(
-            resideInAPackage("dev.heddle..").and(resideOutsideOfPackages(allowed)))
+        .dependOnClassesThat(resideInAPackage("dev.heddle..").and(resideOutsideOfPackages(allowed)))
         .because("arrows point from bindings to train and never back")
         .check(production);
   }

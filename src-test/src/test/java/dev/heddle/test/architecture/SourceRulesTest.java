@@ -81,9 +81,7 @@ class SourceRulesTest {
     large.forEach(System.out::println);
 
     List<Path> tooLarge =
-        sources.keySet().stream()
-            .filter(file -> sources.get(file).size() > MOST_LINES)
-            .toList();
+        sources.keySet().stream().filter(file -> sources.get(file).size() > MOST_LINES).toList();
     assertThat(tooLarge).as("files above %d lines; split them by concept", MOST_LINES).isEmpty();
   }
 

@@ -77,8 +77,7 @@ public final class CaptionModel {
 
   private static BoundaryPlan plan(
       Mesh source, Mesh destination, RowCounts counts, long features, Strategy strategy) {
-    return new Boundary(
-            rows(source, counts, features), rows(destination, counts, features))
+    return new Boundary(rows(source, counts, features), rows(destination, counts, features))
         .plan(strategy);
   }
 
@@ -123,9 +122,7 @@ public final class CaptionModel {
       Layers layers = new LocalLayers(device, dtype, seed);
       if (mesh.size(Axis.TP) > 1) {
         Communicator group =
-            world
-                .subgroup(component.name() + ".tp", mesh.group(rank, Axis.TP))
-                .orElseThrow();
+            world.subgroup(component.name() + ".tp", mesh.group(rank, Axis.TP)).orElseThrow();
         layers = new TensorParallelLayers(device, dtype, seed, group);
       }
       programs.put(component.name(), program(model, vocabularySize, component.name(), layers));
@@ -140,8 +137,7 @@ public final class CaptionModel {
     Layers layers = new LocalLayers(device, dtype, 0);
     for (Component component : graph.components()) {
       parameters.put(
-          component.name(),
-          program(model, vocabularySize, component.name(), layers).parameters());
+          component.name(), program(model, vocabularySize, component.name(), layers).parameters());
     }
     return parameters;
   }
@@ -164,8 +160,7 @@ public final class CaptionModel {
               layers,
               VISION,
               model.vision().patchCount());
-      default ->
-          throw new IllegalArgumentException("captioning model: no component " + component);
+      default -> throw new IllegalArgumentException("captioning model: no component " + component);
     };
   }
 }

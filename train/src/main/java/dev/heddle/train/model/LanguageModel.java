@@ -84,12 +84,10 @@ public final class LanguageModel extends Module {
     if (imageRows != null) {
       rows = placeRows(rows, sequences.imagePositions(), imageRows);
     }
-    Tensor x =
-        add(reshape(rows, batch, length, size), slice(positions.tensor(), 0, 0, length));
+    Tensor x = add(reshape(rows, batch, length, size), slice(positions.tensor(), 0, 0, length));
     for (TransformerBlock block : blocks) {
       x = block.forward(x);
     }
-    return norm.forward(
-        gatherRows(reshape(x, batch * length, size), sequences.scoredPositions()));
+    return norm.forward(gatherRows(reshape(x, batch * length, size), sequences.scoredPositions()));
   }
 }

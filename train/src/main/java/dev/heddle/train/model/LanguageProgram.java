@@ -32,8 +32,7 @@ public final class LanguageProgram implements ComponentProgram {
    * @param imageSource the component that the image rows come from
    * @param imageRows rows of one picture
    */
-  public LanguageProgram(
-      LanguageModel model, Layers layers, String imageSource, int imageRows) {
+  public LanguageProgram(LanguageModel model, Layers layers, String imageSource, int imageRows) {
     this.model = model;
     this.device = layers.device();
     this.imageSource = imageSource;
@@ -61,8 +60,7 @@ public final class LanguageProgram implements ComponentProgram {
     }
     Tensor rows = incoming.get(imageSource);
     Sequences sequences =
-        Sequences.of(
-            device, rows == null ? 0 : imageRows, captions.words(), captions.targets());
+        Sequences.of(device, rows == null ? 0 : imageRows, captions.words(), captions.targets());
     return model.lossSum(sequences, rows);
   }
 

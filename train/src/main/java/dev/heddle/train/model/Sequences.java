@@ -6,8 +6,8 @@ import dev.heddle.runtime.Shape;
 import java.util.Arrays;
 
 /**
- * The fused sequences of some samples, as index arrays on a device. Sample s takes the rows {@code s
- * length} to {@code (s + 1) length - 1}: first its image rows, then its words.
+ * The fused sequences of some samples, as index arrays on a device. Sample s takes the rows {@code
+ * s length} to {@code (s + 1) length - 1}: first its image rows, then its words.
  *
  * @param sampleCount number of samples
  * @param length positions of a sequence

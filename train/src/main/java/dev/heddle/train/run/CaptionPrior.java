@@ -31,17 +31,14 @@ final class CaptionPrior {
     try (MemoryScope scope = MemoryScope.open()) {
       Layers layers = new LocalLayers(device, DTypes.of(config.dtype()), config.seed());
       LanguageModel model =
-          new LanguageModel(
-              layers, config.model().language(), data.tokenizer().vocabularySize());
+          new LanguageModel(layers, config.model().language(), data.tokenizer().vocabularySize());
       AdamW optimizer =
-          new AdamW(
-              model.parameters(), AdamW.Settings.withDecay(config.train().weightDecay()));
+          new AdamW(model.parameters(), AdamW.Settings.withDecay(config.train().weightDecay()));
       BatchPlan plan =
           new BatchPlan(
               data.dataset().training().size(), config.train().globalBatch(), 1, config.seed());
       CosineSchedule schedule =
-          new CosineSchedule(
-              config.train().learningRate(), Math.min(20, steps / 2), steps, 0);
+          new CosineSchedule(config.train().learningRate(), Math.min(20, steps / 2), steps, 0);
       for (long step = 1; step <= steps; step++) {
         step(data, device, model, optimizer, plan, step, schedule.at(step));
       }

@@ -17,7 +17,6 @@ import dev.heddle.train.dataset.Emoji;
 import dev.heddle.train.dataset.PictureReader;
 import dev.heddle.train.dataset.WordTokenizer;
 import dev.heddle.train.model.LanguageModel;
-import dev.heddle.train.model.Sequences;
 import dev.heddle.train.model.VisionEncoder;
 import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
@@ -46,12 +45,8 @@ public final class Captioner {
     ModelConfig model = config.model();
     this.vision =
         new VisionEncoder(
-            layers,
-            model.vision(),
-            model.projector().hiddenSize(),
-            model.language().hiddenSize());
-    this.language =
-        new LanguageModel(layers, model.language(), data.tokenizer().vocabularySize());
+            layers, model.vision(), model.projector().hiddenSize(), model.language().hiddenSize());
+    this.language = new LanguageModel(layers, model.language(), data.tokenizer().vocabularySize());
     this.pictures = data.dataset().pictures(model.vision().imageSize());
   }
 
@@ -87,18 +82,17 @@ public final class Captioner {
       long offset = (long) i * pictures.pictureLength() * Float.BYTES;
       pictures.read(emoji.get(i), style, target, offset);
     }
-    return NDArray.of(device, Shape.of(emoji.size(), 3, size, size), values)
-        .cast(layers.dtype());
+    return NDArray.of(device, Shape.of(emoji.size(), 3, size, size), values).cast(layers.dtype());
   }
 
   private List<List<String>> captions(Tensor rows, List<Emoji> batch) {
     return GreedyDecoding.decode(
-        language,
-        device,
-        rows,
-        config.model().vision().patchCount(),
-        batch.size(),
-        data.textLength())
+            language,
+            device,
+            rows,
+            config.model().vision().patchCount(),
+            batch.size(),
+            data.textLength())
         .stream()
         .map(data.tokenizer()::decode)
         .toList();

@@ -64,8 +64,7 @@ public record Evaluation(List<Result> results, List<String> priorCaption, List<W
     }
   }
 
-  private static Result result(
-      EvaluationSet set, List<List<String>> captions, List<String> prior) {
+  private static Result result(EvaluationSet set, List<List<String>> captions, List<String> prior) {
     List<CaptionMetrics.Pair> model = new ArrayList<>();
     List<CaptionMetrics.Pair> baseline = new ArrayList<>();
     for (int i = 0; i < captions.size(); i++) {

@@ -10,11 +10,10 @@ final class EvaluationText {
   private EvaluationText() {}
 
   static void print(Evaluation evaluation, PrintStream out) {
+    out.printf("%n%-34s %9s  %-17s %-17s%n", "", "", "word F1", "exact match");
     out.printf(
-        "%n%-34s %9s  %-17s %-17s%n", "", "", "word F1", "exact match");
-    out.printf(
-        "%-34s %9s  %8s %8s %8s %8s%n", "captions of", "pictures", "model", "prior", "model",
-        "prior");
+        "%-34s %9s  %8s %8s %8s %8s%n",
+        "captions of", "pictures", "model", "prior", "model", "prior");
     for (Evaluation.Result result : evaluation.results()) {
       out.printf(
           Locale.ROOT,

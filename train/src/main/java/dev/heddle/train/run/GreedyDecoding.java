@@ -61,8 +61,7 @@ final class GreedyDecoding {
       int imageRows,
       int[][] written) {
     try (MemoryScope scope = MemoryScope.open()) {
-      Sequences sequences =
-          Sequences.continuations(device, rows == null ? 0 : imageRows, written);
+      Sequences sequences = Sequences.continuations(device, rows == null ? 0 : imageRows, written);
       return language.mostProbable(sequences, rows).toLongs();
     }
   }

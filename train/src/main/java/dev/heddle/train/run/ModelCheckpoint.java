@@ -170,9 +170,7 @@ final class ModelCheckpoint {
         items.put(
             spec.name(),
             new Item(
-                entry,
-                spec,
-                parameter -> kind.of(optimizer(entry.component()).state(parameter))));
+                entry, spec, parameter -> kind.of(optimizer(entry.component()).state(parameter))));
       }
     }
     return items;
@@ -237,8 +235,7 @@ final class ModelCheckpoint {
     for (TensorSpec found : file.tensors()) {
       if (!wanted.contains(found.name())) {
         throw new CheckpointException(
-            file.path(),
-            "has " + text(found) + ", which the model does not have; " + OTHER_MODEL);
+            file.path(), "has " + text(found) + ", which the model does not have; " + OTHER_MODEL);
       }
     }
   }
@@ -261,8 +258,7 @@ final class ModelCheckpoint {
   }
 
   /** Copies this rank's interval of a global tensor into {@code target}. */
-  private static void read(
-      SafetensorsFile file, String name, Parameter parameter, NDArray target) {
+  private static void read(SafetensorsFile file, String name, Parameter parameter, NDArray target) {
     TensorSpec wanted = spec(name, target.dtype(), parameter.globalShape());
     TensorSpec found = file.tensor(name).orElse(null);
     if (!wanted.equals(found)) {
@@ -270,7 +266,11 @@ final class ModelCheckpoint {
           file.path(),
           found == null
               ? "has no tensor " + name + "; " + OTHER_MODEL
-              : "has " + text(found) + ", and the model wants " + text(wanted) + "; "
+              : "has "
+                  + text(found)
+                  + ", and the model wants "
+                  + text(wanted)
+                  + "; "
                   + OTHER_MODEL);
     }
     MemorySegment whole = file.data(name);
@@ -293,11 +293,7 @@ final class ModelCheckpoint {
         MemorySegment part = arena.allocate(Math.max(1, outer * partRun), 8);
         for (long i = 0; i < outer; i++) {
           MemorySegment.copy(
-              whole,
-              i * wholeRun + parameter.shardStart() * inner,
-              part,
-              i * partRun,
-              partRun);
+              whole, i * wholeRun + parameter.shardStart() * inner, part, i * partRun, partRun);
         }
         target.writeBytes(part.asSlice(0, outer * partRun));
       }

@@ -73,8 +73,7 @@ final class RankTrainer {
           (name, program) ->
               optimizers.put(
                   name,
-                  new AdamW(
-                      program.parameters(), AdamW.Settings.withDecay(train.weightDecay()))));
+                  new AdamW(program.parameters(), AdamW.Settings.withDecay(train.weightDecay()))));
       ModelRunner runner =
           new ModelRunner(
               world,
@@ -118,10 +117,7 @@ final class RankTrainer {
 
   /** What the parameters are called and shaped globally does not need their bytes. */
   private ParameterDirectory directory(
-      ModelGraph graph,
-      int vocabulary,
-      DType dtype,
-      Map<String, ComponentProgram> programs) {
+      ModelGraph graph, int vocabulary, DType dtype, Map<String, ComponentProgram> programs) {
     try (MetaDevice meta = MetaDevice.open();
         MemoryScope shapes = MemoryScope.open()) {
       Map<String, List<Parameter>> global =
@@ -130,8 +126,7 @@ final class RankTrainer {
     }
   }
 
-  private void step(
-      long step, ModelRunner runner, StepSamples samples, CosineSchedule schedule) {
+  private void step(long step, ModelRunner runner, StepSamples samples, CosineSchedule schedule) {
     long start = System.nanoTime();
     double rate = schedule.at(step);
     samples.stage(step);

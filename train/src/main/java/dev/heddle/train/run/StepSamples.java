@@ -97,8 +97,7 @@ final class StepSamples {
 
   private List<Sample> mine(String component, long step, int microBatch) {
     Mesh mesh = graph.mesh(component);
-    return plan.samples(
-        step, microBatch, mesh.coordinate(rank, Axis.DP), mesh.size(Axis.DP));
+    return plan.samples(step, microBatch, mesh.coordinate(rank, Axis.DP), mesh.size(Axis.DP));
   }
 
   private void readPictures(List<Sample> samples, int microBatch) {

@@ -89,7 +89,9 @@ public final class TrainingApplication implements Application {
     if (!saved.equals(data.tokenizer())) {
       throw new CheckpointException(
           checkpoint.folder(),
-          "was trained on " + saved.vocabularySize() + " words, the data have other "
+          "was trained on "
+              + saved.vocabularySize()
+              + " words, the data have other "
               + data.tokenizer().vocabularySize()
               + "; data.holdOut and the data must be those of the run that is gone on with");
     }
@@ -124,8 +126,7 @@ public final class TrainingApplication implements Application {
   }
 
   /** Writes each step to the metrics and to the progress line. */
-  private record Reporter(MetricsFile metrics, ProgressLine progress)
-      implements TrainingListener {
+  private record Reporter(MetricsFile metrics, ProgressLine progress) implements TrainingListener {
     @Override
     public void stepDone(StepMetrics step) {
       metrics.add(step);
