@@ -6,7 +6,6 @@ module dev.heddle.train {
   requires java.desktop;
   requires org.snakeyaml.engine.v2;
   requires tools.jackson.core;
-  requires static jdk.incubator.vector;
   requires static org.jspecify;
 
   exports dev.heddle.train.checkpoint;

@@ -18,17 +18,28 @@ package dev.heddle.parallel.layout;
  * of spmd_types (types R, I, V, P; a shard is a V whose parts are known).
  */
 public sealed interface AxisType {
-  /** The only value of {@link Replicate}. */
-  AxisType REPLICATE = new Replicate();
+  // Functions and not constants: an interface that makes its own implementations while it is being
+  // initialised can deadlock ranks that start together.
 
-  /** The only value of {@link Invariant}. */
-  AxisType INVARIANT = new Invariant();
+  /** The same bytes on each rank, each using them on its own. */
+  static AxisType replicate() {
+    return new Replicate();
+  }
 
-  /** The only value of {@link Varying}. */
-  AxisType VARYING = new Varying();
+  /** The same bytes on each rank, all using them identically. */
+  static AxisType invariant() {
+    return new Invariant();
+  }
 
-  /** The only value of {@link Partial}. */
-  AxisType PARTIAL = new Partial();
+  /** Each rank holds its own, unrelated. */
+  static AxisType varying() {
+    return new Varying();
+  }
+
+  /** The value is the sum over the axis. */
+  static AxisType partial() {
+    return new Partial();
+  }
 
   /** Each rank holds its part of a tensor dimension. */
   static AxisType shard(int dim) {
@@ -38,8 +49,8 @@ public sealed interface AxisType {
   /** The type of the gradient of a value of this type; its own inverse. */
   default AxisType dual() {
     return switch (this) {
-      case Replicate unused -> PARTIAL;
-      case Partial unused -> REPLICATE;
+      case Replicate unused -> partial();
+      case Partial unused -> replicate();
       case Invariant unused -> this;
       case Shard unused -> this;
       case Varying unused -> this;

@@ -42,7 +42,7 @@ public record Layout(
                   + mesh
                   + " has no type; say Replicate, Invariant, Shard(dim), Varying or Partial");
         }
-        complete.put(axis, AxisType.INVARIANT);
+        complete.put(axis, AxisType.invariant());
       }
     }
     // An axis that the mesh does not declare has size 1: a type for it changes nothing.
@@ -80,7 +80,7 @@ public record Layout(
 
   /** How an axis holds the tensor; Invariant when the mesh does not have the axis. */
   public AxisType type(Axis axis) {
-    return types.getOrDefault(axis, AxisType.INVARIANT);
+    return types.getOrDefault(axis, AxisType.invariant());
   }
 
   /** The layout of the gradient: the same mesh and cuts, each type replaced by its dual. */
@@ -173,17 +173,17 @@ public record Layout(
 
     /** The ranks along the axis hold copies and use them identically. */
     public Builder invariant(Axis axis) {
-      return add(axis, AxisType.INVARIANT);
+      return add(axis, AxisType.invariant());
     }
 
     /** The ranks along the axis hold copies and use them each on its own. */
     public Builder replicate(Axis axis) {
-      return add(axis, AxisType.REPLICATE);
+      return add(axis, AxisType.replicate());
     }
 
     /** The ranks along the axis hold summands. */
     public Builder partial(Axis axis) {
-      return add(axis, AxisType.PARTIAL);
+      return add(axis, AxisType.partial());
     }
 
     /** Gives an axis its type. */

@@ -56,12 +56,12 @@ public record Boundary(RowLayout source, RowLayout destination, boolean sourceNe
     }
     refuse(
         source,
-        AxisType.REPLICATE,
+        AxisType.replicate(),
         "source",
         "make it Invariant (each rank then gets the complete gradient) or Partial");
     refuse(
         destination,
-        AxisType.PARTIAL,
+        AxisType.partial(),
         "destination",
         "make it Replicate (gradients are summed) or Invariant (gradients are equal)");
   }

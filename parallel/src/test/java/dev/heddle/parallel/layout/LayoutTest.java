@@ -16,10 +16,10 @@ class LayoutTest {
 
   @Test
   void dual_ofEveryType_isTheGradientTypeAndItsOwnInverse() {
-    assertThat(AxisType.REPLICATE.dual()).isEqualTo(AxisType.PARTIAL);
-    assertThat(AxisType.PARTIAL.dual()).isEqualTo(AxisType.REPLICATE);
-    assertThat(AxisType.INVARIANT.dual()).isEqualTo(AxisType.INVARIANT);
-    assertThat(AxisType.VARYING.dual()).isEqualTo(AxisType.VARYING);
+    assertThat(AxisType.replicate().dual()).isEqualTo(AxisType.partial());
+    assertThat(AxisType.partial().dual()).isEqualTo(AxisType.replicate());
+    assertThat(AxisType.invariant().dual()).isEqualTo(AxisType.invariant());
+    assertThat(AxisType.varying().dual()).isEqualTo(AxisType.varying());
     assertThat(AxisType.shard(1).dual()).isEqualTo(AxisType.shard(1));
   }
 
@@ -27,7 +27,7 @@ class LayoutTest {
   void gradient_ofLayout_replacesEachTypeAndKeepsTheCuts() {
     Layout layout = Layout.on(mesh).shard(Axis.DP, 0).zigzag(Axis.CP, 1).replicate(Axis.TP).build();
     Layout gradient = layout.gradient();
-    assertThat(gradient.type(Axis.TP)).isEqualTo(AxisType.PARTIAL);
+    assertThat(gradient.type(Axis.TP)).isEqualTo(AxisType.partial());
     assertThat(gradient.type(Axis.CP)).isEqualTo(AxisType.shard(1));
     assertThat(gradient.zigzagAxes()).containsExactly(Axis.CP);
     assertThat(gradient.gradient()).isEqualTo(layout);
@@ -82,7 +82,7 @@ class LayoutTest {
             () -> new Layout(two, Map.of(Axis.TP, AxisType.shard(0)), List.of(), Set.of()))
         .hasMessageContaining("got split order [], wanted each sharding axis once: [TP]");
     assertThatThrownBy(
-            () -> new Layout(two, Map.of(Axis.TP, AxisType.PARTIAL), List.of(), Set.of(Axis.TP)))
+            () -> new Layout(two, Map.of(Axis.TP, AxisType.partial()), List.of(), Set.of(Axis.TP)))
         .hasMessageContaining("got zigzag along [TP]");
   }
 }

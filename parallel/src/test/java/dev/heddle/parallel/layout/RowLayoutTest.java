@@ -126,7 +126,7 @@ class RowLayoutTest {
     assertThatThrownBy(
             () ->
                 RowLayout.of(
-                        Layout.on(mesh(Axis.TP, 2)).add(Axis.TP, AxisType.VARYING).build(),
+                        Layout.on(mesh(Axis.TP, 2)).add(Axis.TP, AxisType.varying()).build(),
                         counts,
                         FEATURES)
                     .build())

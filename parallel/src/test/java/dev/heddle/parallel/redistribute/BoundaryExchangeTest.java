@@ -306,7 +306,7 @@ class BoundaryExchangeTest {
   @Test
   void summedGradients_ofAnyNumbers_haveTheSameBitsOnEveryRankAndInEveryRun() {
     // Three replicas that each use the rows on their own: their gradients are added up.
-    Boundary boundary = new Boundary(dataParallel(3), tensorParallel(3, AxisType.REPLICATE));
+    Boundary boundary = new Boundary(dataParallel(3), tensorParallel(3, AxisType.replicate()));
     run(
         3,
         (world, device) -> {
@@ -355,7 +355,7 @@ class BoundaryExchangeTest {
 
   @Test
   void rowsOnTheirWay_whileOthersAreComputed_arriveWhenAwaited() {
-    Boundary boundary = new Boundary(dataParallel(3), tensorParallel(3, AxisType.INVARIANT));
+    Boundary boundary = new Boundary(dataParallel(3), tensorParallel(3, AxisType.invariant()));
     run(
         3,
         (world, device) -> {
@@ -398,7 +398,7 @@ class BoundaryExchangeTest {
 
   @Test
   void whatAMicroBatchAllocates_isGivenBack() {
-    Boundary boundary = new Boundary(dataParallel(2), tensorParallel(2, AxisType.REPLICATE));
+    Boundary boundary = new Boundary(dataParallel(2), tensorParallel(2, AxisType.replicate()));
     run(
         2,
         (world, device) -> {
@@ -424,7 +424,7 @@ class BoundaryExchangeTest {
   @Test
   void wrongRows_areRefusedWithWhatIsWanted() {
     Boundary boundary =
-        new Boundary(dataParallel(2), tensorParallel(2, AxisType.INVARIANT)).withoutGradient();
+        new Boundary(dataParallel(2), tensorParallel(2, AxisType.invariant())).withoutGradient();
     run(
         3,
         (world, device) -> {

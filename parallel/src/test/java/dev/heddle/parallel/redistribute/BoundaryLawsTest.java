@@ -110,8 +110,8 @@ class BoundaryLawsTest {
   void inverse_afterForward_isTheIdentity() {
     forRandomBoundaries(
         (boundary, hosts, random) -> {
-          RowLayout source = withCopies(boundary.source(), AxisType.PARTIAL);
-          RowLayout destination = withCopies(boundary.destination(), AxisType.REPLICATE);
+          RowLayout source = withCopies(boundary.source(), AxisType.partial());
+          RowLayout destination = withCopies(boundary.destination(), AxisType.replicate());
           Map<Integer, double[][]> x =
               PlanSimulator.store(
                   randomSummands(source.holdings(), random, true), source.holdings());
@@ -276,7 +276,7 @@ class BoundaryLawsTest {
     Layout layout = side.layout();
     for (Axis axis : side.mesh().axes()) {
       if (layout.type(axis).equals(replaced)) {
-        layout = layout.with(axis, AxisType.INVARIANT);
+        layout = layout.with(axis, AxisType.invariant());
       }
     }
     return side.with(layout);

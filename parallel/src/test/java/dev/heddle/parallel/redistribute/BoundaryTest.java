@@ -271,7 +271,7 @@ class BoundaryTest {
     assertThatThrownBy(() -> new Boundary(data(0, 2, counts), wide))
         .hasMessageContaining("source has 4 features, destination 5");
     RowLayout copies = tensor(0, 2, counts);
-    RowLayout replicate = copies.with(copies.layout().with(Axis.TP, AxisType.REPLICATE));
+    RowLayout replicate = copies.with(copies.layout().with(Axis.TP, AxisType.replicate()));
     assertThatThrownBy(() -> new Boundary(replicate, copies))
         .hasMessageContaining("axis tp of the source is Replicate; make it Invariant");
     assertThatThrownBy(() -> new Boundary(copies, replicate.gradient()))
@@ -282,7 +282,7 @@ class BoundaryTest {
   void partialSource_isAddedUpWhileItMoves() {
     RowCounts counts = RowCounts.perSample(4);
     RowLayout copies = tensor(0, 2, counts);
-    RowLayout partial = copies.with(copies.layout().with(Axis.TP, AxisType.PARTIAL));
+    RowLayout partial = copies.with(copies.layout().with(Axis.TP, AxisType.partial()));
     BoundaryPlan plan = direct(partial, tensor(2, 1, counts));
     assertThat(rows(plan.forward())).isEqualTo(Map.of(new Link(0, 2), 4L, new Link(1, 2), 4L));
     assertThat(rows(plan.backward().orElseThrow()))

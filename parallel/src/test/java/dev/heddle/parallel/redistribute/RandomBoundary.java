@@ -33,8 +33,8 @@ final class RandomBoundary {
           default -> mesh(random.nextInt(source.rankCount() + 1));
         };
     return new Boundary(
-        side(source, counts, features, AxisType.PARTIAL),
-        side(destination, counts, features, AxisType.REPLICATE));
+        side(source, counts, features, AxisType.partial()),
+        side(destination, counts, features, AxisType.replicate()));
   }
 
   Hosts hosts() {
@@ -112,7 +112,7 @@ final class RandomBoundary {
     for (Axis axis : order) {
       int choice = random.nextInt(10);
       switch (axis) {
-        case DP -> builder.add(axis, choice == 0 ? AxisType.INVARIANT : AxisType.shard(0));
+        case DP -> builder.add(axis, choice == 0 ? AxisType.invariant() : AxisType.shard(0));
         case CP -> {
           if (choice < 4) {
             builder.zigzag(axis, 1);
@@ -128,7 +128,7 @@ final class RandomBoundary {
   }
 
   private static AxisType copies(int choice, AxisType uncommon) {
-    return choice == 9 ? uncommon : AxisType.INVARIANT;
+    return choice == 9 ? uncommon : AxisType.invariant();
   }
 
   private RowPlacement placement(RowCounts counts) {

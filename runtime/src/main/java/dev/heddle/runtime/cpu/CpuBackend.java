@@ -5,6 +5,7 @@ import dev.heddle.runtime.DType;
 import dev.heddle.runtime.Kernels;
 import dev.heddle.runtime.memory.MemoryPool;
 import java.util.Arrays;
+import java.util.Optional;
 import java.util.concurrent.atomic.AtomicBoolean;
 
 /** Which implementation of the kernel table a {@link CpuDevice} uses. */
@@ -30,6 +31,16 @@ public enum CpuBackend {
    */
   public static boolean hasVectorApi() {
     return ModuleLayer.boot().findModule(VECTOR_MODULE).isPresent();
+  }
+
+  /** Bits of the vectors that {@link #BEST} computes with, or 0 without the Vector API. */
+  public static int vectorBits() {
+    return hasVectorApi() ? VectorTables.bits() : 0;
+  }
+
+  /** The version of oneDNN, if it is found and has what is needed of it. */
+  public static Optional<String> oneDnnVersion() {
+    return OneDnnLibrary.isAvailable() ? Optional.of(OneDnnLibrary.version()) : Optional.empty();
   }
 
   /**
@@ -83,6 +94,10 @@ public enum CpuBackend {
 
   /** Apart, so that the Vector API's classes are touched only when its module is there. */
   private static final class VectorTables {
+    static int bits() {
+      return Lanes.SPECIES.vectorBitSize();
+    }
+
     static Kernels floats(WorkerPool workers, MemoryPool memory, boolean oneDnn) {
       return new VectorKernels(
           workers,

@@ -1,14 +1,11 @@
 package dev.heddle.train.report;
 
 import dev.heddle.bindings.NativeLibrary;
-import dev.heddle.bindings.onednn.OneDnn;
-import dev.heddle.bindings.onednn.dnnl_version_t;
-import java.lang.foreign.MemorySegment;
+import dev.heddle.runtime.cpu.CpuBackend;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
 import java.util.Optional;
-import jdk.incubator.vector.FloatVector;
 
 /** What Heddle found on this machine, and what to do about what is missing. */
 public final class Machine {
@@ -63,37 +60,28 @@ public final class Machine {
   }
 
   private static Finding vectors() {
-    if (ModuleLayer.boot().findModule("jdk.incubator.vector").isEmpty()) {
+    int bits = CpuBackend.vectorBits();
+    if (bits == 0) {
       return new Finding(
           "Vector API",
           "not loaded, so the slow reference kernels run",
           false,
           "start the JVM with --add-modules jdk.incubator.vector; ./heddle does");
     }
-    return new Finding("Vector API", VectorWidth.bits() + " bits", true, "");
-  }
-
-  /** Apart, so that the class is touched only when its module is there. */
-  private static final class VectorWidth {
-    static int bits() {
-      return FloatVector.SPECIES_PREFERRED.vectorBitSize();
-    }
+    return new Finding("Vector API", bits + " bits", true, "");
   }
 
   private static Finding oneDnn() {
     NativeLibrary library = NativeLibrary.ONEDNN;
-    if (!library.isAvailable()) {
-      return library(library);
-    }
-    MemorySegment version = OneDnn.dnnl_version();
-    String state =
-        "%d.%d.%d at %s"
-            .formatted(
-                dnnl_version_t.major(version),
-                dnnl_version_t.minor(version),
-                dnnl_version_t.patch(version),
-                library.location().orElse("an unknown place"));
-    return new Finding(library.title(), state, true, "");
+    return CpuBackend.oneDnnVersion()
+        .map(
+            version ->
+                new Finding(
+                    library.title(),
+                    version + " at " + library.location().orElse("an unknown place"),
+                    true,
+                    ""))
+        .orElseGet(() -> library(library));
   }
 
   private static Finding library(NativeLibrary library) {
