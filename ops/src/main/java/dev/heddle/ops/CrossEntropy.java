@@ -36,7 +36,9 @@ public final class CrossEntropy {
     try (MemoryScope inside = MemoryScope.temporaries()) {
       NDArray targetLogit = Matrices.statistic(x, rows);
       x.kernels().crossEntropy(x, targets, 0, logSumExp, targetLogit);
-      NDArray loss = inside.keep(sumOfLosses(logSumExp, targetLogit, targets));
+      NDArray labels = targets.cast(logSumExp.dtype());
+      checkBelow(labels, x.dim(1));
+      NDArray loss = inside.keep(sumOfValid(logSumExp, targetLogit, labels));
       return Tensor.from(loss, new Saved(logits, x, targets, logSumExp));
     }
   }
@@ -72,10 +74,16 @@ public final class CrossEntropy {
    * @return a scalar of the same type
    */
   public static NDArray sumOfLosses(NDArray logSumExp, NDArray targetLogit, NDArray targets) {
+    try (MemoryScope inside = MemoryScope.temporaries()) {
+      return inside.keep(sumOfValid(logSumExp, targetLogit, targets.cast(logSumExp.dtype())));
+    }
+  }
+
+  private static NDArray sumOfValid(NDArray logSumExp, NDArray targetLogit, NDArray labels) {
     NDArray sum = NDArray.empty(logSumExp.device(), logSumExp.dtype(), Shape.of());
     try (MemoryScope inside = MemoryScope.temporaries()) {
       NDArray losses = Binary.apply(BinaryOperation.SUBTRACT, logSumExp, targetLogit);
-      NDArray valid = validMask(targets.cast(logSumExp.dtype()));
+      NDArray valid = validMask(labels);
       losses.kernels().binary(BinaryOperation.MULTIPLY, losses, valid, losses);
       losses.kernels().sumTo(losses, sum);
     }
@@ -118,19 +126,18 @@ public final class CrossEntropy {
           "I64[" + logits.dim(0) + "] for logits " + Refusal.name(logits),
           "There is one target a row.");
     }
-    checkBelow(targets, logits.dim(1), logits.dtype().accumulation());
   }
 
   /**
    * The kernels take a target beyond their columns for one in another part of the vocabulary, so
    * only the whole can tell that it is in none.
    */
-  private static void checkBelow(NDArray targets, long classes, DType type) {
-    if (!targets.device().hasBytes() || targets.size() == 0) {
+  private static void checkBelow(NDArray labels, long classes) {
+    if (!labels.device().hasBytes() || labels.size() == 0) {
       return;
     }
     try (MemoryScope inside = MemoryScope.temporaries()) {
-      NDArray row = targets.cast(type).reshape(1, targets.size());
+      NDArray row = labels.reshape(1, labels.size());
       NDArray largest = NDArray.empty(row.device(), DType.I64, 1);
       row.kernels().argmaxRows(row, largest);
       long index = (long) largest.item();

@@ -444,7 +444,10 @@ public final class NDArray implements Owned {
       throw new IllegalArgumentException(
           "NDArray.item: wanted one element, got shape " + shape + "; use toDoubles()");
     }
-    return toDoubles()[0];
+    requireBytes("item");
+    MemorySegment host = MemorySegment.ofArray(new long[1]).asSlice(0, dtype.byteSize());
+    device.copyToHost(block(), byteOffset(), host);
+    return dtype.read(host, 0);
   }
 
   /** All values in row-major order; waits for the device. */

@@ -73,6 +73,11 @@ public enum CpuBackend {
     Kernels floats = VectorTables.floats(workers, memory, this == BEST && findsOneDnn());
     tables[DType.F32.ordinal()] = floats;
     tables[DType.BF16.ordinal()] = new Bf16Kernels(floats);
+    for (DType dtype : DType.values()) {
+      if (!dtype.isFloating()) {
+        tables[dtype.ordinal()] = new IntegerKernels();
+      }
+    }
     return tables;
   }
 

@@ -133,6 +133,13 @@ final class VectorAttention {
           sums + 4L * row);
     }
     g.mix(first, count, scoreRows, own + valuePanels, own + zeros, mixedRows);
+    finishRows(batch, head, first, count, mixedRows, sums, maxima);
+  }
+
+  /** Divides the rows of a block by their sums, and writes their log-sum-exps. */
+  private void finishRows(
+      long batch, long head, int first, int count, long mixedRows, long sums, long maxima) {
+    AttentionBlocks g = blocks;
     long statistic = logSumExp + 4 * ((batch * g.heads + head) * g.queries + first);
     for (int row = 0; row < count; row++) {
       float sum = Lanes.get(sums + 4L * row);
@@ -183,17 +190,33 @@ final class VectorAttention {
     return bound;
   }
 
-  /** {@code count} floats times {@code factor}. */
+  /**
+   * {@code count} floats times {@code factor}. Eight vectors are written out a turn so that the
+   * method is too large to be inlined: where it is, its caller reaches the compiler's limit and
+   * every vector becomes an object.
+   */
   static void scaled(long from, float factor, long to, int count) {
-    long source = address(from);
-    long target = address(to);
+    long x = address(from);
+    long y = address(to);
     FloatVector factors = broadcast(factor);
+    int unrolled = count & -(8 * Lanes.LENGTH);
+    for (int i = 0; i < unrolled; i += 8 * Lanes.LENGTH) {
+      long at = 4L * i;
+      store(load(x + at).mul(factors), y + at);
+      store(load(x + at + Lanes.BYTES).mul(factors), y + at + Lanes.BYTES);
+      store(load(x + at + 2L * Lanes.BYTES).mul(factors), y + at + 2L * Lanes.BYTES);
+      store(load(x + at + 3L * Lanes.BYTES).mul(factors), y + at + 3L * Lanes.BYTES);
+      store(load(x + at + 4L * Lanes.BYTES).mul(factors), y + at + 4L * Lanes.BYTES);
+      store(load(x + at + 5L * Lanes.BYTES).mul(factors), y + at + 5L * Lanes.BYTES);
+      store(load(x + at + 6L * Lanes.BYTES).mul(factors), y + at + 6L * Lanes.BYTES);
+      store(load(x + at + 7L * Lanes.BYTES).mul(factors), y + at + 7L * Lanes.BYTES);
+    }
     int bound = count & -Lanes.LENGTH;
-    for (int i = 0; i < bound; i += Lanes.LENGTH) {
-      store(load(source + 4L * i).mul(factors), target + 4L * i);
+    for (int i = unrolled; i < bound; i += Lanes.LENGTH) {
+      store(load(x + 4L * i).mul(factors), y + 4L * i);
     }
     for (int i = bound; i < count; i++) {
-      Lanes.set(target + 4L * i, Lanes.get(source + 4L * i) * factor);
+      Lanes.set(y + 4L * i, Lanes.get(x + 4L * i) * factor);
     }
   }
 }
