@@ -31,7 +31,7 @@ import org.jspecify.annotations.Nullable;
 final class RankTrainer {
   static final String VOCABULARY = "vocabulary.json";
 
-  private static final int CHECKPOINT_EVERY = 100;
+  private static final int CHECKPOINT_EVERY = 250;
   private static final double FLOOR = 0.02;
 
   private final RunConfig config;
