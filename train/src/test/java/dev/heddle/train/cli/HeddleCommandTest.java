@@ -79,7 +79,7 @@ class HeddleCommandTest {
   void train_aConfiguration_asksForAllItsSteps() {
     assertThat(run("train", EXAMPLE)).isZero();
     TrainRequest request = trained();
-    assertThat(request.lastStep()).isEqualTo(400);
+    assertThat(request.lastStep()).isEqualTo(5000);
     assertThat(request.metrics()).isEqualTo(Path.of("runs/emoji-captions/metrics.jsonl"));
     assertThat(request.resume()).isEmpty();
   }
@@ -106,16 +106,16 @@ class HeddleCommandTest {
     assertThat(request.config().parallel().ranks()).isEqualTo(1);
     assertThat(request.config().seed()).isEqualTo(3);
     assertThat(request.lastStep()).isEqualTo(50);
-    assertThat(request.config().train().steps()).as("the schedule's length").isEqualTo(400);
+    assertThat(request.config().train().steps()).as("the schedule's length").isEqualTo(5000);
     assertThat(request.metrics()).isEqualTo(Path.of("run.jsonl"));
     assertThat(request.resume()).contains(Path.of("runs/other"));
   }
 
   @Test
   void train_moreStepsThanConfigured_lengthensTheSchedule() {
-    assertThat(run("train", EXAMPLE, "--steps", "500")).isZero();
-    assertThat(trained().lastStep()).isEqualTo(500);
-    assertThat(trained().config().train().steps()).isEqualTo(500);
+    assertThat(run("train", EXAMPLE, "--steps", "6000")).isZero();
+    assertThat(trained().lastStep()).isEqualTo(6000);
+    assertThat(trained().config().train().steps()).isEqualTo(6000);
   }
 
   @Test
@@ -133,8 +133,8 @@ class HeddleCommandTest {
     assertThat(run("train", EXAMPLE, "--set", "model.vision.heads=5")).isEqualTo(2);
     assertThat(error())
         .isEqualToIgnoringNewLines(
-            "--set model.vision.heads=5: hiddenSize 192 is not divisible by 5;"
-                + " accepted: 1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, ...");
+            "--set model.vision.heads=5: hiddenSize 96 is not divisible by 5;"
+                + " accepted: 1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 96");
     assertThat(recorder.trained).isEmpty();
   }
 

@@ -62,14 +62,14 @@ class ConfigLoaderTest {
                 Precision.F32,
                 new DataConfig("emoji", 10, null),
                 new ModelConfig(
-                    new ModelConfig.Vision(4, 192, 3, 4, 32),
-                    new ModelConfig.Projector(768),
-                    new ModelConfig.Language(4, 256, 4, 96)),
+                    new ModelConfig.Vision(4, 96, 3, 8, 32),
+                    new ModelConfig.Projector(384),
+                    new ModelConfig.Language(2, 128, 4, 96)),
                 new ParallelConfig(
                     2,
                     new ParallelConfig.Placement(RankSet.range(0, 2), 1, 1, 1, 2),
                     new ParallelConfig.Placement(RankSet.range(0, 2), 2, 1, 1, 1)),
-                new TrainConfig(400, 32, 1, 0.001, 20, 0.01, 1.0)));
+                new TrainConfig(5000, 32, 1, 0.001, 100, 0.01, 1.0)));
   }
 
   @Test
