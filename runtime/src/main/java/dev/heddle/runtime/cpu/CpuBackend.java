@@ -107,7 +107,7 @@ public enum CpuBackend {
       return new VectorKernels(
           workers,
           memory,
-          oneDnn ? new OneDnnMultiply(workers) : new PackedMultiply(workers, memory));
+          oneDnn ? new OneDnnMultiply(workers, memory) : new PackedMultiply(workers, memory));
     }
   }
 }
