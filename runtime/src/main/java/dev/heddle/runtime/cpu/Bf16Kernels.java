@@ -23,10 +23,46 @@ import org.jspecify.annotations.Nullable;
 final class Bf16Kernels implements Kernels {
   private final Kernels floats;
   private final Kernels reference = new ReferenceKernels();
+  private final Bf16Products products;
 
-  /** Over the F32 table of the same device. */
-  Bf16Kernels(Kernels floats) {
+  /**
+   * Over the F32 table of the same device.
+   *
+   * @param products multiplies bf16 directly where the processor can
+   */
+  Bf16Kernels(Kernels floats, Bf16Products products) {
     this.floats = floats;
+    this.products = products;
+  }
+
+  /** The product directly into F32, then bias and activation there, rounded once at the end. */
+  private boolean linearByInstructions(
+      NDArray x,
+      NDArray w,
+      @Nullable NDArray bias,
+      UnaryOperation activation,
+      NDArray y,
+      @Nullable NDArray preActivation) {
+    if (!products.areInstructions()) {
+      return false;
+    }
+    try (MemoryScope scratch = MemoryScope.open()) {
+      NDArray sums = NDArray.empty(y.device(), DType.F32, y.shape());
+      if (!products.multiply(x, false, w, true, 1, 0, sums)) {
+        return false;
+      }
+      if (bias != null) {
+        floats.binary(BinaryOperation.ADD, sums, wide(bias), sums);
+      }
+      if (preActivation != null) {
+        narrow(sums, preActivation);
+      }
+      if (activation != UnaryOperation.IDENTITY) {
+        floats.unary(activation, sums, sums);
+      }
+      narrow(sums, y);
+    }
+    return true;
   }
 
   @Override
@@ -252,6 +288,9 @@ final class Bf16Kernels implements Kernels {
       double beta,
       NDArray c) {
     KernelChecks.gemm(a, transposeA, b, transposeB, alpha, beta, c);
+    if (products.multiply(a, transposeA, b, transposeB, alpha, beta, c)) {
+      return;
+    }
     try (MemoryScope scratch = MemoryScope.open()) {
       NDArray cWide = wide(c);
       floats.gemm(wide(a), transposeA, wide(b), transposeB, alpha, beta, cWide);
@@ -269,6 +308,9 @@ final class Bf16Kernels implements Kernels {
       double beta,
       NDArray c) {
     KernelChecks.batchedGemm(a, transposeA, b, transposeB, alpha, beta, c);
+    if (products.multiply(a, transposeA, b, transposeB, alpha, beta, c)) {
+      return;
+    }
     try (MemoryScope scratch = MemoryScope.open()) {
       NDArray cWide = wide(c);
       floats.batchedGemm(wide(a), transposeA, wide(b), transposeB, alpha, beta, cWide);
@@ -285,6 +327,9 @@ final class Bf16Kernels implements Kernels {
       NDArray y,
       @Nullable NDArray preActivation) {
     KernelChecks.linear(x, w, bias, activation, y, preActivation);
+    if (linearByInstructions(x, w, bias, activation, y, preActivation)) {
+      return;
+    }
     try (MemoryScope scratch = MemoryScope.open()) {
       NDArray yWide = room(y);
       @Nullable NDArray preActivationWide = roomOrNull(preActivation);

@@ -70,9 +70,11 @@ public enum CpuBackend {
       }
       return tables;
     }
-    Kernels floats = VectorTables.floats(workers, memory, this == BEST && findsOneDnn());
+    boolean oneDnn = this == BEST && findsOneDnn();
+    Kernels floats = VectorTables.floats(workers, memory, oneDnn);
     tables[DType.F32.ordinal()] = floats;
-    tables[DType.BF16.ordinal()] = new Bf16Kernels(floats);
+    tables[DType.BF16.ordinal()] =
+        new Bf16Kernels(floats, new Bf16Products(workers, oneDnn && OneDnnMatmul.multipliesBf16()));
     for (DType dtype : DType.values()) {
       if (!dtype.isFloating()) {
         tables[dtype.ordinal()] = new IntegerKernels();
