@@ -6,6 +6,7 @@ import dev.heddle.runtime.DType;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
+import java.util.Iterator;
 import java.util.LinkedHashMap;
 import java.util.Map;
 
@@ -103,7 +104,10 @@ final class OneDnnMatmul {
       ready = compile(form);
       compiled.put(form, ready);
       if (compiled.size() > KEPT) {
-        destroy(compiled.remove(compiled.keySet().iterator().next()));
+        Iterator<Compiled> oldestFirst = compiled.values().iterator();
+        Compiled oldest = oldestFirst.next();
+        oldestFirst.remove();
+        destroy(oldest);
       }
     }
     setOperand(ready.memories[0], a);
