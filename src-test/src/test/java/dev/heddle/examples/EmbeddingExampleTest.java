@@ -66,7 +66,8 @@ class EmbeddingExampleTest {
   void theExampleLearnsWhatItSays() {
     learnExclusiveOr();
 
-    assertThat(Arrays.stream(ANSWERS.get()).map(Math::rint).toArray()).containsExactly(0, 1, 1, 0);
+    assertThat(Arrays.stream(ANSWERS.get()).mapToLong(Math::round).toArray())
+        .containsExactly(0, 1, 1, 0);
   }
 
   @Test
