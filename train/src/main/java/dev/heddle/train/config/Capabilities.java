@@ -7,20 +7,60 @@ import java.util.List;
  * knows: when a capability arrives, its check is deleted here and nothing else changes.
  */
 final class Capabilities {
-  private Capabilities() {}
+  private final Provenance provenance;
+  private final List<ConfigProblem> problems;
 
-  static void check(RunConfig config, Provenance provenance, List<ConfigProblem> problems) {
-    ParallelConfig parallel = config.parallel();
-    size("parallel.vision.cp", parallel.vision().cp(), provenance, problems);
-    size("parallel.vision.pp", parallel.vision().pp(), provenance, problems);
-    size("parallel.language.cp", parallel.language().cp(), provenance, problems);
-    size("parallel.language.pp", parallel.language().pp(), provenance, problems);
+  private Capabilities(Provenance provenance, List<ConfigProblem> problems) {
+    this.provenance = provenance;
+    this.problems = problems;
   }
 
-  private static void size(
-      String key, int size, Provenance provenance, List<ConfigProblem> problems) {
-    if (size > 1) {
-      problems.add(new ConfigProblem(provenance.locate(key), "not supported by this version", "1"));
+  static void check(RunConfig config, Provenance provenance, List<ConfigProblem> problems) {
+    Capabilities capabilities = new Capabilities(provenance, problems);
+    config
+        .parallel()
+        .placements()
+        .forEach(
+            (name, placement) -> {
+              String parallel = "parallel." + name;
+              capabilities.only(parallel + ".cp", placement.cp() == 1, "1");
+              capabilities.only(parallel + ".pp", placement.pp() == 1, "1");
+              capabilities.only(parallel + ".chunks", placement.division().chunks() == 1, "1");
+              capabilities.only(
+                  parallel + ".sequenceParallel",
+                  !placement.division().sequenceParallel(),
+                  "false");
+              capabilities.only(
+                  parallel + ".shardOptimizer", !placement.division().shardOptimizer(), "false");
+            });
+    ModelConfig.Language language = config.model().language();
+    capabilities.only("model.language.tiedEmbeddings", !language.tiedEmbeddings(), "false");
+    capabilities.only("model.language.recompute", !language.recompute(), "false");
+    capabilities.only("model.vision.recompute", !config.model().vision().recompute(), "false");
+    ModelConfig.Audio audio = config.model().audio();
+    if (audio != null) {
+      capabilities.only("model.audio.layers", false, "no section model.audio");
+    }
+    capabilities.only("data.packed", !config.data().packed(), "false");
+    capabilities.only("data.textOnly", config.data().textOnly() == 0, "0");
+    capabilities.only("train.lossScale", config.train().lossScale() == 1, "1");
+    config
+        .train()
+        .components()
+        .forEach(
+            (name, component) -> {
+              String train = "train." + name;
+              capabilities.only(train + ".frozen", !component.frozen(), "false");
+              if (component.learningRate() != null) {
+                capabilities.only(train + ".learningRate", false, "nothing");
+              }
+            });
+  }
+
+  private void only(String key, boolean works, String accepted) {
+    if (!works) {
+      problems.add(
+          new ConfigProblem(provenance.locate(key), "not supported by this version", accepted));
     }
   }
 }

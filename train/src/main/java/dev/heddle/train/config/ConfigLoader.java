@@ -9,6 +9,8 @@ import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
+import java.util.TreeMap;
 
 /**
  * Reads a configuration: file, then overrides, then defaults for what is left out, then every check
@@ -94,10 +96,12 @@ public final class ConfigLoader {
             dtype,
             data(root.section("data")),
             model(root.section("model")),
-            parallel(root.section("parallel")),
+            PlacementReader.parallel(root.section("parallel")),
             train(root.section("train")));
     root.refuseOtherKeys();
-    return config;
+    checkAudio(config);
+    boolean unplaced = config.model().audio() != null && config.parallel().audio() == null;
+    return unplaced ? config.withParallel(config.parallel().withAudioOnRank0()) : config;
   }
 
   private Path path(SectionReader reader, String key, Path byDefault) {
@@ -121,12 +125,28 @@ public final class ConfigLoader {
     } else {
       reader.text("path", "", FOLDER);
     }
+    double textOnly = reader.number("textOnly", 0, x -> x >= 0 && x <= 1, "a number from 0 to 1");
+    boolean packed = reader.flag("packed", false);
     reader.refuseOtherKeys();
-    return new DataConfig(kind, holdOut, path);
+    return new DataConfig(kind, holdOut, path, textOnly, packed);
+  }
+
+  /** An encoder without a place, or a place without an encoder, is half a component. */
+  private void checkAudio(RunConfig config) {
+    boolean model = config.model().audio() != null;
+    boolean placed = config.parallel().audio() != null;
+    if (placed && !model) {
+      problems.add(
+          new ConfigProblem(
+              provenance.locate("parallel.audio.ranks"),
+              "the model has no component audio",
+              "a section model.audio, or no section parallel.audio"));
+    }
   }
 
   private static ModelConfig model(SectionReader reader) {
     SectionReader vision = reader.section("vision");
+    reader.offer("audio");
     SectionReader projector = reader.section("projector");
     SectionReader language = reader.section("language");
     ModelConfig model =
@@ -136,13 +156,17 @@ public final class ConfigLoader {
                 vision.whole("hiddenSize", 192, 1),
                 vision.whole("heads", 3, 1),
                 vision.whole("patchSize", 4, 1),
-                vision.whole("imageSize", 32, 1)),
+                vision.whole("imageSize", 32, 1),
+                vision.flag("recompute", false)),
+            reader.has("audio") ? audio(reader.section("audio")) : null,
             new ModelConfig.Projector(projector.whole("hiddenSize", 768, 1)),
             new ModelConfig.Language(
                 language.whole("layers", 4, 1),
                 language.whole("hiddenSize", 256, 1),
                 language.whole("heads", 4, 1),
-                language.whole("contextLength", 96, 1)));
+                language.whole("contextLength", 96, 1),
+                language.flag("tiedEmbeddings", false),
+                language.flag("recompute", false)));
     vision.refuseOtherKeys();
     projector.refuseOtherKeys();
     language.refuseOtherKeys();
@@ -150,43 +174,16 @@ public final class ConfigLoader {
     return model;
   }
 
-  /** A left-out count of ranks is as many as the components use. */
-  private static ParallelConfig parallel(SectionReader reader) {
-    // Asked for first, so that refusals list the keys in their usual order.
-    boolean given = reader.has("ranks");
-    int ranks = reader.whole("ranks", 1, 1);
-    ParallelConfig.Placement vision = placement(reader.section("vision"));
-    ParallelConfig.Placement language = placement(reader.section("language"));
+  private static ModelConfig.Audio audio(SectionReader reader) {
+    ModelConfig.Audio audio =
+        new ModelConfig.Audio(
+            reader.whole("layers", 2, 1),
+            reader.whole("hiddenSize", 96, 1),
+            reader.whole("heads", 3, 1),
+            reader.whole("framesPerRow", 4, 1),
+            reader.flag("recompute", false));
     reader.refuseOtherKeys();
-    if (!given) {
-      ranks = 1 + Math.max(vision.ranks().last(), language.ranks().last());
-      reader.showDefault("ranks", Integer.toString(ranks));
-    }
-    return new ParallelConfig(ranks, vision, language);
-  }
-
-  // Keeps a slip of the finger from overflowing a product of four axes.
-  private static final int LARGEST_AXIS = 16384;
-
-  /** Left-out ranks are as many as the axes need, from rank 0. */
-  private static ParallelConfig.Placement placement(SectionReader reader) {
-    boolean given = reader.has("ranks");
-    RankSet ranks = reader.ranks("ranks", RankSet.range(0, 1));
-    ParallelConfig.Placement placement =
-        new ParallelConfig.Placement(
-            ranks, axis(reader, "tp"), axis(reader, "cp"), axis(reader, "pp"), axis(reader, "dp"));
-    reader.refuseOtherKeys();
-    if (given || placement.axisProduct() > RankSet.MAXIMUM) {
-      return placement;
-    }
-    ranks = RankSet.range(0, (int) placement.axisProduct());
-    reader.showDefault("ranks", ranks.toString());
-    return new ParallelConfig.Placement(
-        ranks, placement.tp(), placement.cp(), placement.pp(), placement.dp());
-  }
-
-  private static int axis(SectionReader reader, String key) {
-    return (int) reader.whole(key, 1, 1, LARGEST_AXIS);
+    return audio;
   }
 
   private static TrainConfig train(SectionReader reader) {
@@ -200,9 +197,34 @@ public final class ConfigLoader {
             reader.whole("warmupSteps", 20, 0),
             reader.number(
                 "weightDecay", 0.01, x -> x >= 0 && Double.isFinite(x), "a number of at least 0"),
+            reader.number("clipNorm", 1.0, x -> x > 0, "a number above 0, or .inf for no clipping"),
             reader.number(
-                "clipNorm", 1.0, x -> x > 0, "a number above 0, or .inf for no clipping"));
+                "lossScale",
+                1,
+                x -> x >= 0 && Double.isFinite(x),
+                "a number above 0, or 0 for one that adapts"),
+            components(reader));
     reader.refuseOtherKeys();
     return train;
+  }
+
+  private static Map<String, TrainConfig.ComponentTraining> components(SectionReader train) {
+    Map<String, TrainConfig.ComponentTraining> components = new TreeMap<>();
+    for (String name : List.of("vision", "audio", "language")) {
+      train.offer(name);
+      if (train.has(name)) {
+        SectionReader reader = train.section(name);
+        Double rate =
+            reader.has("learningRate")
+                ? reader.number(
+                    "learningRate", 0, x -> x > 0 && Double.isFinite(x), "a number above 0")
+                : null;
+        reader.offer("learningRate");
+        boolean frozen = reader.flag("frozen", false);
+        reader.refuseOtherKeys();
+        components.put(name, new TrainConfig.ComponentTraining(rate, frozen));
+      }
+    }
+    return components;
   }
 }

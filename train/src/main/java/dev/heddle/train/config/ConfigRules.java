@@ -1,5 +1,6 @@
 package dev.heddle.train.config;
 
+import dev.heddle.parallel.pipeline.ScheduleKind;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -26,8 +27,7 @@ final class ConfigRules {
   static void check(RunConfig config, Provenance provenance, List<ConfigProblem> problems) {
     ConfigRules rules = new ConfigRules(config, provenance, problems);
     rules.model();
-    rules.placement("vision", config.parallel().vision(), config.model().vision().heads());
-    rules.placement("language", config.parallel().language(), config.model().language().heads());
+    config.parallel().placements().forEach(rules::component);
     rules.idleRanks();
     rules.batch();
     rules.dataPath();
@@ -48,6 +48,10 @@ final class ConfigRules {
   private void model() {
     ModelConfig.Vision vision = config.model().vision();
     ModelConfig.Language language = config.model().language();
+    ModelConfig.Audio audio = config.model().audio();
+    if (audio != null) {
+      headsDivide("model.audio", audio.hiddenSize(), audio.heads());
+    }
     boolean headsFit = headsDivide("model.vision", vision.hiddenSize(), vision.heads());
     headsFit &= headsDivide("model.language", language.hiddenSize(), language.heads());
     if (headsFit && language.headSize() % 2 != 0) {
@@ -140,6 +144,60 @@ final class ConfigRules {
     return false;
   }
 
+  private void component(String name, ParallelConfig.Placement placement) {
+    ModelConfig model = config.model();
+    ModelConfig.Audio audio = model.audio();
+    int heads =
+        switch (name) {
+          case "vision" -> model.vision().heads();
+          case "audio" -> audio == null ? 1 : audio.heads();
+          default -> model.language().heads();
+        };
+    int layers =
+        switch (name) {
+          case "vision" -> model.vision().layers();
+          case "audio" -> audio == null ? 1 : audio.layers();
+          default -> model.language().layers();
+        };
+    placement(name, placement, heads);
+    stages(name, placement, layers);
+  }
+
+  private void stages(String component, ParallelConfig.Placement placement, int layers) {
+    String parallel = "parallel." + component;
+    int stages = placement.stageCount();
+    List<Integer> given = placement.division().stageLayers();
+    String cut =
+        "pp %d x chunks %d = %d pipeline stages"
+            .formatted(placement.pp(), placement.division().chunks(), stages);
+    if (layers < stages) {
+      String reason = "%d layers cannot be cut into %s".formatted(layers, cut);
+      refuse(
+          new View(parallel + ".pp", reason, "a product of at most " + layers),
+          new View(parallel + ".chunks", reason, "a product of at most " + layers),
+          new View("model." + component + ".layers", reason, "at least " + stages));
+    } else if (!given.isEmpty()) {
+      int sum = given.stream().mapToInt(Integer::intValue).sum();
+      if (given.size() != stages || sum != layers) {
+        refuse(
+            new View(
+                parallel + ".stageLayers",
+                "%d numbers with sum %d for %s of %d layers"
+                    .formatted(given.size(), sum, cut, layers),
+                "%d numbers of at least 1 with sum %d".formatted(stages, layers)));
+      }
+    }
+    if (placement.division().chunks() > 1
+        && config.parallel().schedule() != ScheduleKind.INTERLEAVED) {
+      String reason =
+          "%d stages a rank under schedule %s"
+              .formatted(placement.division().chunks(), config.parallel().schedule().label());
+      refuse(
+          new View(parallel + ".chunks", reason, "1, or parallel.schedule interleaved"),
+          new View("parallel.schedule", reason, "interleaved, or chunks 1"));
+    }
+  }
+
   private void placement(String component, ParallelConfig.Placement placement, int heads) {
     String parallel = "parallel." + component;
     RankSet ranks = placement.ranks();
@@ -195,12 +253,19 @@ final class ConfigRules {
     ParallelConfig parallel = config.parallel();
     List<Integer> idle =
         IntStream.range(0, Math.min(parallel.ranks(), RankSet.MAXIMUM))
-            .filter(r -> !parallel.vision().ranks().contains(r))
-            .filter(r -> !parallel.language().ranks().contains(r))
+            .filter(
+                rank ->
+                    parallel.placements().values().stream()
+                        .noneMatch(placement -> placement.ranks().contains(rank)))
             .boxed()
             .toList();
     if (!idle.isEmpty()) {
-      int used = 1 + Math.max(parallel.vision().ranks().last(), parallel.language().ranks().last());
+      int used =
+          1
+              + parallel.placements().values().stream()
+                  .mapToInt(placement -> placement.ranks().last())
+                  .max()
+                  .orElse(0);
       refuse(
           new View(
               "parallel.ranks",
@@ -220,8 +285,7 @@ final class ConfigRules {
           new View("train.globalBatch", reason, "at least " + train.microBatches()));
       return;
     }
-    batch("vision", config.parallel().vision().dp());
-    batch("language", config.parallel().language().dp());
+    config.parallel().placements().forEach((name, placement) -> batch(name, placement.dp()));
   }
 
   private void batch(String component, int dp) {

@@ -11,8 +11,17 @@ import org.jspecify.annotations.Nullable;
  * @param holdOut every line of the list whose number is 0 modulo this is held out, at least 2
  * @param path a folder with {@code emoji.jsonl}, {@code google-32.png} and {@code twitter-32.png};
  *     null is the set that Heddle ships with
+ * @param textOnly the part of the training samples that come without a picture, 0 to 1
+ * @param packed whether a microbatch's sequences stand one after the other without padding
  */
-public record DataConfig(String kind, int holdOut, @Nullable Path path) {
+public record DataConfig(
+    String kind, int holdOut, @Nullable Path path, double textOnly, boolean packed) {
+
+  /** Every sample with its picture, sequences padded to one length. */
+  public DataConfig(String kind, int holdOut, @Nullable Path path) {
+    this(kind, holdOut, path, 0, false);
+  }
+
   /** Pictures of emoji with their names. */
   public static final String EMOJI = "emoji";
 

@@ -6,6 +6,7 @@ import dev.heddle.train.config.ConfigValue.Listing;
 import dev.heddle.train.config.ConfigValue.Scalar;
 import dev.heddle.train.config.ConfigValue.Section;
 import java.math.BigInteger;
+import java.util.ArrayList;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Locale;
@@ -107,6 +108,39 @@ final class SectionReader {
       return byDefault;
     }
     return number;
+  }
+
+  /** {@code true} or {@code false}. */
+  boolean flag(String key, boolean byDefault) {
+    return word(key, Boolean.toString(byDefault), List.of("true", "false")).equals("true");
+  }
+
+  /** A list of whole numbers of at least {@code minimum}; empty when it is left out. */
+  List<Integer> wholes(String key, int minimum) {
+    ConfigValue value = take(key, "");
+    if (value == null) {
+      return List.of();
+    }
+    String accepted = "a list of whole numbers of at least " + minimum + ", such as [2, 1]";
+    List<ConfigValue> items = value instanceof Listing listing ? listing.items() : List.of(value);
+    List<Integer> numbers = new ArrayList<>();
+    for (ConfigValue item : items) {
+      BigInteger number =
+          item instanceof Scalar scalar && scalar.kind() == Kind.WHOLE
+              ? wholeNumber(scalar.text())
+              : BigInteger.valueOf(-1);
+      if (number.compareTo(BigInteger.valueOf(minimum)) < 0 || number.bitLength() > 31) {
+        refuse(key, value, item.shown() + " is not such a number", accepted);
+        return List.of();
+      }
+      numbers.add(number.intValue());
+    }
+    return numbers;
+  }
+
+  /** Makes a key known that is asked for only where it is given. */
+  void offer(String key) {
+    known.add(key);
   }
 
   /** A text that is not empty. */

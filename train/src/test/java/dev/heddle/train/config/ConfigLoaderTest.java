@@ -209,7 +209,7 @@ class ConfigLoaderTest {
     assertThat(refusal(base("  vision:    {layers", "  vison:    {layers")))
         .isEqualTo(
             "run.yaml:6: model.vison: unknown key; did you mean vision?;"
-                + " accepted: vision, projector, language");
+                + " accepted: vision, audio, projector, language");
     assertThat(refusal(base("hiddenSize: 768", "hidden_size: 768")))
         .isEqualTo(
             "run.yaml:7: model.projector.hidden_size: unknown key; did you mean hiddenSize?;"
@@ -225,7 +225,8 @@ class ConfigLoaderTest {
     assertThat(refusal(BASE, "parallel.language.ep=2"))
         .isEqualTo(
             "--set parallel.language.ep=2: unknown key; did you mean tp?;"
-                + " accepted: ranks, tp, cp, pp, dp");
+                + " accepted: ranks, tp, cp, pp, dp, cpMethod, sequenceParallel, stageLayers,"
+                + " chunks, shardOptimizer");
   }
 
   @Test

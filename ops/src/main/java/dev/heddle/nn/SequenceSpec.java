@@ -1,0 +1,63 @@
+package dev.heddle.nn;
+
+import java.util.Arrays;
+
+/**
+ * The sequences of a microbatch before any division over ranks: lanes of equal length, each cut
+ * into the same documents, which do not see each other. Sequences that were padded to one length
+ * are lanes of one document; packed sequences are the documents of a single lane.
+ *
+ * @param lanes B, how many lanes there are
+ * @param length S, the positions of a lane
+ * @param documentStarts the first position of each document, ascending, the first one 0
+ */
+@SuppressWarnings("ArrayRecordComponent") // a value made once a microbatch and only read
+public record SequenceSpec(long lanes, long length, long[] documentStarts) {
+  /** Lanes of one document each. */
+  public static SequenceSpec of(long lanes, long length) {
+    return new SequenceSpec(lanes, length, new long[] {0});
+  }
+
+  /** One lane of documents of the given lengths, empty ones left out. */
+  public static SequenceSpec packed(long... lengths) {
+    long[] starts = new long[lengths.length];
+    int count = 0;
+    long end = 0;
+    for (long length : lengths) {
+      if (length > 0) {
+        starts[count++] = end;
+        end += length;
+      }
+    }
+    return new SequenceSpec(1, end, Arrays.copyOf(starts, count));
+  }
+
+  /** How many documents a lane has. */
+  public int documentCount() {
+    return documentStarts.length;
+  }
+
+  /** The position after the last one of document {@code document}. */
+  public long documentEnd(int document) {
+    return document + 1 < documentStarts.length ? documentStarts[document + 1] : length;
+  }
+
+  @Override
+  public boolean equals(Object other) {
+    return other instanceof SequenceSpec(long otherLanes, long otherLength, long[] otherStarts)
+        && lanes == otherLanes
+        && length == otherLength
+        && Arrays.equals(documentStarts, otherStarts);
+  }
+
+  @Override
+  public int hashCode() {
+    return 31 * (31 * Long.hashCode(lanes) + Long.hashCode(length))
+        + Arrays.hashCode(documentStarts);
+  }
+
+  @Override
+  public String toString() {
+    return lanes + " x " + length + " from " + Arrays.toString(documentStarts);
+  }
+}
