@@ -29,6 +29,7 @@ final class ListScheduler {
   private final List<Task> tasks = new ArrayList<>();
   private final Map<Place, Task[][][]> byPlace = new HashMap<>();
   private long end;
+  private long started;
 
   private ListScheduler(PipelineGraph graph, SchedulePolicy policy, int microBatches) {
     this.graph = graph;
@@ -52,7 +53,7 @@ final class ListScheduler {
     scheduler.run();
     return new Order(
         scheduler.tasks.stream()
-            .sorted(Comparator.comparingLong((Task task) -> task.start).thenComparing(t -> t.rank))
+            .sorted(Comparator.comparingLong((Task task) -> task.turn))
             .toList(),
         scheduler.end);
   }
@@ -139,22 +140,25 @@ final class ListScheduler {
     for (int at = 0; at < pipeline; at++) {
       int lanes = graph.lanes(new Place(stages.name(), at)).size();
       for (int lane = 0; lane < lanes; lane++) {
-        int distance = graph.distance(new Place(stages.name(), at));
-        // With several stages a rank: as Megatron-LM warms up, in units of one stage's microbatch.
+        Place place = new Place(stages.name(), at);
         int most =
             chunks == 1
-                ? policy.liveMicroBatches(distance)
+                ? policy.liveMicroBatches(graph, place)
                 : policy.kind() == ScheduleKind.INTERLEAVED
-                    ? 2 * (pipeline - 1 - at) + (chunks - 1) * pipeline + 1
+                    ? chunks
+                        * (graph.distance(new Place(stages.name(), stages.count() - 1))
+                            + 2 * pipeline)
                     : Integer.MAX_VALUE;
         LiveLimit limit = back ? new LiveLimit(most) : LiveLimit.none();
-        LiveLimit deferred = splits() && back ? new LiveLimit(graph.depth()) : LiveLimit.none();
+        boolean defers = splits() && back && most < Integer.MAX_VALUE;
+        LiveLimit deferred =
+            defers ? new LiveLimit(Math.max(most, graph.depth())) : LiveLimit.none();
         List<Task> forwards = new ArrayList<>();
         List<Task> backwards = new ArrayList<>();
         for (int chunk = 0; chunk < chunks; chunk++) {
-          Place place = new Place(stages.name(), chunk * pipeline + at);
+          Place ofChunk = new Place(stages.name(), chunk * pipeline + at);
           for (Task.Kind kind : Task.Kind.values()) {
-            Task[][] ofKind = of(place, kind);
+            Task[][] ofKind = of(ofChunk, kind);
             for (Task task : ofKind.length == 0 ? new Task[0] : ofKind[lane]) {
               task.limit = limit;
               task.deferredLimit = deferred;
@@ -162,20 +166,41 @@ final class ListScheduler {
             }
           }
         }
-        chain(stages, forwards);
-        for (Task.Kind kind : List.of(Task.Kind.BACKWARD, Task.Kind.WEIGHTS)) {
-          chain(stages, backwards.stream().filter(task -> task.kind == kind).toList());
+        chain(inTurn(stages, forwards));
+        List<Task> first = backwards.stream().filter(t -> t.kind == Task.Kind.BACKWARD).toList();
+        chain(inTurn(stages, first));
+        chain(inTurn(stages, backwards.stream().filter(t -> !first.contains(t)).toList()));
+        boolean sink = stages.equals(graph.sink());
+        if (chunks > 1 && sink && policy.kind() == ScheduleKind.INTERLEAVED) {
+          // As Megatron-LM warms up, in units of one stage's microbatch.
+          int warmUp = 2 * (pipeline - 1 - at) + (chunks - 1) * pipeline;
+          alternate(inTurn(stages, forwards), inTurn(stages, first), warmUp);
         }
       }
     }
   }
 
+  private List<Task> inTurn(Stages stages, List<Task> ofKind) {
+    return ofKind.stream().sorted(Comparator.comparingInt(task -> turn(stages, task))).toList();
+  }
+
   /** Tasks of one kind on one rank keep their turns, so that messages keep theirs. */
-  private void chain(Stages stages, List<Task> ofKind) {
-    List<Task> inTurn =
-        ofKind.stream().sorted(Comparator.comparingInt(task -> turn(stages, task))).toList();
+  private static void chain(List<Task> inTurn) {
     for (int i = 1; i < inTurn.size(); i++) {
       inTurn.get(i).after(inTurn.get(i - 1));
+    }
+  }
+
+  /**
+   * Some forwards to warm up, then a forward and a backward in turn: with several stages a rank a
+   * backward that could start must not keep the forwards waiting that later backwards need.
+   */
+  private static void alternate(List<Task> forwards, List<Task> backwards, int warmUp) {
+    for (int i = 0; i + warmUp < forwards.size(); i++) {
+      backwards.get(i).after(forwards.get(i + warmUp));
+      if (i + warmUp + 1 < forwards.size()) {
+        forwards.get(i + warmUp + 1).after(backwards.get(i));
+      }
     }
   }
 
@@ -219,7 +244,7 @@ final class ListScheduler {
     Stages source = graph.component(edge.source());
     for (int stage = 0; stage < source.count(); stage++) {
       Place place = new Place(edge.source(), stage);
-      int most = policy.liveMicroBatches(graph.distance(place));
+      int most = policy.liveMicroBatches(graph, place);
       for (Task[] taker : of(new Place(edge.destination(), 0), Task.Kind.FORWARD)) {
         for (Task[] maker : of(place, Task.Kind.FORWARD)) {
           for (int i = 0; i < microBatches - (long) most; i++) {
@@ -261,11 +286,13 @@ final class ListScheduler {
   private void run() {
     boolean[] busy = new boolean[rankIndex.size()];
     Comparator<Task> preference =
-        Comparator.comparingLong((Task task) -> task.rank).thenComparing(task -> task.place.component());
+        Comparator.comparingLong((Task task) -> task.rank)
+            .thenComparing(task -> task.place.component());
     TreeSet<Task> ready = new TreeSet<>(preference.thenComparing(task -> task.place.stage()));
     PriorityQueue<Task> running =
         new PriorityQueue<>(
-            Comparator.comparingLong((Task task) -> task.start + task.cost).thenComparing(preference));
+            Comparator.comparingLong((Task task) -> task.start + task.cost)
+                .thenComparing(preference));
     tasks.stream().filter(task -> task.waitsFor == 0).forEach(ready::add);
     long now = 0;
     while (!ready.isEmpty() || !running.isEmpty()) {
@@ -282,15 +309,20 @@ final class ListScheduler {
       }
     }
     end = now;
+    for (Task task : tasks) {
+      if (task.start < 0) {
+        throw new IllegalStateException("schedule: " + task + " waits for itself in a circle");
+      }
+    }
   }
 
-  private static void start(
-      TreeSet<Task> ready, PriorityQueue<Task> running, boolean[] busy, long now) {
+  private void start(TreeSet<Task> ready, PriorityQueue<Task> running, boolean[] busy, long now) {
     for (var candidates = ready.iterator(); candidates.hasNext(); ) {
       Task task = candidates.next();
       if (task.fits() && isFree(task, busy)) {
         candidates.remove();
         task.start = now;
+        task.turn = started++;
         for (int member : task.members) {
           busy[member] = true;
         }

@@ -39,7 +39,9 @@ public final class PipelineGraph {
    *     size of the mesh's {@code pp} axis
    */
   public record Stages(String name, Mesh mesh, List<Cost> costs) {
-    /** Takes a copy and checks that each pipeline rank has the same number of stages, at least 1. */
+    /**
+     * Takes a copy and checks that each pipeline rank has the same number of stages, at least 1.
+     */
     public Stages {
       costs = List.copyOf(costs);
       int ranks = mesh.size(Axis.PP);
@@ -155,7 +157,8 @@ public final class PipelineGraph {
           addLink(new StageLink(stages.name(), stage));
         }
         lanes.put(
-            new Place(stages.name(), stage), stages.ranksOf(stage).groups(Axis.TP, Axis.CP, Axis.EP));
+            new Place(stages.name(), stage),
+            stages.ranksOf(stage).groups(Axis.TP, Axis.CP, Axis.EP));
       }
     }
     for (Edge edge : edges) {

@@ -16,6 +16,7 @@ import dev.heddle.parallel.pipeline.SchedulePolicy.Encoders;
 import java.util.ArrayList;
 import java.util.Collections;
 import java.util.HashMap;
+import java.util.IdentityHashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -32,32 +33,46 @@ public record Schedule(PipelineGraph graph, Map<Integer, List<Instruction>> rank
   /** Copies, so that a schedule cannot change; a list that ranks share stays shared. */
   public Schedule {
     Map<Integer, List<Instruction>> lists = new TreeMap<>();
-    ranks.forEach((rank, list) -> lists.put(rank, List.copyOf(list)));
+    Map<List<Instruction>, List<Instruction>> copies = new IdentityHashMap<>();
+    ranks.forEach(
+        (rank, list) -> lists.put(rank, copies.computeIfAbsent(list, key -> List.copyOf(key))));
     ranks = Collections.unmodifiableMap(lists);
   }
 
   /**
-   * The schedule of a step: live activations of a stage are bounded by its distance to the end of
-   * the graph, whatever the number of microbatches (but under {@link ScheduleKind#GPIPE}). Where
+   * The schedule of a step. The live activations of a stage are bounded by its distance to the end
+   * of the graph, whatever the number of microbatches (but under {@link ScheduleKind#GPIPE}). Where
    * encoders share ranks with the component that ends in the loss, their work is put into the same
-   * lists: of several orders the one that is fastest on paper.
+   * lists: of several orders the fastest on paper, with at most twice the depth of the graph of
+   * their microbatches alive, and with fewer where that costs less than a hundredth.
    *
    * @param microBatches how many microbatches, at least 1
    * @throws IllegalArgumentException if the schedule cannot be run, naming ranks and instructions
    */
   public static Schedule of(PipelineGraph graph, ScheduleKind kind, int microBatches) {
-    ListScheduler.Order best = null;
-    for (Encoders encoders : Encoders.values()) {
-      boolean bounded = encoders != Encoders.FIRST_AND_LAST;
-      if (bounded && (best == null || sharesRanks(graph))) {
-        ListScheduler.Order order =
-            ListScheduler.order(graph, new SchedulePolicy(kind, encoders), count(microBatches));
-        if (best == null || order.end() < best.end()) {
-          best = order;
+    ListScheduler.Order best = order(graph, kind, Encoders.BY_DISTANCE, 0, microBatches);
+    if (sharesRanks(graph)) {
+      for (int ahead : List.of(0, 1, 2, graph.depth() - 1, graph.depth())) {
+        ListScheduler.Order bestAhead = best;
+        for (Encoders encoders : Encoders.values()) {
+          if (encoders != Encoders.FIRST_AND_LAST) {
+            ListScheduler.Order order = order(graph, kind, encoders, ahead, microBatches);
+            bestAhead = order.end() < bestAhead.end() ? order : bestAhead;
+          }
         }
+        best = ahead == 0 || bestAhead.end() < best.end() * 0.99 ? bestAhead : best;
       }
     }
     return checked(graph, best);
+  }
+
+  private static ListScheduler.Order order(
+      PipelineGraph graph, ScheduleKind kind, Encoders encoders, int ahead, int microBatches) {
+    if (microBatches < 1) {
+      throw new IllegalArgumentException(
+          "schedule: got " + microBatches + " microbatches, wanted at least 1");
+    }
+    return ListScheduler.order(graph, new SchedulePolicy(kind, encoders, ahead), microBatches);
   }
 
   /**
@@ -65,18 +80,7 @@ public record Schedule(PipelineGraph graph, Map<Integer, List<Instruction>> rank
    * last. Their live activations grow with the number of microbatches.
    */
   public static Schedule encodersFirst(PipelineGraph graph, ScheduleKind kind, int microBatches) {
-    return checked(
-        graph,
-        ListScheduler.order(
-            graph, new SchedulePolicy(kind, Encoders.FIRST_AND_LAST), count(microBatches)));
-  }
-
-  private static int count(int microBatches) {
-    if (microBatches < 1) {
-      throw new IllegalArgumentException(
-          "schedule: got " + microBatches + " microbatches, wanted at least 1");
-    }
-    return microBatches;
+    return checked(graph, order(graph, kind, Encoders.FIRST_AND_LAST, 0, microBatches));
   }
 
   private static boolean sharesRanks(PipelineGraph graph) {
@@ -112,7 +116,7 @@ public record Schedule(PipelineGraph graph, Map<Integer, List<Instruction>> rank
           write(task, list);
         }
       }
-      Map<List<Instruction>, Boolean> ended = new java.util.IdentityHashMap<>();
+      Map<List<Instruction>, Boolean> ended = new IdentityHashMap<>();
       lists.forEach(
           (rank, list) -> {
             if (ended.put(list, true) == null) {
@@ -133,8 +137,7 @@ public record Schedule(PipelineGraph graph, Map<Integer, List<Instruction>> rank
               signs.computeIfAbsent(rank, key -> new ArrayList<>()).add(place + "/" + lane));
       Map<List<String>, List<Instruction>> shared = new HashMap<>();
       signs.forEach(
-          (rank, sign) ->
-              lists.put(rank, shared.computeIfAbsent(sign, key -> new ArrayList<>())));
+          (rank, sign) -> lists.put(rank, shared.computeIfAbsent(sign, key -> new ArrayList<>())));
       for (Stages stages : graph.components()) {
         for (int stage = 0; stage < stages.count(); stage++) {
           Place place = new Place(stages.name(), stage);
@@ -176,8 +179,7 @@ public record Schedule(PipelineGraph graph, Map<Integer, List<Instruction>> rank
       String component = task.place.component();
       int stage = task.place.stage();
       int microBatch = task.microBatch;
-      Direction direction =
-          task.kind == Task.Kind.FORWARD ? Direction.FORWARD : Direction.BACKWARD;
+      Direction direction = task.kind == Task.Kind.FORWARD ? Direction.FORWARD : Direction.BACKWARD;
       if (task.kind != Task.Kind.WEIGHTS) {
         for (Link link : graph.links().values()) {
           if (ends(link, direction).equals(task.place) && moves(link, direction)) {

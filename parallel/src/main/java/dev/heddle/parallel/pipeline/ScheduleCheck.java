@@ -123,7 +123,8 @@ public final class ScheduleCheck {
           }
         }
         case Transport transport -> {
-          String way = transport.getClass().getSimpleName() + transport.direction() + transport.link();
+          String way =
+              transport.getClass().getSimpleName() + transport.direction() + transport.link();
           Integer before = lastOnLink.put(way, transport.microBatch());
           if (before != null && before > transport.microBatch()) {
             throw refuse(
@@ -220,12 +221,7 @@ public final class ScheduleCheck {
                 .sorted()
                 .toList();
         stuck.add(
-            "rank "
-                + unit.ranks.getFirst()
-                + " at "
-                + instruction
-                + " waits for ranks "
-                + missing);
+            "rank " + unit.ranks.getFirst() + " at " + instruction + " waits for ranks " + missing);
       }
     }
     if (!stuck.isEmpty()) {
@@ -278,8 +274,7 @@ public final class ScheduleCheck {
             unused ->
                 unitsOf(
                     unit.ranks.stream()
-                        .flatMap(
-                            rank -> graph.sendersTo(rank, link, receive.direction()).stream())
+                        .flatMap(rank -> graph.sendersTo(rank, link, receive.direction()).stream())
                         .toList()));
       }
       case Compute compute ->

@@ -1,13 +1,17 @@
 package dev.heddle.parallel.pipeline;
 
+import dev.heddle.parallel.pipeline.PipelineGraph.Place;
+
 /**
  * In which order a schedule's tasks are taken where several could be: what makes one schedule
  * another.
  *
  * @param kind the order inside a pipeline
  * @param encoders how components before the sink stand against it where they share ranks
+ * @param ahead how many microbatches more than by their distance such components may have under
+ *     way: what lies between the bubbles that their work fills
  */
-record SchedulePolicy(ScheduleKind kind, Encoders encoders) {
+record SchedulePolicy(ScheduleKind kind, Encoders encoders, int ahead) {
   /** What is taken first on a rank that runs an encoder and the sink component. */
   enum Encoders {
     /** Whatever is nearer to the end of the graph, backwards before forwards. */
@@ -49,10 +53,14 @@ record SchedulePolicy(ScheduleKind kind, Encoders encoders) {
         + order;
   }
 
-  /** How many microbatches a stage may have under way, from its distance to the end. */
-  int liveMicroBatches(int distance) {
-    return kind == ScheduleKind.GPIPE || encoders == Encoders.FIRST_AND_LAST
-        ? Integer.MAX_VALUE
-        : distance + 1;
+  /** How many microbatches a stage may have under way. */
+  int liveMicroBatches(PipelineGraph graph, Place place) {
+    boolean sink = place.component().equals(graph.sink().name());
+    if (kind == ScheduleKind.GPIPE || encoders == Encoders.FIRST_AND_LAST && !sink) {
+      return Integer.MAX_VALUE;
+    }
+    boolean shares =
+        !sink && !graph.component(place.component()).mesh().isDisjointFrom(graph.sink().mesh());
+    return graph.distance(place) + 1 + (shares ? ahead : 0);
   }
 }

@@ -33,6 +33,9 @@ final class Task {
   long rank;
   long start = -1;
 
+  /** How many tasks started before it. */
+  long turn;
+
   Task(Kind kind, Place place, int lane, int microBatch, long cost, int[] members) {
     this.kind = kind;
     this.place = place;
@@ -54,6 +57,15 @@ final class Task {
 
   @Override
   public String toString() {
-    return kind + "(" + place.component() + ":" + place.stage() + "/" + lane + ", " + microBatch + ")";
+    return kind
+        + "("
+        + place.component()
+        + ":"
+        + place.stage()
+        + "/"
+        + lane
+        + ", "
+        + microBatch
+        + ")";
   }
 }

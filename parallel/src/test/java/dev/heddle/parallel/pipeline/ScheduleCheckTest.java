@@ -82,8 +82,7 @@ class ScheduleCheckTest {
   @Test
   void messageThatIsNeverSent_isRefused() {
     assertThatThrownBy(() -> check(TWO_STAGES, Map.of(0, List.of(), 1, List.of(receive(0)))))
-        .hasMessage(
-            "schedule: rank 1: receive(model 0 -> 1, 0) waits for what rank 0 never sends");
+        .hasMessage("schedule: rank 1: receive(model 0 -> 1, 0) waits for what rank 0 never sends");
   }
 
   @Test
@@ -98,8 +97,7 @@ class ScheduleCheckTest {
             () ->
                 check(
                     TWO_STAGES,
-                    Map.of(
-                        0, List.of(send(0), send(1)), 1, List.of(receive(1), receive(0)))))
+                    Map.of(0, List.of(send(0), send(1)), 1, List.of(receive(1), receive(0)))))
         .hasMessageContaining("rank 1: receive(model 0 -> 1, 0) comes after that of microbatch 1");
   }
 
@@ -107,7 +105,9 @@ class ScheduleCheckTest {
   void backwardWithoutForward_isRefused() {
     assertThatThrownBy(
             () ->
-                check(TWO_STAGES, Map.of(0, List.of(new Backward("model", 0, 0, false)), 1, List.of())))
+                check(
+                    TWO_STAGES,
+                    Map.of(0, List.of(new Backward("model", 0, 0, false)), 1, List.of())))
         .hasMessage("schedule: rank 0: backward(model:0, 0) comes before its forward");
     assertThatThrownBy(
             () ->
