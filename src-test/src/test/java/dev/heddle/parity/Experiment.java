@@ -185,7 +185,7 @@ final class Experiment {
             optimizers.put(
                 name,
                 new ComponentOptimizer(
-                    world, graph.component(name), program.parameters(), settings));
+                    world, graph.component(name), program.parameters(), ComponentOptimizer.Options.of(settings)));
           });
     }
 

@@ -106,7 +106,7 @@ public final class ModelRunner {
     for (Component component : graph.components()) {
       if (component.mesh().contains(rank)) {
         String name = component.name();
-        require(optimizers.get(name), name);
+        optimizer(name);
         running.put(
             name,
             new RunningComponent(
@@ -176,17 +176,14 @@ public final class ModelRunner {
 
   private static boolean[] lastBackward(List<Instruction> instructions) {
     boolean[] last = new boolean[instructions.size()];
-    Set<Place> later = new HashSet<>();
+    Set<String> later = new HashSet<>();
     for (int i = last.length - 1; i >= 0; i--) {
-      boolean completes =
+      last[i] =
           switch (instructions.get(i)) {
-            case Backward backward -> !backward.inputsOnly();
-            case WeightGradients weights -> true;
+            case Backward backward -> !backward.inputsOnly() && later.add(backward.component());
+            case WeightGradients weights -> later.add(weights.component());
             default -> false;
           };
-      if (completes && instructions.get(i) instanceof Compute compute) {
-        last[i] = later.add(new Place(compute.component(), compute.stage()));
-      }
     }
     return last;
   }
@@ -219,14 +216,13 @@ public final class ModelRunner {
         switch (instructions.get(i)) {
           case Forward forward -> lossSum += forward(forward);
           case Backward backward -> backward(backward, lastBackward[i]);
-          case WeightGradients weights ->
-              throw new IllegalStateException("model runner: no split backward for " + weights);
+          case WeightGradients weights -> weightGradients(weights, lastBackward[i]);
           case Send send -> link(send.link()).send(send.microBatch(), send.direction());
           case Receive receive ->
               link(receive.link()).receive(receive.microBatch(), receive.direction());
           case ReduceGradients reduce -> {
             links.values().forEach(LinkTransport::awaitSent);
-            require(optimizers.get(reduce.component()), reduce.component()).reduce();
+            optimizer(reduce.component()).reduce();
           }
           case Step unused -> {
             links.values().forEach(LinkTransport::awaitSent);
@@ -270,6 +266,10 @@ public final class ModelRunner {
     return require(running.get(name), name);
   }
 
+  private ComponentOptimizer optimizer(String component) {
+    return require(optimizers.get(component), component);
+  }
+
   private LinkTransport link(String name) {
     LinkTransport link = links.get(name);
     if (link == null) {
@@ -309,19 +309,36 @@ public final class ModelRunner {
   private void backward(Backward backward, boolean last) {
     RunningComponent component = running(backward.component());
     Work work = new Work(backward.stage(), backward.microBatch());
+    if (last) {
+      optimizer(backward.component()).lastBackward(component.parameters());
+    }
     Tensor output = component.takeOutput(work);
     NDArray gradient = component.takeOutputGradient(work);
     if (output == null || !output.requiresGradient()) {
       return;
     }
     if (component.isLoss(backward.stage())) {
-      try (MemoryScope inside = MemoryScope.open()) {
-        output.backward(
-            NDArray.full(memory.device(), output.dtype(), output.shape(), update.lossScale()));
-      }
-    } else if (gradient != null) {
+      gradient =
+          memory.hold(
+              backward.microBatch(),
+              NDArray.full(memory.device(), output.dtype(), output.shape(), update.lossScale()));
+    }
+    if (gradient == null) {
+      return;
+    }
+    if (backward.inputsOnly()) {
+      component.defer(work, output.backwardInputs(gradient, component.takeLeaves(work)));
+    } else {
       output.backward(gradient);
     }
+  }
+
+  private void weightGradients(WeightGradients weights, boolean last) {
+    RunningComponent component = running(weights.component());
+    if (last) {
+      optimizer(weights.component()).lastBackward(component.parameters());
+    }
+    component.runDeferred(new Work(weights.stage(), weights.microBatch()));
   }
 
   private long validTokens() {

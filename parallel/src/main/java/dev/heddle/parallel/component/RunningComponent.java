@@ -1,11 +1,15 @@
 package dev.heddle.parallel.component;
 
+import dev.heddle.autograd.DeferredGradients;
 import dev.heddle.autograd.GradientMode;
 import dev.heddle.autograd.Tensor;
+import dev.heddle.nn.Parameter;
 import dev.heddle.parallel.mesh.Axis;
 import dev.heddle.runtime.NDArray;
 import dev.heddle.runtime.Shape;
+import java.util.ArrayList;
 import java.util.HashMap;
+import java.util.List;
 import java.util.Map;
 import org.jspecify.annotations.Nullable;
 
@@ -26,6 +30,12 @@ final class RunningComponent {
 
   /** Gradients of these outputs that links have brought back. */
   private final Map<Work, NDArray> outputGradients = new HashMap<>();
+
+  /** What came into what has gone forward: the gradients that others wait for. */
+  private final Map<Work, List<Tensor>> leaves = new HashMap<>();
+
+  /** Parameters' gradients that a backward has left. */
+  private final Map<Work, DeferredGradients> deferred = new HashMap<>();
 
   /** What the stage before has handed on: leaves of this stage's graph. */
   private final Map<Work, Tensor> handedOn = new HashMap<>();
@@ -96,6 +106,13 @@ final class RunningComponent {
     }
     if (output != null) {
       outputs.put(work, output);
+      List<Tensor> came = new ArrayList<>(incoming.values());
+      Tensor previous = handedOn.get(work);
+      if (previous != null) {
+        came.add(previous);
+      }
+      came.removeIf(leaf -> !leaf.requiresGradient());
+      leaves.put(work, came);
     }
     return output;
   }
@@ -123,6 +140,28 @@ final class RunningComponent {
   /** Forgets an output that nothing more is asked of, and returns it. */
   @Nullable Tensor takeOutput(Work work) {
     return outputs.remove(work);
+  }
+
+  /** What came into a stage and gets a gradient; asked for once. */
+  List<Tensor> takeLeaves(Work work) {
+    List<Tensor> came = leaves.remove(work);
+    return came == null ? List.of() : came;
+  }
+
+  void defer(Work work, DeferredGradients gradients) {
+    deferred.put(work, gradients);
+  }
+
+  void runDeferred(Work work) {
+    DeferredGradients gradients = deferred.remove(work);
+    if (gradients != null) {
+      gradients.run();
+    }
+  }
+
+  /** All parameters that this rank holds of the component. */
+  List<Parameter> parameters() {
+    return program.parameters();
   }
 
   @Nullable NDArray takeOutputGradient(Work work) {
@@ -155,11 +194,14 @@ final class RunningComponent {
   /** Forgets the outputs of a microbatch that is done. */
   void forget(int microBatch) {
     outputs.keySet().removeIf(work -> work.microBatch() == microBatch);
+    leaves.keySet().removeIf(work -> work.microBatch() == microBatch);
   }
 
   /** Forgets what a step that ended early has left. */
   void clear() {
     outputs.clear();
+    leaves.clear();
+    deferred.clear();
     outputGradients.clear();
     handedOn.clear();
   }

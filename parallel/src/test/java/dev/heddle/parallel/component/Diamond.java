@@ -146,7 +146,7 @@ final class Diamond {
                     world,
                     graph.component(name),
                     trained ? program.parameters() : List.of(),
-                    AdamW.Settings.withDecay(0.1)));
+                    ComponentOptimizer.Options.of(AdamW.Settings.withDecay(0.1))));
           }
         });
     ModelRunner runner =

@@ -79,7 +79,7 @@ final class RankTrainer {
                       world,
                       graph.component(name),
                       program.parameters(),
-                      AdamW.Settings.withDecay(train.weightDecay()))));
+                      ComponentOptimizer.Options.of(AdamW.Settings.withDecay(train.weightDecay())))));
       ModelRunner runner =
           new ModelRunner(
               world,

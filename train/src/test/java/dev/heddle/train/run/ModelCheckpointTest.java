@@ -248,7 +248,7 @@ class ModelCheckpointTest {
                             world,
                             data.graph().component(name),
                             program.parameters(),
-                            AdamW.Settings.withDecay(0))));
+                            ComponentOptimizer.Options.of(AdamW.Settings.withDecay(0)))));
             Map<String, List<Parameter>> global = new LinkedHashMap<>();
             programs.forEach((name, program) -> global.put(name, program.parameters()));
             ParameterDirectory directory =
