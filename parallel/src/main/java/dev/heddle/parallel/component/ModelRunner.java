@@ -6,7 +6,7 @@ import dev.heddle.optim.AdamW;
 import dev.heddle.parallel.comm.Communicator;
 import dev.heddle.parallel.comm.ReduceOp;
 import dev.heddle.parallel.data.GradientReduction;
-import dev.heddle.parallel.layout.RowCounts;
+import dev.heddle.parallel.layout.RowPlacement;
 import dev.heddle.parallel.mesh.Axis;
 import dev.heddle.parallel.mesh.Mesh;
 import dev.heddle.parallel.pipeline.Instruction;
@@ -35,11 +35,14 @@ import org.jspecify.annotations.Nullable;
  * all call {@link #step} together, also ranks that had no sample.
  */
 public final class ModelRunner {
-  /** Row counts of a microbatch, of every boundary; the same on every rank. */
+  /** The rows of a microbatch that cross each boundary; the same on every rank. */
   @FunctionalInterface
   public interface Rows {
-    /** How many rows each sample of the microbatch sends across the boundary. */
-    RowCounts of(String boundary, int microBatch);
+    /**
+     * How many rows each sample of the microbatch sends across the boundary, and where they stand
+     * in the destination's sequences if that matters to the boundary's plan.
+     */
+    RowPlacement of(String boundary, int microBatch);
   }
 
   /**
@@ -108,13 +111,13 @@ public final class ModelRunner {
     final BoundarySpec spec;
     final Communicator group;
 
-    /** By row counts, the ones not used for longest dropped: counts may differ in every step. */
-    final Map<RowCounts, BoundaryExchange> exchanges =
+    /** By rows, the ones not used for longest dropped: they may differ in every step. */
+    final Map<RowPlacement, BoundaryExchange> exchanges =
         new LinkedHashMap<>(16, 0.75f, true) {
           private static final long serialVersionUID = 1L;
 
           @Override
-          protected boolean removeEldestEntry(Map.Entry<RowCounts, BoundaryExchange> eldest) {
+          protected boolean removeEldestEntry(Map.Entry<RowPlacement, BoundaryExchange> eldest) {
             return size() > KEPT_PLANS;
           }
         };
@@ -127,9 +130,9 @@ public final class ModelRunner {
       this.group = group;
     }
 
-    BoundaryExchange exchange(RowCounts counts) {
+    BoundaryExchange exchange(RowPlacement rows) {
       return exchanges.computeIfAbsent(
-          counts, key -> new BoundaryExchange(spec.plan().apply(key), group));
+          rows, key -> new BoundaryExchange(spec.plan().apply(key), group));
     }
   }
 
