@@ -84,14 +84,14 @@ public final class CaptionModel {
 
   /**
    * Rows as they leave an encoder: from its last stage, samples divided over DP, the rows of each
-   * sample over CP and, with sequence parallelism, over TP.
+   * sample over CP in zigzag and, with sequence parallelism, over TP.
    */
   private static RowLayout leaving(
       Mesh mesh, ParallelConfig.Placement placement, RowCounts counts, long features) {
     Layout.Builder layout =
         Layout.on(mesh.at(Axis.PP, mesh.size(Axis.PP) - 1))
             .shard(Axis.DP, RowLayout.SAMPLE_DIM)
-            .shard(Axis.CP, RowLayout.POSITION_DIM);
+            .zigzag(Axis.CP, RowLayout.POSITION_DIM);
     return RowLayout.of(overTensorRanks(layout, placement).build(), counts, features).build();
   }
 
@@ -163,19 +163,20 @@ public final class CaptionModel {
       if (!mesh.contains(rank)) {
         continue;
       }
+      String name = component.name();
+      ParallelConfig.Placement placement =
+          Objects.requireNonNull(parallel.placements().get(name), name);
       Layers layers = new LocalLayers(device, dtype, seed);
       if (mesh.size(Axis.TP) > 1) {
         Communicator group =
             world.subgroup(component.name() + ".tp", mesh.group(rank, Axis.TP)).orElseThrow();
-        layers = new TensorParallelLayers(device, dtype, seed, group);
+        layers =
+            new TensorParallelLayers(
+                device, dtype, seed, group, placement.division().sequenceParallel());
       }
-      String name = component.name();
-      Stages stages =
-          Stages.of(
-              layers(model, name),
-              Objects.requireNonNull(parallel.placements().get(name), name),
-              mesh.coordinate(rank, Axis.PP));
-      programs.put(name, program(model, vocabularySize, name, layers, stages));
+      Stages stages = Stages.of(layers(model, name), placement, mesh.coordinate(rank, Axis.PP));
+      programs.put(
+          name, program(model, vocabularySize, name, layers, stages, dividesPositions(placement)));
     }
     return programs;
   }
@@ -188,7 +189,7 @@ public final class CaptionModel {
     for (Component component : graph.components()) {
       String name = component.name();
       Stages whole = Stages.whole(layers(model, name));
-      parameters.put(name, program(model, vocabularySize, name, layers, whole).parameters());
+      parameters.put(name, program(model, vocabularySize, name, layers, whole, false).parameters());
     }
     return parameters;
   }
@@ -198,7 +199,12 @@ public final class CaptionModel {
   }
 
   private static ComponentProgram program(
-      ModelConfig model, int vocabularySize, String component, Layers layers, Stages stages) {
+      ModelConfig model,
+      int vocabularySize,
+      String component,
+      Layers layers,
+      Stages stages,
+      boolean rowsInPlace) {
     return switch (component) {
       case VISION ->
           new VisionProgram(
@@ -213,7 +219,9 @@ public final class CaptionModel {
       case LANGUAGE ->
           new LanguageProgram(
               new LanguageModel(layers, model.language(), vocabularySize, stages),
-              model.language().tiedEmbeddings());
+              layers,
+              model.language().tiedEmbeddings(),
+              rowsInPlace);
       default -> throw new IllegalArgumentException("captioning model: no component " + component);
     };
   }
