@@ -194,7 +194,7 @@ public final class ContextPlan {
                   tile.pairs()));
         }
       }
-      text.append(String.format("%4d   all%56d%n", rank, pairs(rank)));
+      text.append(String.format("%4d  %4s%59d%n", rank, "all", pairs(rank)));
     }
     return text.toString();
   }

@@ -1,8 +1,14 @@
 package dev.heddle.parallel.context;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import dev.heddle.autograd.Tensor;
+import org.junit.jupiter.api.Test;
+import org.jspecify.annotations.Nullable;
+import dev.heddle.parallel.comm.RankFailedException;
+import dev.heddle.parallel.comm.CommunicationStatistics;
+import dev.heddle.parallel.comm.CommunicationKind;
 import dev.heddle.nn.Layers;
 import dev.heddle.nn.LocalLayers;
 import dev.heddle.nn.SequenceSpec;
@@ -19,11 +25,13 @@ import dev.heddle.runtime.memory.MemoryScope;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Random;
+import java.util.function.Consumer;
 import java.util.stream.Stream;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.EnumSource;
 import org.junit.jupiter.params.provider.MethodSource;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /**
  * Attention of ranks that divide sequences is that of one rank, value and gradient. Legend: B
@@ -186,5 +194,158 @@ class ContextAttentionTest {
       assertSame(
           Problem.draw(i, method, 3, i % 2 == 0, i < 2, DType.BF16), 3, CpuBackend.BEST, 0.05);
     }
+  }
+
+  @ParameterizedTest
+  @EnumSource(ContextMethod.class)
+  void attention_computedAgain_hasTheSameBits(ContextMethod method) {
+    Problem problem = Problem.draw(77, method, 3, true, true, DType.F64);
+    onRanks(
+        3,
+        method,
+        DType.F64,
+        CpuBackend.REFERENCE,
+        (local, divided, world) -> {
+          Outcome first = problem.compute(divided);
+          Outcome second = problem.compute(divided);
+          assertThat(second.y).containsExactly(first.y);
+          assertThat(second.dqkv).containsExactly(first.dqkv);
+        });
+  }
+
+  /** 2 lanes of 13 positions, 4 heads of q and 2 of k, in F64: what a position's k and v take. */
+  private static final long KV_BYTES = 2 * 2 * 2 * HEAD_SIZE * 8;
+
+  private static Problem counted(ContextMethod method, int ranks) {
+    SequenceSpec sequence = SequenceSpec.of(2, 13);
+    Random random = new Random(3);
+    int heads = method == ContextMethod.ALL_TO_ALL ? 2 * ranks : 4;
+    int keyHeads = method == ContextMethod.ALL_TO_ALL ? ranks : 2;
+    double[] qkv = RandomSequences.values(random, 26L * (heads + 2L * keyHeads) * HEAD_SIZE);
+    double[] dy = RandomSequences.values(random, 26L * heads * HEAD_SIZE);
+    return new Problem(3, method, sequence, true, heads, keyHeads, false, DType.F64, qkv, dy);
+  }
+
+  private static CommunicationStatistics communicated(Communicator world, Runnable work) {
+    CommunicationStatistics before = world.statistics().snapshot();
+    work.run();
+    return world.statistics().since(before);
+  }
+
+  @ParameterizedTest
+  @ValueSource(ints = {2, 3, 4})
+  void ring_sendsKeysOnceAroundEachWay_andTheirGradientsHome(int ranks) {
+    Problem problem = counted(ContextMethod.RING, ranks);
+    ContextPlan plan = ContextPlan.of(problem.sequence, ranks, true);
+    onRanks(
+        ranks,
+        ContextMethod.RING,
+        DType.F64,
+        CpuBackend.REFERENCE,
+        (local, divided, world) -> {
+          CommunicationStatistics all = communicated(world, () -> problem.compute(divided));
+          int backward = ranks == 2 ? 2 : ranks + 1;
+          assertThat(all.totalCount()).isEqualTo(ranks - 1 + backward);
+          assertThat(all.count(CommunicationKind.EXCHANGE)).isEqualTo(ranks - 1 + backward);
+          // Every part passes through every rank but does not come back: keys and values twice.
+          long passed = 0;
+          for (int step = 0; step < ranks - 1; step++) {
+            passed += 2 * plan.size(plan.keysOf(world.rank(), step));
+          }
+          // Gradients begin at the first rank that is not the owner.
+          for (int step = 1; step < ranks; step++) {
+            passed += plan.size(plan.keysOf(world.rank(), step));
+          }
+          assertThat(all.of(CommunicationKind.EXCHANGE).sentBytes()).isEqualTo(passed * KV_BYTES);
+        });
+  }
+
+  @Test
+  void allGather_gathersEachChunkOnce_andScattersGradientsOnce() {
+    Problem problem = counted(ContextMethod.ALL_GATHER, 3);
+    ContextPlan plan = ContextPlan.of(problem.sequence, 3, true);
+    onRanks(
+        3,
+        ContextMethod.ALL_GATHER,
+        DType.F64,
+        CpuBackend.REFERENCE,
+        (local, divided, world) -> {
+          CommunicationStatistics all = communicated(world, () -> problem.compute(divided));
+          assertThat(all.totalCount()).isEqualTo(4);
+          assertThat(all.of(CommunicationKind.ALL_GATHER))
+              .isEqualTo(
+                  new CommunicationStatistics.Traffic(
+                      2, plan.size(world.rank()) * KV_BYTES, 13 * KV_BYTES));
+          assertThat(all.of(CommunicationKind.REDUCE_SCATTER))
+              .isEqualTo(
+                  new CommunicationStatistics.Traffic(
+                      2, 13 * KV_BYTES, plan.size(world.rank()) * KV_BYTES));
+        });
+  }
+
+  @Test
+  void allToAll_tradesTwiceEachWay_andSendsOnlyWhatOthersNeed() {
+    Problem problem = counted(ContextMethod.ALL_TO_ALL, 3);
+    ContextPlan plan = ContextPlan.of(problem.sequence, 3, true);
+    onRanks(
+        3,
+        ContextMethod.ALL_TO_ALL,
+        DType.F64,
+        CpuBackend.REFERENCE,
+        (local, divided, world) -> {
+          CommunicationStatistics all = communicated(world, () -> problem.compute(divided));
+          assertThat(all.totalCount()).isEqualTo(4);
+          assertThat(all.count(CommunicationKind.EXCHANGE)).isEqualTo(4);
+          // Of 6 + 2 * 3 heads in and 6 out, two thirds of the own positions go to others, and a
+          // third of the others' result goes back; the backward is the mirror image.
+          long own = plan.size(world.rank());
+          long lane = 2 * HEAD_SIZE * 8L;
+          long forward = own * 12 / 3 * 2 + (13 - own) * 6 / 3;
+          long backward = own * 6 / 3 * 2 + (13 - own) * 12 / 3;
+          assertThat(all.of(CommunicationKind.EXCHANGE).sentBytes())
+              .isEqualTo((forward + backward) * lane);
+        });
+  }
+
+  @Test
+  void allToAll_withFewerHeadsThanRanks_isRefusedWithWhatWouldDo() {
+    Problem problem = counted(ContextMethod.RING, 3);
+    assertRefused(
+        ContextMethod.ALL_TO_ALL,
+        problem::compute,
+        "2 heads of keys cannot be divided over cp=3 ranks, rank 2 would have none; use cp=2 or"
+            + " less, or the method ring or all-gather");
+  }
+
+  @Test
+  void attention_withoutTheSequencesOrWithOthers_isRefused() {
+    Problem problem = counted(ContextMethod.RING, 3);
+    assertRefused(
+        ContextMethod.RING, layers -> attend(problem, layers, null), "hand the SequenceSpec");
+    assertRefused(
+        ContextMethod.RING,
+        layers -> attend(problem, layers, SequenceSpec.of(2, 20)),
+        "got heads [2,13,8,4]; wanted [2,");
+  }
+
+  private static void attend(Problem problem, Layers layers, @Nullable SequenceSpec sequence) {
+    Shape shape = Shape.of(2, 13, 8, HEAD_SIZE);
+    Tensor heads = Tensor.leaf(NDArray.of(layers.device(), DType.F64, shape, problem.qkv));
+    layers.attention(heads, 4, AttentionMask.CAUSAL, 1, sequence, null);
+  }
+
+  private static void assertRefused(
+      ContextMethod method, Consumer<Layers> work, String message) {
+    assertThatThrownBy(
+            () ->
+                onRanks(
+                    3,
+                    method,
+                    DType.F64,
+                    CpuBackend.REFERENCE,
+                    (local, divided, world) -> work.accept(divided)))
+        .isInstanceOf(RankFailedException.class)
+        .hasCauseInstanceOf(IllegalArgumentException.class)
+        .hasMessageContaining(message);
   }
 }
