@@ -8,6 +8,7 @@ import dev.heddle.parallel.component.BoundarySpec;
 import dev.heddle.parallel.component.Component;
 import dev.heddle.parallel.component.ComponentProgram;
 import dev.heddle.parallel.component.ModelGraph;
+import dev.heddle.parallel.context.ContextParallelLayers;
 import dev.heddle.parallel.layout.Layout;
 import dev.heddle.parallel.layout.RowCounts;
 import dev.heddle.parallel.layout.RowLayout;
@@ -166,19 +167,46 @@ public final class CaptionModel {
       String name = component.name();
       ParallelConfig.Placement placement =
           Objects.requireNonNull(parallel.placements().get(name), name);
-      Layers layers = new LocalLayers(device, dtype, seed);
-      if (mesh.size(Axis.TP) > 1) {
-        Communicator group =
-            world.subgroup(component.name() + ".tp", mesh.group(rank, Axis.TP)).orElseThrow();
-        layers =
-            new TensorParallelLayers(
-                device, dtype, seed, group, placement.division().sequenceParallel());
-      }
-      Stages stages = Stages.of(layers(model, name), placement, mesh.coordinate(rank, Axis.PP));
+      Layers layers = layers(component, placement, world, device, dtype, seed);
+      Stages stages = Stages.of(blocks(model, name), placement, mesh.coordinate(rank, Axis.PP));
       programs.put(
           name, program(model, vocabularySize, name, layers, stages, dividesPositions(placement)));
     }
     return programs;
+  }
+
+  /** Layers that the ranks of a component divide as its placement says. */
+  private static Layers layers(
+      Component component,
+      ParallelConfig.Placement placement,
+      Communicator world,
+      Device device,
+      DType dtype,
+      long seed) {
+    Mesh mesh = component.mesh();
+    int rank = world.globalRank(world.rank());
+    Layers layers = new LocalLayers(device, dtype, seed);
+    if (mesh.size(Axis.TP) > 1) {
+      layers =
+          new TensorParallelLayers(
+              device,
+              dtype,
+              seed,
+              group(world, component.name() + ".tp", mesh.group(rank, Axis.TP)),
+              placement.division().sequenceParallel());
+    }
+    if (mesh.size(Axis.CP) > 1) {
+      layers =
+          new ContextParallelLayers(
+              layers,
+              group(world, component.name() + ".cp", mesh.group(rank, Axis.CP)),
+              placement.division().cpMethod());
+    }
+    return layers;
+  }
+
+  private static Communicator group(Communicator world, String name, List<Integer> members) {
+    return world.subgroup(name, members).orElseThrow();
   }
 
   /** The global parameters of each component, on whatever device holds them whole. */
@@ -188,13 +216,13 @@ public final class CaptionModel {
     Layers layers = new LocalLayers(device, dtype, 0);
     for (Component component : graph.components()) {
       String name = component.name();
-      Stages whole = Stages.whole(layers(model, name));
+      Stages whole = Stages.whole(blocks(model, name));
       parameters.put(name, program(model, vocabularySize, name, layers, whole, false).parameters());
     }
     return parameters;
   }
 
-  private static int layers(ModelConfig model, String component) {
+  private static int blocks(ModelConfig model, String component) {
     return component.equals(VISION) ? model.vision().layers() : model.language().layers();
   }
 
