@@ -42,7 +42,8 @@ class SplitBackwardTest extends ModelTest {
                 new BlockContext.DropoutDraw(
                     0.2,
                     RandomKey.of(SEED, "dropout").with(m),
-                    GlobalIndex.whole(Shape.of(2, LENGTH, 6))));
+                    GlobalIndex.whole(Shape.of(2, LENGTH, 6))),
+                null);
         Tensor loss = model.loss(ids(), targets(), context, recomputed);
         if (halves) {
           waiting.add(loss.backwardInputs(List.of()));

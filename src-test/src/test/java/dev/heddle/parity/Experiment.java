@@ -14,8 +14,8 @@ import dev.heddle.parallel.component.ModelGraph;
 import dev.heddle.parallel.component.ModelRunner;
 import dev.heddle.parallel.component.ParameterDirectory;
 import dev.heddle.parallel.component.StepResult;
-import dev.heddle.parallel.layout.RowCounts;
-import dev.heddle.parallel.layout.Split;
+import dev.heddle.parallel.layout.RowPlacement;
+import dev.heddle.parallel.mesh.Mesh;
 import dev.heddle.parallel.redistribute.Strategy;
 import dev.heddle.runtime.DType;
 import dev.heddle.runtime.Device;
@@ -32,6 +32,7 @@ import dev.heddle.train.model.VisionProgram;
 import java.lang.management.ManagementFactory;
 import java.time.Duration;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -63,6 +64,11 @@ final class Experiment {
 
   /** Samples without a valid target, in every step. */
   int[] padded = {};
+
+  /** Samples without a picture, in every step. */
+  int[] textOnly = {};
+
+  boolean packed;
 
   /** The batches that are trained on, one a step. */
   List<Integer> batches = new ArrayList<>(Collections.nCopies(20, 0));
@@ -99,6 +105,8 @@ final class Experiment {
     copy.timeout = timeout;
     copy.wrapper = wrapper;
     copy.padded = padded;
+    copy.textOnly = textOnly;
+    copy.packed = packed;
     copy.batches = batches;
     return copy;
   }
@@ -114,11 +122,20 @@ final class Experiment {
   }
 
   TinyBatch batch(int number) {
-    return TinyBatch.of(number, samples, TinyModel.VOCABULARY, TinyModel.TEXT_LENGTH, padded);
+    return TinyBatch.of(
+        number, samples, TinyModel.VOCABULARY, TinyModel.TEXT_LENGTH, padded, textOnly);
   }
 
   ModelGraph graph() {
-    return CaptionModel.graph(model, layout, strategy);
+    ParallelConfig crossed =
+        new ParallelConfig(
+            layout.ranks(),
+            layout.schedule(),
+            strategy,
+            layout.vision(),
+            layout.audio(),
+            layout.language());
+    return CaptionModel.graph(model, crossed, TinyModel.VOCABULARY, packed);
   }
 
   Outcome run() {
@@ -178,14 +195,15 @@ final class Experiment {
       this.collected = collected;
       this.rank = world.rank();
       programs =
-          CaptionModel.programs(model, TinyModel.VOCABULARY, graph, world, device, dtype, 11);
+          CaptionModel.programs(
+              model, layout, TinyModel.VOCABULARY, graph, world, device, dtype, 11);
       programs.forEach(
           (name, program) -> {
             wrapped.put(name, wrapper.wrap(rank, name, program));
             optimizers.put(
                 name,
                 new ComponentOptimizer(
-                    world, graph.component(name), program.parameters(), ComponentOptimizer.Options.of(settings)));
+                    world, graph.component(name), program.parameters(), ComponentOptimizer.Options.of(settings).sharedIn(program)));
           });
     }
 
@@ -194,7 +212,7 @@ final class Experiment {
           new ModelRunner(
               world,
               graph,
-              graph.schedule(microBatches),
+              graph.schedule(layout.schedule(), microBatches),
               device,
               dtype,
               wrapped,
@@ -222,16 +240,20 @@ final class Experiment {
 
     private void stage(TinyBatch batch) {
       if (programs.get(CaptionModel.VISION) instanceof VisionProgram vision) {
-        vision.stage(batch.picturesOf(graph.mesh(CaptionModel.VISION), rank, microBatches));
+        Mesh mesh = graph.mesh(CaptionModel.VISION);
+        vision.stage(
+            batch.pictureCountsOf(mesh, rank, microBatches),
+            batch.picturesOf(mesh, rank, microBatches));
       }
       if (programs.get(CaptionModel.LANGUAGE) instanceof LanguageProgram language) {
-        language.stage(batch.captionsOf(graph.mesh(CaptionModel.LANGUAGE), rank, microBatches));
+        language.stage(
+            batch.captionsOf(graph.mesh(CaptionModel.LANGUAGE), rank, microBatches, packed));
       }
     }
 
-    private RowCounts rows(TinyBatch batch, int microBatch) {
-      int count = (int) Split.part(batch.samples(), microBatches, microBatch).size();
-      return CaptionModel.rowCounts(model, count);
+    private RowPlacement rows(TinyBatch batch, int microBatch) {
+      return CaptionModel.rows(
+          layout, batch.fused(microBatches, microBatch, packed), CaptionModel.VISION);
     }
 
     private void handIn(List<StepResult> results) {
@@ -314,11 +336,16 @@ final class Experiment {
         + dtype
         + ", "
         + samples
-        + " samples in "
+        + " samples of each of "
+        + batches.size()
+        + " batches in "
         + microBatches
         + " microbatches, "
         + padded.length
-        + " of them padding, clip "
+        + " of them padding, without a picture "
+        + Arrays.toString(textOnly)
+        + (packed ? ", packed" : "")
+        + ", clip "
         + clipNorm
         + ", rate "
         + learningRate

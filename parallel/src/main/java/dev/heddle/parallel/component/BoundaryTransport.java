@@ -3,7 +3,7 @@ package dev.heddle.parallel.component;
 import dev.heddle.autograd.Tensor;
 import dev.heddle.parallel.comm.Communicator;
 import dev.heddle.parallel.component.RunningComponent.Work;
-import dev.heddle.parallel.layout.RowCounts;
+import dev.heddle.parallel.layout.RowPlacement;
 import dev.heddle.parallel.pipeline.Instruction.Direction;
 import dev.heddle.parallel.redistribute.BoundaryExchange;
 import dev.heddle.parallel.redistribute.BoundaryPlan;
@@ -29,19 +29,19 @@ final class BoundaryTransport implements LinkTransport {
   private final Communicator forwardGroup;
   private final Communicator backwardGroup;
 
-  /** Row counts of the step's microbatches. */
-  private IntFunction<RowCounts> rows;
+  /** Rows of the step's microbatches. */
+  private IntFunction<RowPlacement> rows;
 
   /** Both directions of one plan. */
   private record Executors(BoundaryExchange forward, BoundaryExchange backward) {}
 
-  /** By row counts, the ones not used for longest dropped: counts may differ in every step. */
-  private final Map<RowCounts, Executors> executors =
+  /** By rows, the ones not used for longest dropped: they may differ in every step. */
+  private final Map<RowPlacement, Executors> executors =
       new LinkedHashMap<>(16, 0.75f, true) {
         private static final long serialVersionUID = 1L;
 
         @Override
-        protected boolean removeEldestEntry(Map.Entry<RowCounts, Executors> eldest) {
+        protected boolean removeEldestEntry(Map.Entry<RowPlacement, Executors> eldest) {
           return size() > KEPT_PLANS;
         }
       };
@@ -84,8 +84,8 @@ final class BoundaryTransport implements LinkTransport {
     return spec;
   }
 
-  /** Sets the row counts of the step that begins. */
-  void begin(IntFunction<RowCounts> rowsOfMicroBatch) {
+  /** Sets the rows of the step that begins. */
+  void begin(IntFunction<RowPlacement> rowsOfMicroBatch) {
     rows = rowsOfMicroBatch;
   }
 
@@ -115,8 +115,8 @@ final class BoundaryTransport implements LinkTransport {
   private Executors executors(int microBatch) {
     return executors.computeIfAbsent(
         rows.apply(microBatch),
-        counts -> {
-          BoundaryPlan plan = spec.plan().apply(counts);
+        placement -> {
+          BoundaryPlan plan = spec.plan().apply(placement);
           return new Executors(
               new BoundaryExchange(plan, forwardGroup), new BoundaryExchange(plan, backwardGroup));
         });

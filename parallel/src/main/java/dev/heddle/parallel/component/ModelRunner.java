@@ -3,7 +3,7 @@ package dev.heddle.parallel.component;
 import dev.heddle.autograd.Tensor;
 import dev.heddle.parallel.comm.Communicator;
 import dev.heddle.parallel.component.RunningComponent.Work;
-import dev.heddle.parallel.layout.RowCounts;
+import dev.heddle.parallel.layout.RowPlacement;
 import dev.heddle.parallel.pipeline.Instruction;
 import dev.heddle.parallel.pipeline.Instruction.Backward;
 import dev.heddle.parallel.pipeline.Instruction.Compute;
@@ -38,11 +38,14 @@ import org.jspecify.annotations.Nullable;
  * all call {@link #step} together, also ranks that had no sample.
  */
 public final class ModelRunner {
-  /** Row counts of a microbatch, of every boundary; the same on every rank. */
+  /** The rows of a microbatch that cross each boundary; the same on every rank. */
   @FunctionalInterface
   public interface Rows {
-    /** How many rows each sample of the microbatch sends across the boundary. */
-    RowCounts of(String boundary, int microBatch);
+    /**
+     * How many rows each sample of the microbatch sends across the boundary, and where they stand
+     * in the destination's sequences if that matters to the boundary's plan.
+     */
+    RowPlacement of(String boundary, int microBatch);
   }
 
   /**

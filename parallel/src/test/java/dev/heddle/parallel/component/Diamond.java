@@ -18,6 +18,7 @@ import dev.heddle.parallel.layout.Interval;
 import dev.heddle.parallel.layout.Layout;
 import dev.heddle.parallel.layout.RowCounts;
 import dev.heddle.parallel.layout.RowLayout;
+import dev.heddle.parallel.layout.RowPlacement;
 import dev.heddle.parallel.layout.Split;
 import dev.heddle.parallel.mesh.Axis;
 import dev.heddle.parallel.mesh.Mesh;
@@ -89,7 +90,8 @@ final class Diamond {
         destination,
         FEATURES,
         gradients,
-        counts -> {
+        rows -> {
+          RowCounts counts = rows.counts();
           Boundary boundary = new Boundary(layout(source, counts), layout(destination, counts));
           return (gradients ? boundary : boundary.withoutGradient()).plan(Strategy.DIRECT);
         });
@@ -165,7 +167,7 @@ final class Diamond {
       programs.values().forEach(program -> program.rows = rows);
       results.add(
           runner.step(
-              (boundary, microBatch) -> RowCounts.perSample(rows),
+              (boundary, microBatch) -> RowPlacement.dense(RowCounts.perSample(rows)),
               new ModelRunner.Update(0.05, Double.POSITIVE_INFINITY)));
       for (Program program : programs.values()) {
         for (Parameter parameter : program.parameters()) {

@@ -13,6 +13,7 @@ import dev.heddle.nn.Parameter;
 import dev.heddle.optim.AdamW;
 import dev.heddle.parallel.comm.local.LocalWorld;
 import dev.heddle.parallel.layout.RowCounts;
+import dev.heddle.parallel.layout.RowPlacement;
 import dev.heddle.parallel.mesh.Mesh;
 import dev.heddle.runtime.DType;
 import dev.heddle.runtime.Shape;
@@ -148,7 +149,7 @@ class ModelRunnerTest {
     // Learned queries: the output of a is its parameter itself; b hands its input through.
     ModelGraph graph = single().graph();
     int microBatches = 3;
-    RowCounts counts = RowCounts.perSample(2);
+    RowPlacement counts = RowPlacement.dense(RowCounts.perSample(2));
     LocalWorld.run(
         1,
         world -> {

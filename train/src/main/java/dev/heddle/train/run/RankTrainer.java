@@ -69,7 +69,14 @@ final class RankTrainer {
       int vocabulary = data.tokenizer().vocabularySize();
       Map<String, ComponentProgram> programs =
           CaptionModel.programs(
-              config.model(), vocabulary, graph, world, device, dtype, config.seed());
+              config.model(),
+              config.parallel(),
+              vocabulary,
+              graph,
+              world,
+              device,
+              dtype,
+              config.seed());
       Map<String, ComponentOptimizer> optimizers = new LinkedHashMap<>();
       programs.forEach(
           (name, program) ->
@@ -79,12 +86,13 @@ final class RankTrainer {
                       world,
                       graph.component(name),
                       program.parameters(),
-                      ComponentOptimizer.Options.of(AdamW.Settings.withDecay(train.weightDecay())))));
+                      ComponentOptimizer.Options.of(AdamW.Settings.withDecay(train.weightDecay()))
+                          .sharedIn(program))));
       ModelRunner runner =
           new ModelRunner(
               world,
               graph,
-              graph.schedule(train.microBatches()),
+              graph.schedule(config.parallel().schedule(), train.microBatches()),
               device,
               dtype,
               programs,
@@ -98,15 +106,7 @@ final class RankTrainer {
         state.load(resumed);
         done = resumed.step();
       }
-      StepSamples samples =
-          new StepSamples(
-              config,
-              graph,
-              world.globalRank(world.rank()),
-              data.dataset(),
-              data.tokenizer(),
-              data.textLength(),
-              programs);
+      StepSamples samples = new StepSamples(config, data, world.globalRank(world.rank()), programs);
       CosineSchedule schedule =
           new CosineSchedule(
               train.learningRate(),
@@ -139,7 +139,8 @@ final class RankTrainer {
     samples.stage(step);
     StepResult result =
         runner.step(
-            (boundary, microBatch) -> samples.rows(microBatch),
+            (boundary, microBatch) ->
+                samples.rows(data.graph().boundary(boundary).source(), microBatch),
             new ModelRunner.Update(rate, config.train().clipNorm()));
     long peak = world.allReduce(device.memory().peakLiveBytes(), ReduceOp.MAX);
     if (world.rank() == 0) {

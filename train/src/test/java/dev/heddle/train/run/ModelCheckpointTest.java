@@ -238,7 +238,14 @@ class ModelCheckpointTest {
             int words = data.tokenizer().vocabularySize();
             Map<String, ComponentProgram> programs =
                 CaptionModel.programs(
-                    config.model(), words, data.graph(), world, device, DType.F64, 1);
+                    config.model(),
+                    config.parallel(),
+                    words,
+                    data.graph(),
+                    world,
+                    device,
+                    DType.F64,
+                    1);
             Map<String, ComponentOptimizer> optimizers = new LinkedHashMap<>();
             programs.forEach(
                 (name, program) ->
