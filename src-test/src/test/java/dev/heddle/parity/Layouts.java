@@ -1,6 +1,7 @@
 package dev.heddle.parity;
 
 import dev.heddle.train.config.ParallelConfig;
+import dev.heddle.train.config.ParallelConfig.Division;
 import dev.heddle.train.config.ParallelConfig.Placement;
 import dev.heddle.train.config.RankSet;
 import java.util.regex.Matcher;
@@ -8,8 +9,8 @@ import java.util.regex.Pattern;
 
 /**
  * Layouts in one line: {@code dp2@0-1 | tp2@0-1} is vision data-parallel and language
- * tensor-parallel over the same two ranks. Axes are {@code tp} and {@code dp}; ranks are written as
- * in a configuration.
+ * tensor-parallel over the same two ranks. Axes are {@code tp} and {@code dp}; {@code z} behind
+ * them divides the optimizer (ZeRO-1); ranks are written as in a configuration.
  */
 final class Layouts {
   private static final Pattern AXIS = Pattern.compile("(tp|dp)(\\d+)");
@@ -38,7 +39,15 @@ final class Layouts {
         dp = size;
       }
     }
-    return new Placement(RankSet.parse(parts[1]), tp, 1, 1, dp);
+    Division usual = Division.USUAL;
+    Division division =
+        new Division(
+            usual.cpMethod(),
+            usual.sequenceParallel(),
+            usual.stageLayers(),
+            usual.chunks(),
+            parts[0].endsWith("z"));
+    return new Placement(RankSet.parse(parts[1]), tp, 1, 1, dp, division);
   }
 
   /** The line that gives {@code layout} again. */
@@ -47,6 +56,11 @@ final class Layouts {
   }
 
   private static String toText(Placement placement) {
-    return "tp" + placement.tp() + "dp" + placement.dp() + "@" + placement.ranks();
+    return "tp"
+        + placement.tp()
+        + "dp"
+        + placement.dp()
+        + (placement.division().shardOptimizer() ? "z@" : "@")
+        + placement.ranks();
   }
 }

@@ -1,5 +1,6 @@
 package dev.heddle.train.model;
 
+import dev.heddle.autograd.GradientMode;
 import dev.heddle.nn.Layers;
 import dev.heddle.nn.LocalLayers;
 import dev.heddle.nn.Parameter;
@@ -102,7 +103,7 @@ public final class CaptionModel {
 
   /**
    * The programs of the components that this rank runs. Parameters belong to the memory scope that
-   * is open.
+   * is open; those of frozen components are constants.
    */
   public static Map<String, ComponentProgram> programs(
       ModelConfig model,
@@ -125,7 +126,13 @@ public final class CaptionModel {
             world.subgroup(component.name() + ".tp", mesh.group(rank, Axis.TP)).orElseThrow();
         layers = new TensorParallelLayers(device, dtype, seed, group);
       }
-      programs.put(component.name(), program(model, vocabularySize, component.name(), layers));
+      if (graph.frozen().contains(component.name())) {
+        try (GradientMode off = GradientMode.noGrad()) {
+          programs.put(component.name(), program(model, vocabularySize, component.name(), layers));
+        }
+      } else {
+        programs.put(component.name(), program(model, vocabularySize, component.name(), layers));
+      }
     }
     return programs;
   }

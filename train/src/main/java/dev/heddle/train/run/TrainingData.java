@@ -28,6 +28,7 @@ public record TrainingData(
         dataset,
         tokenizer,
         CaptionText.textLength(dataset),
-        CaptionModel.graph(config.model(), config.parallel(), Strategy.DIRECT));
+        CaptionModel.graph(config.model(), config.parallel(), Strategy.DIRECT)
+            .withFrozen(config.train().frozen()));
   }
 }
