@@ -16,12 +16,12 @@ import java.util.regex.Pattern;
  * language tensor-parallel with sequence parallelism and context-parallel over the others. Axes are
  * {@code tp}, {@code cp}, {@code pp}, {@code dp}; {@code chunks2} gives each rank two pipeline
  * stages; {@code sp} is sequence parallelism; {@code ring}, {@code all-gather} and {@code
- * all-to-all} say how context-parallel ranks compute attention. Dots may stand between. Ranks are
- * written as in a configuration.
+ * all-to-all} say how context-parallel ranks compute attention; {@code z} divides the optimizer
+ * (ZeRO-1). Dots may stand between. Ranks are written as in a configuration.
  */
 final class Layouts {
   private static final Pattern WORD =
-      Pattern.compile("(tp|cp|pp|dp|chunks)(\\d+)|(sp)|(ring|all-gather|all-to-all)|(\\.)");
+      Pattern.compile("(tp|cp|pp|dp|chunks)(\\d+)|(sp)|(ring|all-gather|all-to-all)|(z)|(\\.)");
 
   private Layouts() {}
 
@@ -38,6 +38,7 @@ final class Layouts {
     String[] parts = text.split("@");
     Map<String, Integer> sizes = new HashMap<>();
     boolean sequenceParallel = false;
+    boolean divided = false;
     ContextMethod method = ContextMethod.RING;
     Matcher words = WORD.matcher(parts[0]);
     int end = 0;
@@ -52,6 +53,8 @@ final class Layouts {
         for (ContextMethod each : ContextMethod.values()) {
           method = each.label().equals(label) ? each : method;
         }
+      } else if (words.group(5) != null) {
+        divided = true;
       }
     }
     if (end < parts[0].length()) {
@@ -63,7 +66,8 @@ final class Layouts {
         sizes.getOrDefault("cp", 1),
         sizes.getOrDefault("pp", 1),
         sizes.getOrDefault("dp", 1),
-        new Division(method, sequenceParallel, List.of(), sizes.getOrDefault("chunks", 1), false));
+        new Division(
+            method, sequenceParallel, List.of(), sizes.getOrDefault("chunks", 1), divided));
   }
 
   /** The line that gives {@code layout} again. */
@@ -85,6 +89,7 @@ final class Layouts {
         + division.chunks()
         + ".dp"
         + placement.dp()
+        + (division.shardOptimizer() ? "z" : "")
         + "@"
         + placement.ranks();
   }

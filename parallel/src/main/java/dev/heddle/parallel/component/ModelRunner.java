@@ -69,6 +69,9 @@ public final class ModelRunner {
   /** For each instruction the microbatch that is done with it on this rank, or -1. */
   private final int[] finished;
 
+  /** For each instruction whether it is a component's last backward of the step on this rank. */
+  private final boolean[] lastBackward;
+
   /** What the microbatches under way hold beside their graphs. */
   private final Map<Integer, List<NDArray>> held = new HashMap<>();
 
@@ -148,10 +151,11 @@ public final class ModelRunner {
     int rank = world.globalRank(world.rank());
     instructions = schedule.ranks().getOrDefault(rank, List.of());
     finished = finished(instructions);
+    lastBackward = lastBackward(instructions);
     for (Component component : graph.components()) {
       Mesh mesh = component.mesh();
       if (mesh.contains(rank)) {
-        require(optimizers.get(component.name()), component.name());
+        optimizer(component.name());
         hosted.put(
             component.name(),
             new Hosted(component, require(programs.get(component.name()), component.name()), rank));
@@ -185,6 +189,17 @@ public final class ModelRunner {
     return finished;
   }
 
+  private static boolean[] lastBackward(List<Instruction> instructions) {
+    boolean[] last = new boolean[instructions.size()];
+    Set<String> later = new HashSet<>();
+    for (int i = last.length - 1; i >= 0; i--) {
+      last[i] =
+          instructions.get(i) instanceof Instruction.Backward backward
+              && later.add(backward.component());
+    }
+    return last;
+  }
+
   private static <T> T require(@Nullable T value, String component) {
     if (value == null) {
       throw new IllegalArgumentException(
@@ -207,10 +222,15 @@ public final class ModelRunner {
       for (int i = 0; i < finished.length; i++) {
         switch (instructions.get(i)) {
           case Instruction.Forward forward -> lossSum += forward(forward);
-          case Instruction.Backward backward -> backward(backward);
+          case Instruction.Backward backward -> {
+            if (lastBackward[i]) {
+              optimizer(backward.component())
+                  .lastBackward(hosted(backward.component()).program.parameters());
+            }
+            backward(backward);
+          }
           case Instruction.Exchange exchange -> exchange(exchange, rows);
-          case Instruction.ReduceGradients reduce ->
-              require(optimizers.get(reduce.component()), reduce.component()).reduce();
+          case Instruction.ReduceGradients reduce -> optimizer(reduce.component()).reduce();
           case Instruction.Step unused -> result = update.step(lossSum, validTokens(), numbers);
         }
         if (finished[i] >= 0) {
@@ -245,6 +265,10 @@ public final class ModelRunner {
     }
     held.remove(microBatch);
     blocks.values().forEach(NDArray::free);
+  }
+
+  private ComponentOptimizer optimizer(String name) {
+    return require(optimizers.get(name), name);
   }
 
   private Hosted hosted(String name) {

@@ -1,5 +1,6 @@
 package dev.heddle.train.model;
 
+import dev.heddle.autograd.GradientMode;
 import dev.heddle.nn.Layers;
 import dev.heddle.nn.LocalLayers;
 import dev.heddle.nn.Parameter;
@@ -146,7 +147,7 @@ public final class CaptionModel {
 
   /**
    * The programs of the components that this rank runs, each with its stages. Parameters belong to
-   * the memory scope that is open.
+   * the memory scope that is open; those of frozen components are constants.
    */
   public static Map<String, ComponentProgram> programs(
       ModelConfig model,
@@ -169,8 +170,14 @@ public final class CaptionModel {
           Objects.requireNonNull(parallel.placements().get(name), name);
       Layers layers = layers(component, placement, world, device, dtype, seed);
       Stages stages = Stages.of(blocks(model, name), placement, mesh.coordinate(rank, Axis.PP));
-      programs.put(
-          name, program(model, vocabularySize, name, layers, stages, dividesPositions(placement)));
+      boolean inPlace = dividesPositions(placement);
+      if (graph.frozen().contains(name)) {
+        try (GradientMode off = GradientMode.noGrad()) {
+          programs.put(name, program(model, vocabularySize, name, layers, stages, inPlace));
+        }
+      } else {
+        programs.put(name, program(model, vocabularySize, name, layers, stages, inPlace));
+      }
     }
     return programs;
   }
