@@ -9,6 +9,7 @@ import dev.heddle.runtime.memory.Block;
 import dev.heddle.runtime.memory.MemoryScope;
 import dev.heddle.runtime.memory.Owned;
 import java.util.ArrayList;
+import java.util.Collection;
 import java.util.List;
 import org.jspecify.annotations.Nullable;
 
@@ -33,6 +34,10 @@ public final class Tensor implements Owned {
   @Nullable BackwardPass pass;
   int pendingUses;
   @Nullable NDArray incoming;
+  DeferredGradients.@Nullable Owed owed;
+
+  // How many second halves of backward passes still owe this leaf something.
+  int owing;
 
   private Tensor(
       NDArray value,
@@ -236,17 +241,8 @@ public final class Tensor implements Owned {
    * @throws IllegalStateException if nothing here requires a gradient or the graph was released
    */
   public void backward() {
-    if (value.size() != 1) {
-      throw new IllegalArgumentException(
-          "Tensor.backward: "
-              + describe()
-              + " has "
-              + value.size()
-              + " elements; a gradient to"
-              + " start from is needed: backward(gradient)");
-    }
-    try (MemoryScope scope = MemoryScope.open()) {
-      backward(NDArray.full(value.device(), value.dtype(), value.shape(), 1), false);
+    try (MemoryScope scope = MemoryScope.temporaries()) {
+      backward(one(), false);
     }
   }
 
@@ -263,6 +259,44 @@ public final class Tensor implements Owned {
    */
   public void backward(NDArray dy, boolean retainGraph) {
     BackwardPass.run(this, dy, retainGraph);
+  }
+
+  /**
+   * {@link #backwardInputs(NDArray, Collection)} of this one-element tensor.
+   *
+   * @param waitedFor leaves whose gradients are wanted now
+   */
+  public DeferredGradients backwardInputs(Collection<Tensor> waitedFor) {
+    try (MemoryScope scope = MemoryScope.temporaries()) {
+      return backwardInputs(one(), waitedFor);
+    }
+  }
+
+  /**
+   * The first half of {@link #backward(NDArray)}: walks the graph and releases it, and leaves to
+   * the second half what operators offer to compute later for leaves other than {@code waitedFor}.
+   * A leaf that no such product contributes to has its gradient when this returns.
+   *
+   * @param dy of this tensor's shape and dtype; not to be changed before the second half has run
+   * @param waitedFor leaves whose gradients are wanted now, such as rows that another stage sent
+   * @return the second half, to be run before the {@link MemoryScope} open now closes
+   */
+  public DeferredGradients backwardInputs(NDArray dy, Collection<Tensor> waitedFor) {
+    return BackwardPass.runInputs(this, dy, waitedFor);
+  }
+
+  /** The gradient that a backward pass of a one-element tensor starts from. */
+  private NDArray one() {
+    if (value.size() != 1) {
+      throw new IllegalArgumentException(
+          "Tensor.backward: "
+              + describe()
+              + " has "
+              + value.size()
+              + " elements; a gradient to"
+              + " start from is needed: backward(gradient)");
+    }
+    return NDArray.full(value.device(), value.dtype(), value.shape(), 1);
   }
 
   /**

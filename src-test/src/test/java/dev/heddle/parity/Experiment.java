@@ -222,6 +222,7 @@ final class Experiment {
                     frozen.contains(name) ? List.of() : program.parameters(),
                     ComponentOptimizer.Options.of(settings)
                         .withBucketBytes(bucketBytes)
+                        .withSharedStages(CaptionModel.sharedStages(program))
                         .withDivided(layout.placements().get(name).division().shardOptimizer())));
           });
     }
@@ -232,7 +233,7 @@ final class Experiment {
           new ModelRunner(
               world,
               graph,
-              graph.schedule(microBatches),
+              graph.schedule(layout.schedule(), microBatches),
               device,
               dtype,
               wrapped,
@@ -360,6 +361,8 @@ final class Experiment {
   @Override
   public String toString() {
     return Layouts.toText(layout)
+        + ", "
+        + model
         + ", "
         + strategy.label()
         + ", "

@@ -1,7 +1,9 @@
 package dev.heddle.parallel.component;
 
 import dev.heddle.parallel.mesh.Mesh;
+import dev.heddle.parallel.pipeline.PipelineGraph;
 import dev.heddle.parallel.pipeline.Schedule;
+import dev.heddle.parallel.pipeline.ScheduleKind;
 import dev.heddle.parallel.redistribute.BoundaryPlan;
 import java.util.HashSet;
 import java.util.List;
@@ -132,13 +134,24 @@ public record ModelGraph(
     return component(name).mesh();
   }
 
-  /** The schedule that runs one microbatch after the other. */
-  public Schedule schedule(int microBatches) {
-    return Schedule.oneMicroBatchAtATime(
-        components.stream().map(c -> new Schedule.Stage(c.name(), c.mesh())).toList(),
-        boundaries.stream()
-            .map(b -> new Schedule.Edge(b.name(), b.source(), b.destination(), b.gradients()))
+  /** What is to be scheduled. */
+  public PipelineGraph pipeline() {
+    return new PipelineGraph(
+        components.stream()
+            .map(c -> new PipelineGraph.Stages(c.name(), c.mesh(), c.stages()))
             .toList(),
-        microBatches);
+        boundaries.stream()
+            .map(b -> new PipelineGraph.Edge(b.name(), b.source(), b.destination(), b.gradients()))
+            .toList());
+  }
+
+  /** The schedule of a step. */
+  public Schedule schedule(ScheduleKind kind, int microBatches) {
+    return Schedule.of(pipeline(), kind, microBatches);
+  }
+
+  /** The usual schedule of a step, 1F1B. */
+  public Schedule schedule(int microBatches) {
+    return schedule(ScheduleKind.ONE_FORWARD_ONE_BACKWARD, microBatches);
   }
 }

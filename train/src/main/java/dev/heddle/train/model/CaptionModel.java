@@ -9,6 +9,7 @@ import dev.heddle.parallel.component.BoundarySpec;
 import dev.heddle.parallel.component.Component;
 import dev.heddle.parallel.component.ComponentProgram;
 import dev.heddle.parallel.component.ModelGraph;
+import dev.heddle.parallel.component.StagedProgram;
 import dev.heddle.parallel.context.ContextParallelLayers;
 import dev.heddle.parallel.layout.Layout;
 import dev.heddle.parallel.layout.RowCounts;
@@ -16,6 +17,7 @@ import dev.heddle.parallel.layout.RowLayout;
 import dev.heddle.parallel.layout.RowPlacement;
 import dev.heddle.parallel.mesh.Axis;
 import dev.heddle.parallel.mesh.Mesh;
+import dev.heddle.parallel.pipeline.PipelineGraph.Cost;
 import dev.heddle.parallel.redistribute.Boundary;
 import dev.heddle.parallel.tensor.TensorParallelLayers;
 import dev.heddle.runtime.DType;
@@ -49,8 +51,8 @@ public final class CaptionModel {
    * @param packed whether the sequences of a data lane stand one after the other
    */
   public static ModelGraph graph(ModelConfig model, ParallelConfig parallel, boolean packed) {
-    Component vision = new Component(VISION, mesh(parallel.vision()));
-    Component language = new Component(LANGUAGE, mesh(parallel.language()));
+    Component vision = component(VISION, model, parallel.vision());
+    Component language = component(LANGUAGE, model, parallel.language());
     long features = model.language().hiddenSize();
     return new ModelGraph(
         List.of(vision, language),
@@ -65,6 +67,21 @@ public final class CaptionModel {
                             leaving(vision.mesh(), parallel.vision(), rows.counts(), features),
                             entering(language.mesh(), parallel.language(), rows, features, packed))
                         .plan(parallel.boundary()))));
+  }
+
+  /** A component with its stages; a stage costs what its blocks do. */
+  private static Component component(
+      String name, ModelConfig model, ParallelConfig.Placement placement) {
+    Stages stages = Stages.of(blocks(model, name), placement, 0);
+    return new Component(
+        name,
+        mesh(placement),
+        stages.blocks().stream().map(blocks -> cost(blocks.size())).toList());
+  }
+
+  private static Cost cost(long blocks) {
+    Cost one = Cost.USUAL;
+    return new Cost(blocks * one.forward(), blocks * one.backward(), blocks * one.weights());
   }
 
   /** The mesh of a placement: TP varies fastest, then CP, then PP, then DP. */
@@ -180,6 +197,11 @@ public final class CaptionModel {
       }
     }
     return programs;
+  }
+
+  /** By name the stages of the parameters that several pipeline stages hold. */
+  public static Map<String, List<Integer>> sharedStages(ComponentProgram program) {
+    return program instanceof StagedProgram staged ? staged.sharedParameters() : Map.of();
   }
 
   /** Layers that the ranks of a component divide as its placement says. */

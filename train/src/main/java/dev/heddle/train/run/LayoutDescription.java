@@ -77,7 +77,7 @@ final class LayoutDescription {
   String schedule() {
     StringBuilder text = new StringBuilder();
     data.graph()
-        .schedule(config.train().microBatches())
+        .schedule(config.parallel().schedule(), config.train().microBatches())
         .toString()
         .lines()
         .forEach(line -> text.append("  ").append(line).append(System.lineSeparator()));

@@ -85,7 +85,7 @@ final class RankTrainer {
           new ModelRunner(
               world,
               graph,
-              graph.schedule(train.microBatches()),
+              graph.schedule(config.parallel().schedule(), train.microBatches()),
               device,
               dtype,
               programs,
@@ -134,7 +134,9 @@ final class RankTrainer {
                   world,
                   graph.component(name),
                   trained,
-                  ComponentOptimizer.Options.of(settings).withDivided(divided)));
+                  ComponentOptimizer.Options.of(settings)
+                      .withDivided(divided)
+                      .withSharedStages(CaptionModel.sharedStages(program))));
         });
     return optimizers;
   }
