@@ -10,7 +10,6 @@ import dev.heddle.parallel.redistribute.BoundaryPlan;
 import dev.heddle.runtime.NDArray;
 import java.util.HashMap;
 import java.util.LinkedHashMap;
-import java.util.List;
 import java.util.Map;
 import java.util.function.IntFunction;
 import org.jspecify.annotations.Nullable;
@@ -178,9 +177,8 @@ final class BoundaryTransport implements LinkTransport {
 
   @Override
   public void clear() {
-    // What is done gives back what it holds when it is awaited.
-    for (Crossing crossing : List.copyOf(underWay.keySet())) {
-      isSent(crossing.microBatch);
+    for (BoundaryExchange.Pending pending : underWay.values()) {
+      LinkTransport.settle(pending::isDone, pending::await);
     }
     underWay.clear();
     arrived.clear();

@@ -63,13 +63,6 @@ public final class ComponentOptimizer {
       return new Options(adamW, divided, bytes, sharedStages);
     }
 
-    /** The same with the parameters that several stages of {@code program} hold. */
-    public Options sharedIn(ComponentProgram program) {
-      return program instanceof StagedProgram staged
-          ? withSharedStages(staged.sharedParameters())
-          : this;
-    }
-
     /** The same with parameters that several stages hold. */
     public Options withSharedStages(Map<String, List<Integer>> stages) {
       return new Options(adamW, divided, bucketBytes, stages);

@@ -163,8 +163,7 @@ final class StageTransport implements LinkTransport {
 
   @Override
   public void clear() {
-    // A handle that is done gives back what it holds when it is awaited.
-    List.copyOf(sending.keySet()).forEach(this::isSent);
+    sending.values().forEach(handle -> LinkTransport.settle(handle::isDone, handle::await));
     sending.clear();
   }
 }

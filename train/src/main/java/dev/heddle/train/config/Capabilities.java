@@ -30,8 +30,6 @@ final class Capabilities {
                   parallel + ".sequenceParallel",
                   !placement.division().sequenceParallel(),
                   "false");
-              capabilities.only(
-                  parallel + ".shardOptimizer", !placement.division().shardOptimizer(), "false");
             });
     ModelConfig.Language language = config.model().language();
     capabilities.only("model.language.tiedEmbeddings", !language.tiedEmbeddings(), "false");
@@ -43,18 +41,6 @@ final class Capabilities {
     }
     capabilities.only("data.packed", !config.data().packed(), "false");
     capabilities.only("data.textOnly", config.data().textOnly() == 0, "0");
-    capabilities.only("train.lossScale", config.train().lossScale() == 1, "1");
-    config
-        .train()
-        .components()
-        .forEach(
-            (name, component) -> {
-              String train = "train." + name;
-              capabilities.only(train + ".frozen", !component.frozen(), "false");
-              if (component.learningRate() != null) {
-                capabilities.only(train + ".learningRate", false, "nothing");
-              }
-            });
   }
 
   private void only(String key, boolean works, String accepted) {

@@ -1,5 +1,6 @@
 package dev.heddle.train.model;
 
+import dev.heddle.autograd.GradientMode;
 import dev.heddle.nn.Layers;
 import dev.heddle.nn.LocalLayers;
 import dev.heddle.nn.Parameter;
@@ -8,6 +9,7 @@ import dev.heddle.parallel.component.BoundarySpec;
 import dev.heddle.parallel.component.Component;
 import dev.heddle.parallel.component.ComponentProgram;
 import dev.heddle.parallel.component.ModelGraph;
+import dev.heddle.parallel.component.StagedProgram;
 import dev.heddle.parallel.context.ContextParallelLayers;
 import dev.heddle.parallel.layout.Layout;
 import dev.heddle.parallel.layout.RowCounts;
@@ -15,6 +17,7 @@ import dev.heddle.parallel.layout.RowLayout;
 import dev.heddle.parallel.layout.RowPlacement;
 import dev.heddle.parallel.mesh.Axis;
 import dev.heddle.parallel.mesh.Mesh;
+import dev.heddle.parallel.pipeline.PipelineGraph.Cost;
 import dev.heddle.parallel.redistribute.Boundary;
 import dev.heddle.parallel.tensor.TensorParallelLayers;
 import dev.heddle.runtime.DType;
@@ -45,27 +48,11 @@ public final class CaptionModel {
   /**
    * The components on their meshes and the boundary between them.
    *
-   * @param vocabularySize how many words the language model scores
    * @param packed whether the sequences of a data lane stand one after the other
    */
-  public static ModelGraph graph(
-      ModelConfig model, ParallelConfig parallel, int vocabularySize, boolean packed) {
-    Component vision =
-        new Component(
-            VISION,
-            mesh(parallel.vision()),
-            StageCosts.vision(model, Stages.of(model.vision().layers(), parallel.vision(), 0)));
-    double positions = model.language().contextLength();
-    Component language =
-        new Component(
-            LANGUAGE,
-            mesh(parallel.language()),
-            StageCosts.language(
-                model,
-                positions,
-                positions - model.vision().patchCount(),
-                vocabularySize,
-                Stages.of(model.language().layers(), parallel.language(), 0)));
+  public static ModelGraph graph(ModelConfig model, ParallelConfig parallel, boolean packed) {
+    Component vision = component(VISION, model, parallel.vision());
+    Component language = component(LANGUAGE, model, parallel.language());
     long features = model.language().hiddenSize();
     return new ModelGraph(
         List.of(vision, language),
@@ -80,6 +67,21 @@ public final class CaptionModel {
                             leaving(vision.mesh(), parallel.vision(), rows.counts(), features),
                             entering(language.mesh(), parallel.language(), rows, features, packed))
                         .plan(parallel.boundary()))));
+  }
+
+  /** A component with its stages; a stage costs what its blocks do. */
+  private static Component component(
+      String name, ModelConfig model, ParallelConfig.Placement placement) {
+    Stages stages = Stages.of(blocks(model, name), placement, 0);
+    return new Component(
+        name,
+        mesh(placement),
+        stages.blocks().stream().map(blocks -> cost(blocks.size())).toList());
+  }
+
+  private static Cost cost(long blocks) {
+    Cost one = Cost.USUAL;
+    return new Cost(blocks * one.forward(), blocks * one.backward(), blocks * one.weights());
   }
 
   /** The mesh of a placement: TP varies fastest, then CP, then PP, then DP. */
@@ -162,7 +164,7 @@ public final class CaptionModel {
 
   /**
    * The programs of the components that this rank runs, each with its stages. Parameters belong to
-   * the memory scope that is open.
+   * the memory scope that is open; those of frozen components are constants.
    */
   public static Map<String, ComponentProgram> programs(
       ModelConfig model,
@@ -185,10 +187,21 @@ public final class CaptionModel {
           Objects.requireNonNull(parallel.placements().get(name), name);
       Layers layers = layers(component, placement, world, device, dtype, seed);
       Stages stages = Stages.of(blocks(model, name), placement, mesh.coordinate(rank, Axis.PP));
-      programs.put(
-          name, program(model, vocabularySize, name, layers, stages, dividesPositions(placement)));
+      boolean inPlace = dividesPositions(placement);
+      if (graph.frozen().contains(name)) {
+        try (GradientMode off = GradientMode.noGrad()) {
+          programs.put(name, program(model, vocabularySize, name, layers, stages, inPlace));
+        }
+      } else {
+        programs.put(name, program(model, vocabularySize, name, layers, stages, inPlace));
+      }
     }
     return programs;
+  }
+
+  /** By name the stages of the parameters that several pipeline stages hold. */
+  public static Map<String, List<Integer>> sharedStages(ComponentProgram program) {
+    return program instanceof StagedProgram staged ? staged.sharedParameters() : Map.of();
   }
 
   /** Layers that the ranks of a component divide as its placement says. */

@@ -73,6 +73,17 @@ final class TinyRun {
         config.train());
   }
 
+  static RunConfig with(RunConfig config, TrainConfig train) {
+    return new RunConfig(
+        config.seed(),
+        config.output(),
+        config.dtype(),
+        config.data(),
+        config.model(),
+        config.parallel(),
+        train);
+  }
+
   private static Path data(Path folder) {
     Path data = folder.resolve("data");
     try {
@@ -103,11 +114,8 @@ final class TinyRun {
         data.dataset(),
         data.tokenizer(),
         data.textLength(),
-        CaptionModel.graph(
-            config.model(),
-            config.parallel(),
-            data.tokenizer().vocabularySize(),
-            config.data().packed()));
+        CaptionModel.graph(config.model(), config.parallel(), config.data().packed())
+            .withFrozen(config.train().frozen()));
   }
 
   /** Trains to a step; what each step came to. */
