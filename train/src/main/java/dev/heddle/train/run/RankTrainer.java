@@ -10,6 +10,7 @@ import dev.heddle.parallel.component.ModelGraph;
 import dev.heddle.parallel.component.ModelRunner;
 import dev.heddle.parallel.component.ParameterDirectory;
 import dev.heddle.parallel.component.StepResult;
+import dev.heddle.parallel.trace.TraceRecorder;
 import dev.heddle.runtime.DType;
 import dev.heddle.runtime.Device;
 import dev.heddle.runtime.MetaDevice;
@@ -39,6 +40,7 @@ final class RankTrainer {
   private final Communicator world;
   private final Device device;
   private final TrainingListener listener;
+  private final @Nullable TraceRecorder trace;
 
   RankTrainer(
       RunConfig config,
@@ -51,6 +53,7 @@ final class RankTrainer {
     this.world = world;
     this.device = device;
     this.listener = listener;
+    this.trace = TraceRecorder.of(world);
   }
 
   /**
@@ -107,6 +110,9 @@ final class RankTrainer {
               train.steps(),
               train.learningRate() * FLOOR);
       for (long step = done + 1; step <= lastStep; step++) {
+        if (trace != null) {
+          trace.step(step);
+        }
         step(step, runner, samples, schedule);
         if (step % CHECKPOINT_EVERY == 0 || step == lastStep) {
           save(step, state);
@@ -129,11 +135,15 @@ final class RankTrainer {
   private void step(long step, ModelRunner runner, StepSamples samples, CosineSchedule schedule) {
     long start = System.nanoTime();
     double rate = schedule.at(step);
+    begin("samples");
     samples.stage(step);
+    end();
+    begin("step");
     StepResult result =
         runner.step(
             (boundary, microBatch) -> samples.rows(microBatch),
             new ModelRunner.Update(rate, config.train().clipNorm()));
+    end();
     long peak = world.allReduce(device.memory().peakLiveBytes(), ReduceOp.MAX);
     if (world.rank() == 0) {
       listener.stepDone(
@@ -151,7 +161,20 @@ final class RankTrainer {
     }
   }
 
+  private void begin(String span) {
+    if (trace != null) {
+      trace.begin(span);
+    }
+  }
+
+  private void end() {
+    if (trace != null) {
+      trace.end();
+    }
+  }
+
   private void save(long step, ModelCheckpoint state) {
+    begin("checkpoint");
     // Rank 0 writes, and may have no optimizer of its own.
     long updates = world.allReduce(state.updates(), ReduceOp.MAX);
     if (world.rank() == 0) {
@@ -170,5 +193,6 @@ final class RankTrainer {
       state.help();
     }
     world.barrier();
+    end();
   }
 }
