@@ -27,6 +27,7 @@ public final class Tensor implements Owned {
   private final @Nullable MemoryScope home;
   @Nullable GraphRecord record;
   private @Nullable NDArray gradient;
+  private @Nullable NDArray gradientPlace;
   private @Nullable List<GradientHook> hooks;
 
   // State of the backward pass that is walking over this tensor; see BackwardPass.
@@ -161,6 +162,12 @@ public final class Tensor implements Owned {
     requireGradientLeaf("gradientOrZeros");
     NDArray present = gradient;
     if (present == null) {
+      NDArray place = gradientPlace;
+      if (place != null) {
+        place.kernels().fill(place, 0);
+        gradient = place;
+        return place;
+      }
       MemoryScope scope = MemoryScope.current();
       present = NDArray.zeros(value.device(), value.dtype(), value.shape());
       if (home != null && home != scope) {
@@ -177,8 +184,37 @@ public final class Tensor implements Owned {
     NDArray old = gradient;
     if (old != null) {
       gradient = null;
-      old.free();
+      if (gradientPlace == null) {
+        old.free();
+      }
     }
+  }
+
+  /**
+   * From now on this leaf's gradient is accumulated in {@code place}, for example in a buffer that
+   * is sent as it is. The place stays the caller's: {@link #clearGradient} forgets what is in it.
+   *
+   * @param place contiguous, of this tensor's shape and dtype; lives as long as this tensor
+   * @throws IllegalStateException if there is a gradient already, or a place for it
+   */
+  public void keepGradientIn(NDArray place) {
+    requireGradientLeaf("keepGradientIn");
+    if (!place.shape().equals(shape()) || place.dtype() != dtype() || !place.isContiguous()) {
+      throw new IllegalArgumentException(
+          "Tensor.keepGradientIn: got "
+              + place
+              + ", wanted a contiguous array like "
+              + describe());
+    }
+    if (gradient != null || gradientPlace != null) {
+      throw new IllegalStateException(
+          "Tensor.keepGradientIn: "
+              + describe()
+              + (gradientPlace == null
+                  ? " has a gradient already; clear it first"
+                  : " has a place for its gradient already"));
+    }
+    gradientPlace = place;
   }
 
   /** Calls {@code hook} in every backward pass when this tensor's gradient is complete. */
@@ -266,7 +302,7 @@ public final class Tensor implements Owned {
   /**
    * Adds a complete contribution to this leaf's gradient. The caller holds one reference on it; if
    * nobody else does, and it does not keep a much larger block alive, the array itself becomes the
-   * gradient.
+   * gradient; where the gradient has a place, the first contribution is copied to it.
    */
   void accumulate(NDArray contribution) {
     NDArray sum = gradient;
@@ -274,6 +310,9 @@ public final class Tensor implements Owned {
       sum.kernels().addScaled(contribution.contiguous(), 1, sum);
     } else if (home == null) {
       throw new IllegalStateException("accumulate: not a leaf");
+    } else if (gradientPlace != null) {
+      gradientPlace.kernels().copy(contribution, gradientPlace);
+      gradient = gradientPlace;
     } else if (contribution.isContiguous()
         && contribution.block().references() == 1
         && contribution.size() * dtype().byteSize() * 2 > contribution.block().byteSize()) {

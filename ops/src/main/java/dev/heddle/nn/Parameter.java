@@ -14,9 +14,28 @@ import dev.heddle.runtime.Shape;
  * @param shardDim the dim that ranks divide, or -1 if every rank holds it whole
  * @param shardStart the first index of this rank's part along that dim; 0 if it is whole
  * @param decays whether weight decay applies: to matrices, not to biases and norms
+ * @param partialGradient whether each tensor-parallel rank has only a summand of the gradient, as
+ *     where they divide the sequence: then it is summed over them too
  */
 public record Parameter(
-    String name, Tensor tensor, Shape globalShape, int shardDim, long shardStart, boolean decays) {
+    String name,
+    Tensor tensor,
+    Shape globalShape,
+    int shardDim,
+    long shardStart,
+    boolean decays,
+    boolean partialGradient) {
+  /** A parameter whose gradient is complete on every tensor-parallel rank. */
+  public Parameter(
+      String name,
+      Tensor tensor,
+      Shape globalShape,
+      int shardDim,
+      long shardStart,
+      boolean decays) {
+    this(name, tensor, globalShape, shardDim, shardStart, decays, false);
+  }
+
   /** The value of {@link #shardDim} of a parameter that is held whole. */
   public static final int WHOLE = -1;
 

@@ -7,7 +7,9 @@ import dev.heddle.optim.AdamW;
 import dev.heddle.parallel.comm.CommunicationStatistics;
 import dev.heddle.parallel.comm.Communicator;
 import dev.heddle.parallel.comm.local.LocalWorld;
+import dev.heddle.parallel.component.ComponentOptimizer;
 import dev.heddle.parallel.component.ComponentProgram;
+import dev.heddle.parallel.component.LossScaler;
 import dev.heddle.parallel.component.ModelGraph;
 import dev.heddle.parallel.component.ModelRunner;
 import dev.heddle.parallel.component.ParameterDirectory;
@@ -168,7 +170,7 @@ final class Experiment {
     final ModelGraph graph = graph();
     final Map<String, ComponentProgram> programs;
     final Map<String, ComponentProgram> wrapped = new LinkedHashMap<>();
-    final Map<String, AdamW> optimizers = new LinkedHashMap<>();
+    final Map<String, ComponentOptimizer> optimizers = new LinkedHashMap<>();
 
     Rank(Communicator world, Device device, Collected collected) {
       this.world = world;
@@ -180,14 +182,24 @@ final class Experiment {
       programs.forEach(
           (name, program) -> {
             wrapped.put(name, wrapper.wrap(rank, name, program));
-            optimizers.put(name, new AdamW(program.parameters(), settings));
+            optimizers.put(
+                name,
+                new ComponentOptimizer(
+                    world, graph.component(name), program.parameters(), ComponentOptimizer.Options.of(settings)));
           });
     }
 
     void train() {
       ModelRunner runner =
           new ModelRunner(
-              world, graph, graph.schedule(microBatches), device, dtype, wrapped, optimizers);
+              world,
+              graph,
+              graph.schedule(microBatches),
+              device,
+              dtype,
+              wrapped,
+              optimizers,
+              LossScaler.fixed(1));
       List<StepResult> results = new ArrayList<>();
       RankLog log = collected.logs.get(rank);
       for (int number : batches) {
@@ -225,7 +237,7 @@ final class Experiment {
     private void handIn(List<StepResult> results) {
       List<Outcome.Shard> shards = new ArrayList<>();
       List<Long> steps = new ArrayList<>();
-      optimizers.values().forEach(optimizer -> steps.add(optimizer.steps()));
+      optimizers.values().forEach(optimizer -> steps.add(optimizer.adamW().steps()));
       for (ComponentProgram program : programs.values()) {
         for (Parameter parameter : program.parameters()) {
           int dim = parameter.shardDim();
@@ -277,7 +289,7 @@ final class Experiment {
     }
 
     private AdamW.State state(ParameterDirectory.Entry entry, Parameter parameter) {
-      return optimizers.get(entry.component()).state(parameter);
+      return optimizers.get(entry.component()).adamW().state(parameter);
     }
 
     private static void put(Map<String, double[]> target, String name, @Nullable NDArray whole) {

@@ -1,7 +1,9 @@
 package dev.heddle.parallel.component;
 
 import dev.heddle.parallel.mesh.Mesh;
+import dev.heddle.parallel.pipeline.PipelineGraph;
 import dev.heddle.parallel.pipeline.Schedule;
+import dev.heddle.parallel.pipeline.ScheduleKind;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Set;
@@ -71,18 +73,38 @@ public record ModelGraph(List<Component> components, List<BoundarySpec> boundari
     return components.get(index);
   }
 
+  /** The boundary called {@code name}. */
+  public BoundarySpec boundary(String name) {
+    return boundaries.stream()
+        .filter(boundary -> boundary.name().equals(name))
+        .findFirst()
+        .orElseThrow(
+            () -> new IllegalArgumentException("model graph: there is no boundary " + name));
+  }
+
   /** The mesh of the component called {@code name}. */
   public Mesh mesh(String name) {
     return component(name).mesh();
   }
 
-  /** The schedule that runs one microbatch after the other. */
-  public Schedule schedule(int microBatches) {
-    return Schedule.oneMicroBatchAtATime(
-        components.stream().map(c -> new Schedule.Stage(c.name(), c.mesh())).toList(),
-        boundaries.stream()
-            .map(b -> new Schedule.Edge(b.name(), b.source(), b.destination(), b.gradients()))
+  /** What is to be scheduled. */
+  public PipelineGraph pipeline() {
+    return new PipelineGraph(
+        components.stream()
+            .map(c -> new PipelineGraph.Stages(c.name(), c.mesh(), c.stages()))
             .toList(),
-        microBatches);
+        boundaries.stream()
+            .map(b -> new PipelineGraph.Edge(b.name(), b.source(), b.destination(), b.gradients()))
+            .toList());
+  }
+
+  /** The schedule of a step. */
+  public Schedule schedule(ScheduleKind kind, int microBatches) {
+    return Schedule.of(pipeline(), kind, microBatches);
+  }
+
+  /** The usual schedule of a step, 1F1B. */
+  public Schedule schedule(int microBatches) {
+    return schedule(ScheduleKind.ONE_FORWARD_ONE_BACKWARD, microBatches);
   }
 }

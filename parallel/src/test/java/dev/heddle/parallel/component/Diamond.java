@@ -131,7 +131,7 @@ final class Diamond {
     ModelGraph graph = graph();
     Map<String, Program> programs = new LinkedHashMap<>();
     Map<String, List<Parameter>> global = new LinkedHashMap<>();
-    Map<String, AdamW> optimizers = new LinkedHashMap<>();
+    Map<String, ComponentOptimizer> optimizers = new LinkedHashMap<>();
     meshes.forEach(
         (name, mesh) -> {
           Program program =
@@ -142,12 +142,23 @@ final class Diamond {
             boolean trained = trainsA || !name.equals(A);
             optimizers.put(
                 name,
-                new AdamW(
-                    trained ? program.parameters() : List.of(), AdamW.Settings.withDecay(0.1)));
+                new ComponentOptimizer(
+                    world,
+                    graph.component(name),
+                    trained ? program.parameters() : List.of(),
+                    ComponentOptimizer.Options.of(AdamW.Settings.withDecay(0.1))));
           }
         });
     ModelRunner runner =
-        new ModelRunner(world, graph, graph.schedule(1), device, DType.F64, programs, optimizers);
+        new ModelRunner(
+            world,
+            graph,
+            graph.schedule(1),
+            device,
+            DType.F64,
+            programs,
+            optimizers,
+            LossScaler.fixed(1));
     List<StepResult> results = new ArrayList<>();
     for (int step = 0; step < steps; step++) {
       int[] rows = rows(step);

@@ -42,12 +42,12 @@ class ModelGraphTest {
         new ModelGraph(List.of(VISION, LANGUAGE), List.of(edge("vision", "language")));
     assertThat(graph.schedule(3).ranks().get(1))
         .contains(
-            new Instruction.Forward("vision", 2),
-            new Instruction.Backward("language", 2),
-            new Instruction.Exchange("vision -> language", 2, Instruction.Direction.BACKWARD))
+            new Instruction.Forward("vision", 0, 2),
+            new Instruction.Backward("language", 0, 2, false),
+            new Instruction.Receive("vision -> language", 2, Instruction.Direction.BACKWARD))
         .endsWith(new Instruction.Step());
     assertThat(graph.schedule(3).ranks().get(0))
-        .doesNotContain(new Instruction.Forward("language", 0));
+        .doesNotContain(new Instruction.Forward("language", 0, 0));
   }
 
   @Test

@@ -164,11 +164,16 @@ class ModelRunnerTest {
                     Diamond.C,
                         new Handing(
                             List.of(), in -> sum(add(in.get(Diamond.A), in.get(Diamond.B))), 6));
-            Map<String, AdamW> optimizers = new LinkedHashMap<>();
+            Map<String, ComponentOptimizer> optimizers = new LinkedHashMap<>();
             programs.forEach(
                 (name, program) ->
                     optimizers.put(
-                        name, new AdamW(program.parameters(), AdamW.Settings.withDecay(0))));
+                        name,
+                        new ComponentOptimizer(
+                            world,
+                            graph.component(name),
+                            program.parameters(),
+                            ComponentOptimizer.Options.of(AdamW.Settings.withDecay(0)))));
             ModelRunner runner =
                 new ModelRunner(
                     world,
@@ -177,7 +182,8 @@ class ModelRunnerTest {
                     device,
                     DType.F64,
                     programs,
-                    optimizers);
+                    optimizers,
+                    LossScaler.fixed(1));
             for (int step = 0; step < 2; step++) {
               double loss = 2 * sum(queries.tensor()).item() * microBatches / 6;
               StepResult result =
@@ -205,7 +211,14 @@ class ModelRunnerTest {
                       try (CpuDevice device = CpuDevice.open("cpu", 1, CpuBackend.REFERENCE);
                           MemoryScope scope = MemoryScope.open()) {
                         new ModelRunner(
-                            world, graph, graph.schedule(1), device, DType.F64, Map.of(), Map.of());
+                            world,
+                            graph,
+                            graph.schedule(1),
+                            device,
+                            DType.F64,
+                            Map.of(),
+                            Map.of(),
+                            LossScaler.fixed(1));
                       }
                     }))
         .hasMessageContaining("this rank runs component a but was given no");

@@ -5,7 +5,9 @@ import dev.heddle.optim.AdamW;
 import dev.heddle.optim.CosineSchedule;
 import dev.heddle.parallel.comm.Communicator;
 import dev.heddle.parallel.comm.ReduceOp;
+import dev.heddle.parallel.component.ComponentOptimizer;
 import dev.heddle.parallel.component.ComponentProgram;
+import dev.heddle.parallel.component.LossScaler;
 import dev.heddle.parallel.component.ModelGraph;
 import dev.heddle.parallel.component.ModelRunner;
 import dev.heddle.parallel.component.ParameterDirectory;
@@ -71,12 +73,16 @@ final class RankTrainer {
       Map<String, ComponentProgram> programs =
           CaptionModel.programs(
               config.model(), vocabulary, graph, world, device, dtype, config.seed());
-      Map<String, AdamW> optimizers = new LinkedHashMap<>();
+      Map<String, ComponentOptimizer> optimizers = new LinkedHashMap<>();
       programs.forEach(
           (name, program) ->
               optimizers.put(
                   name,
-                  new AdamW(program.parameters(), AdamW.Settings.withDecay(train.weightDecay()))));
+                  new ComponentOptimizer(
+                      world,
+                      graph.component(name),
+                      program.parameters(),
+                      ComponentOptimizer.Options.of(AdamW.Settings.withDecay(train.weightDecay())))));
       ModelRunner runner =
           new ModelRunner(
               world,
@@ -85,7 +91,8 @@ final class RankTrainer {
               device,
               dtype,
               programs,
-              optimizers);
+              optimizers,
+              LossScaler.fixed(1));
       ModelCheckpoint state =
           new ModelCheckpoint(
               directory(graph, vocabulary, dtype, programs), device, dtype, optimizers);
