@@ -72,8 +72,7 @@ class CommunicationCountTest {
                   TinyModel.CONFIG, TinyModel.VOCABULARY, graph, meta, DType.F64)
               .get(component);
       return new Expected(
-          1,
-          parameters.stream().mapToLong(p -> p.globalShape().size()).sum() * BYTES);
+          1, parameters.stream().mapToLong(p -> p.globalShape().size()).sum() * BYTES);
     }
   }
 

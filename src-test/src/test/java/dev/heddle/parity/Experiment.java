@@ -185,7 +185,10 @@ final class Experiment {
             optimizers.put(
                 name,
                 new ComponentOptimizer(
-                    world, graph.component(name), program.parameters(), ComponentOptimizer.Options.of(settings)));
+                    world,
+                    graph.component(name),
+                    program.parameters(),
+                    ComponentOptimizer.Options.of(settings)));
           });
     }
 

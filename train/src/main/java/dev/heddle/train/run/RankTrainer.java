@@ -82,7 +82,8 @@ final class RankTrainer {
                       world,
                       graph.component(name),
                       program.parameters(),
-                      ComponentOptimizer.Options.of(AdamW.Settings.withDecay(train.weightDecay())))));
+                      ComponentOptimizer.Options.of(
+                          AdamW.Settings.withDecay(train.weightDecay())))));
       ModelRunner runner =
           new ModelRunner(
               world,
@@ -145,7 +146,7 @@ final class RankTrainer {
     begin("samples");
     samples.stage(step);
     end();
-    begin("step");
+    begin("training step");
     StepResult result =
         runner.step(
             (boundary, microBatch) -> samples.rows(microBatch),

@@ -121,8 +121,19 @@ class RunTraceTest {
         assertCounts(spans, counted.get(rank));
         Map<Long, List<Span>> tracks = spans.stream().collect(Collectors.groupingBy(Span::track));
         tracks.forEach((track, own) -> assertNests(own, track == 0));
-        List<Span> steps = spans.stream().filter(span -> span.name.equals("step")).toList();
+        List<Span> steps =
+            spans.stream().filter(span -> span.name.equals("training step")).toList();
         assertThat(steps).map(span -> span.detail("step")).containsExactly(1L, 2L, 3L);
+        for (String instruction : List.of("forward", "backward")) {
+          List<Span> own =
+              spans.stream().filter(span -> span.name.startsWith(instruction + "(")).toList();
+          assertThat(own).as(instruction).isNotEmpty();
+          for (Span span : own) {
+            assertThat(span.detail("microBatch")).isNotNegative();
+            assertThat(span.detail("stage")).isZero();
+            assertThat(steps).anyMatch(step -> step.holds(span));
+          }
+        }
         for (Span span : spans) {
           assertThat(span.start).isNotNegative();
           assertThat(span.end).isGreaterThanOrEqualTo(span.start);
