@@ -14,4 +14,5 @@ module dev.heddle.parallel {
   exports dev.heddle.parallel.pipeline;
   exports dev.heddle.parallel.redistribute;
   exports dev.heddle.parallel.tensor;
+  exports dev.heddle.parallel.trace;
 }

@@ -170,6 +170,10 @@ final class BackwardPass {
 
   /** Handles a tensor whose gradient is complete (or known to be zero: nothing incoming). */
   private void step(Tensor tensor, MemoryScope scratch) {
+    if (deferred != null && deferred.takes(tensor)) {
+      deferred.complete(tensor);
+      return;
+    }
     NDArray dy = tensor.incoming;
     if (dy != null) {
       // Still held by `incoming`, so that a failure anywhere below releases it in finish().
@@ -184,9 +188,6 @@ final class BackwardPass {
     }
     GraphRecord record = tensor.record;
     if (record == null) {
-      if (tensor.owed != null && deferred != null) {
-        deferred.complete(tensor.owed);
-      }
       return;
     }
     Tensor[] inputs = record.inputs();
@@ -231,7 +232,7 @@ final class BackwardPass {
       if (!input.requiresGradient()) {
         continue;
       }
-      if (deferred != null && deferred.takes(input, gradients.later(i) != null)) {
+      if (deferred != null && deferred.takes(input)) {
         deferred.add(input, node, i, gradients);
         continue;
       }

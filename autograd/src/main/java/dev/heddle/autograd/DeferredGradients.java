@@ -21,15 +21,16 @@ import org.jspecify.annotations.Nullable;
  * of these, which holds what is left: the products that operators offered {@linkplain
  * Gradients#later to compute later} (Qi et al., "Zero Bubble Pipeline Parallelism", 2024).
  *
- * <p>Both halves together leave the bits of {@link Tensor#backward(NDArray)}: contributions to a
- * leaf are added up in the order of the ordinary walk, and a leaf that a half not yet run owes
- * something waits for it. So over several microbatches the sums are the same as long as the second
- * halves run in the order in which the backward passes would have.
+ * <p>Both halves together leave the bits of {@link Tensor#backward(NDArray)}: the contributions to
+ * a leaf are added up in the order of the ordinary walk. All leaves but those waited for get their
+ * gradients in the second half, also where nothing was put off, such as a norm's: so their hooks
+ * fire there, and over several microbatches the sums are the same as long as the second halves run
+ * in the order in which the backward passes would have.
  *
- * <p>What it keeps alive is exactly what the products read: for a linear layer the input and the
- * gradient of its output. It belongs to the {@link MemoryScope} of the first half, on whose thread
- * it must be {@linkplain #run() run} before that closes; a closing scope refuses to lose gradients
- * silently.
+ * <p>What it keeps alive is exactly what the products read, for a linear layer the input and the
+ * gradient of its output, and the gradients that are there already. It belongs to the {@link
+ * MemoryScope} of the first half, on whose thread it must be {@linkplain #run() run} before that
+ * closes; a closing scope refuses to lose gradients silently.
  */
 public final class DeferredGradients {
   private static final NDArray[] NONE = {};
@@ -41,25 +42,22 @@ public final class DeferredGradients {
   private final Set<Tensor> waitedFor;
   private boolean finished;
 
-  /** A leaf whose gradient is completed in this half, and the sum of what has been added up. */
+  /** A leaf, and the sum of what it has got so far. */
   static final class Owed {
     private final Tensor leaf;
     private @Nullable NDArray sum;
-    private boolean settled;
+
+    /** Whether a product that has not been computed comes before whatever is added from now on. */
+    private boolean waits;
 
     private Owed(Tensor leaf) {
       this.leaf = leaf;
-      leaf.owing++;
     }
 
-    void settle() {
-      if (!settled) {
-        settled = true;
-        leaf.owing--;
-        if (sum != null) {
-          sum.release();
-          sum = null;
-        }
+    void letGo() {
+      if (sum != null) {
+        sum.release();
+        sum = null;
       }
     }
   }
@@ -90,26 +88,30 @@ public final class DeferredGradients {
 
   // ---- the first half records
 
-  /**
-   * Whether a contribution to {@code input} belongs to this half: one that can be computed later if
-   * the input is a leaf that nobody waits for, any if an earlier one to the same leaf does.
-   */
-  boolean takes(Tensor input, boolean canWait) {
-    return input.isLeaf()
-        && !waitedFor.contains(input)
-        && (canWait || input.owed != null || input.owing > 0);
+  /** Whether the gradient of {@code tensor} belongs to this half: that of a leaf, unless named. */
+  boolean takes(Tensor tensor) {
+    return tensor.isLeaf() && !waitedFor.contains(tensor);
   }
 
   /** Takes what {@code gradients} has for its input {@code index}, the tensor {@code leaf}. */
   void add(Tensor leaf, Node node, int index, Gradients gradients) {
     Gradients.Later later = gradients.later(index);
     if (later != null) {
-      add(owed(leaf), later.gradient(), later.reads(), node, index);
+      Owed owed = owed(leaf);
+      owed.waits = true;
+      add(owed, later.gradient(), later.reads(), node, index);
       return;
     }
     NDArray value = gradients.get(index);
-    if (value != null) {
-      add(owed(leaf), () -> value, new NDArray[] {value}, node, index);
+    if (value == null) {
+      return;
+    }
+    Owed owed = owed(leaf);
+    if (owed.waits) {
+      add(owed, () -> value, new NDArray[] {value}, node, index);
+    } else {
+      BackwardPass.checkGradient(node, index, leaf, value);
+      owed.sum = BackwardPass.sum(owed.sum, value);
     }
   }
 
@@ -119,9 +121,6 @@ public final class DeferredGradients {
       owed = new Owed(leaf);
       leaf.owed = owed;
       leaves.add(owed);
-      // What came before the first that waits is the beginning of the sum.
-      owed.sum = leaf.incoming;
-      leaf.incoming = null;
     }
     return owed;
   }
@@ -144,9 +143,16 @@ public final class DeferredGradients {
     entries.add(new Contribution(owed, gradient, present, versions, node, input));
   }
 
-  /** Notes that the walk has seen every use of a leaf. */
-  void complete(Owed owed) {
-    entries.add(new Completion(owed));
+  /** Notes that the walk has seen every use of a leaf; takes what it started from, if a leaf. */
+  void complete(Tensor leaf) {
+    NDArray root = leaf.incoming;
+    if (root != null) {
+      owed(leaf).sum = root;
+      leaf.incoming = null;
+    }
+    if (leaf.owed != null) {
+      entries.add(new Completion(leaf.owed));
+    }
   }
 
   /** Ends the first half. */
@@ -215,7 +221,7 @@ public final class DeferredGradients {
           array.release();
         }
       }
-      case Completion completion -> completion.owed.settle();
+      case Completion completion -> completion.owed.letGo();
     }
   }
 
@@ -223,7 +229,7 @@ public final class DeferredGradients {
   private void drop() {
     entries.forEach(DeferredGradients::letGo);
     entries.clear();
-    leaves.forEach(Owed::settle);
+    leaves.forEach(Owed::letGo);
     leaves.clear();
   }
 

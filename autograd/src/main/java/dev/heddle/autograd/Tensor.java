@@ -36,9 +36,6 @@ public final class Tensor implements Owned {
   @Nullable NDArray incoming;
   DeferredGradients.@Nullable Owed owed;
 
-  // How many second halves of backward passes still owe this leaf something.
-  int owing;
-
   private Tensor(
       NDArray value,
       boolean requiresGradient,
@@ -273,9 +270,9 @@ public final class Tensor implements Owned {
   }
 
   /**
-   * The first half of {@link #backward(NDArray)}: walks the graph and releases it, and leaves to
-   * the second half what operators offer to compute later for leaves other than {@code waitedFor}.
-   * A leaf that no such product contributes to has its gradient when this returns.
+   * The first half of {@link #backward(NDArray)}: walks the graph, releases it, and accumulates the
+   * gradients of {@code waitedFor}. Those of the other leaves come in the second half, with what
+   * operators offered to compute later for them.
    *
    * @param dy of this tensor's shape and dtype; not to be changed before the second half has run
    * @param waitedFor leaves whose gradients are wanted now, such as rows that another stage sent

@@ -2,7 +2,7 @@
  * Benchmarks. Nothing here asserts a time: machines differ. What is computed is checked, so that no
  * benchmark measures a wrong result.
  *
- * <p>Two kinds. JMH classes ({@code *Benchmark}) measure one primitive or operator:
+ * <p>JMH classes ({@code *Benchmark}) measure one primitive or operator:
  *
  * <pre>{@code
  * java -jar jmh/target/heddle-jmh.jar GemmBenchmark
@@ -13,6 +13,9 @@
  * ({@link dev.heddle.jmh.StepModel}) from the same weights on the same data, each in a JVM of its
  * own, in turns within one run, because on a shared machine only measurements taken side by side
  * can be compared. The peer's side is compiled only with the Maven profile {@code peers}.
+ *
+ * <p>{@link dev.heddle.jmh.CommunicationComparison} puts the strategies of a boundary beside one
+ * another, and operations between ranks beside plain copies: {@code jmh/compare-communication}.
  */
 @org.jspecify.annotations.NullMarked
 package dev.heddle.jmh;

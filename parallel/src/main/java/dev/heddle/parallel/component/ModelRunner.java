@@ -18,6 +18,8 @@ import dev.heddle.parallel.pipeline.PipelineGraph;
 import dev.heddle.parallel.pipeline.PipelineGraph.Link;
 import dev.heddle.parallel.pipeline.PipelineGraph.Place;
 import dev.heddle.parallel.pipeline.Schedule;
+import dev.heddle.parallel.trace.TraceCategory;
+import dev.heddle.parallel.trace.TraceRecorder;
 import dev.heddle.runtime.DType;
 import dev.heddle.runtime.Device;
 import dev.heddle.runtime.NDArray;
@@ -68,6 +70,7 @@ public final class ModelRunner {
   private final Map<String, RunningComponent> running = new LinkedHashMap<>();
   private final Map<String, LinkTransport> links = new LinkedHashMap<>();
   private final List<Instruction> instructions;
+  private final @Nullable TraceRecorder trace;
 
   /** For each instruction the microbatch that is done with it on this rank, or -1. */
   private final int[] finished;
@@ -101,6 +104,7 @@ public final class ModelRunner {
     this.graph = graph;
     this.optimizers = optimizers;
     this.memory = new MicroBatchMemory(device, dtype);
+    this.trace = TraceRecorder.of(world);
     int rank = world.globalRank(world.rank());
     PipelineGraph pipeline = schedule.graph();
     instructions = schedule.ranks().getOrDefault(rank, List.of());
@@ -167,6 +171,10 @@ public final class ModelRunner {
     };
   }
 
+  private static int stage(Instruction instruction) {
+    return instruction instanceof Compute compute ? compute.stage() : TraceRecorder.NONE;
+  }
+
   private static int[] finished(List<Instruction> instructions) {
     int[] finished = new int[instructions.size()];
     Set<Integer> later = new HashSet<>();
@@ -216,7 +224,12 @@ public final class ModelRunner {
     }
     try (MemoryScope step = MemoryScope.open()) {
       for (int i = 0; i < finished.length; i++) {
-        switch (instructions.get(i)) {
+        Instruction instruction = instructions.get(i);
+        if (trace != null) {
+          trace.begin(
+              instruction, TraceCategory.COMPUTE, stage(instruction), microBatch(instruction));
+        }
+        switch (instruction) {
           case Forward forward -> lossSum += forward(forward);
           case Backward backward -> backward(backward, lastBackward[i]);
           case WeightGradients weights -> weightGradients(weights, lastBackward[i]);
@@ -231,6 +244,9 @@ public final class ModelRunner {
             links.values().forEach(LinkTransport::awaitSent);
             result = update.step(lossSum, validTokens(), numbers);
           }
+        }
+        if (trace != null) {
+          trace.end();
         }
         if (finished[i] >= 0) {
           leaving.add(finished[i]);

@@ -1,7 +1,10 @@
 package dev.heddle.train.checkpoint;
 
+import java.io.BufferedWriter;
 import java.io.IOException;
+import java.io.Writer;
 import java.nio.ByteBuffer;
+import java.nio.channels.Channels;
 import java.nio.channels.FileChannel;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
@@ -17,6 +20,13 @@ import java.util.stream.Stream;
 public final class DurableFiles {
   private DurableFiles() {}
 
+  /** Writes the content of a file. */
+  @FunctionalInterface
+  public interface Content {
+    /** Writes all of it. */
+    void writeTo(Writer out) throws IOException;
+  }
+
   /**
    * Puts a text into a file at once: whoever reads it sees the old text or the new one.
    *
@@ -25,13 +35,33 @@ public final class DurableFiles {
    * @throws IOException when the disk refuses
    */
   public static void replace(Path file, String text) throws IOException {
+    replace(file, out -> out.write(text));
+  }
+
+  /**
+   * Puts a text that is not in memory as a whole into a file at once.
+   *
+   * @param file the file, which may exist
+   * @param content writes the new content in UTF-8; when it fails the file stays as it was
+   * @throws IOException when the disk refuses
+   */
+  public static void replace(Path file, Content content) throws IOException {
     Path folder = file.toAbsolutePath().normalize().getParent();
     if (folder == null) {
       throw new IOException(file + " is not a file in a folder");
     }
     Path temporary = folder.resolve("." + file.getFileName() + ".writing");
     Files.deleteIfExists(temporary);
-    create(temporary, text.getBytes(StandardCharsets.UTF_8));
+    try (FileChannel channel =
+        FileChannel.open(temporary, StandardOpenOption.CREATE_NEW, StandardOpenOption.WRITE)) {
+      Writer out = new BufferedWriter(Channels.newWriter(channel, StandardCharsets.UTF_8));
+      content.writeTo(out);
+      out.flush();
+      channel.force(true);
+    } catch (Throwable e) {
+      Files.deleteIfExists(temporary);
+      throw e;
+    }
     Files.move(temporary, file, StandardCopyOption.ATOMIC_MOVE);
     syncFolder(folder);
   }

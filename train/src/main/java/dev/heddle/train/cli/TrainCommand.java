@@ -29,7 +29,8 @@ import picocli.CommandLine.Spec;
       "Examples:",
       "  heddle train examples/emoji-captions.yaml",
       "  heddle train CONFIG --set parallel.language.tp=2 --steps 50",
-      "  heddle train --resume runs/emoji-captions"
+      "  heddle train --resume runs/emoji-captions",
+      "  heddle train CONFIG --steps 20 --trace run.json"
     })
 final class TrainCommand implements Callable<Integer> {
   private final Application application;
@@ -75,6 +76,16 @@ final class TrainCommand implements Callable<Integer> {
             + " CONFIG the run's own configuration is used."
       })
   private @Nullable Path resume;
+
+  @Option(
+      names = "--trace",
+      paramLabel = "FILE",
+      description = {
+        "Records what every rank computes, sends and waits for, and writes it as a trace for"
+            + " Perfetto or chrome://tracing. Of a long run the first and the last"
+            + " steps are kept."
+      })
+  private @Nullable Path trace;
 
   @Option(names = "--seed", paramLabel = "N", description = "Overrides the key seed.")
   private @Nullable String seed;
@@ -125,6 +136,7 @@ final class TrainCommand implements Callable<Integer> {
       loaded = loaded.withSteps(lastStep);
     }
     Path metricsFile = metrics != null ? metrics : loaded.output().resolve(RunFolder.METRICS);
-    return new TrainRequest(loaded, lastStep, metricsFile, Optional.ofNullable(resume));
+    return new TrainRequest(
+        loaded, lastStep, metricsFile, Optional.ofNullable(resume), Optional.ofNullable(trace));
   }
 }

@@ -13,5 +13,7 @@ import java.util.Optional;
  *     and is resumed has the same losses as one that did not stop
  * @param metrics the file for the metrics of each step
  * @param resume the checkpoint to go on from, or a folder with checkpoints
+ * @param trace the file for what every rank did when
  */
-public record TrainRequest(RunConfig config, int lastStep, Path metrics, Optional<Path> resume) {}
+public record TrainRequest(
+    RunConfig config, int lastStep, Path metrics, Optional<Path> resume, Optional<Path> trace) {}

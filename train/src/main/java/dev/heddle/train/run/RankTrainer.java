@@ -12,6 +12,7 @@ import dev.heddle.parallel.component.ModelGraph;
 import dev.heddle.parallel.component.ModelRunner;
 import dev.heddle.parallel.component.ParameterDirectory;
 import dev.heddle.parallel.component.StepResult;
+import dev.heddle.parallel.trace.TraceRecorder;
 import dev.heddle.runtime.DType;
 import dev.heddle.runtime.Device;
 import dev.heddle.runtime.MetaDevice;
@@ -42,6 +43,7 @@ final class RankTrainer {
   private final Communicator world;
   private final Device device;
   private final TrainingListener listener;
+  private final @Nullable TraceRecorder trace;
 
   RankTrainer(
       RunConfig config,
@@ -54,6 +56,7 @@ final class RankTrainer {
     this.world = world;
     this.device = device;
     this.listener = listener;
+    this.trace = TraceRecorder.of(world);
   }
 
   /**
@@ -107,6 +110,9 @@ final class RankTrainer {
       Map<String, CosineSchedule> schedules = new LinkedHashMap<>();
       programs.keySet().forEach(name -> schedules.put(name, schedule(train.learningRate(name))));
       for (long step = done + 1; step <= lastStep; step++) {
+        if (trace != null) {
+          trace.step(step);
+        }
         step(step, runner, samples, schedules);
         if (step % CHECKPOINT_EVERY == 0 || step == lastStep) {
           save(step, state);
@@ -165,7 +171,10 @@ final class RankTrainer {
   private void step(
       long step, ModelRunner runner, StepSamples samples, Map<String, CosineSchedule> schedules) {
     long start = System.nanoTime();
+    begin("samples");
     samples.stage(step);
+    end();
+    begin("training step");
     StepResult result =
         runner.step(
             (boundary, microBatch) ->
@@ -173,6 +182,7 @@ final class RankTrainer {
             new ModelRunner.Update(
                 component -> Objects.requireNonNull(schedules.get(component)).at(step),
                 config.train().clipNorm()));
+    end();
     long peak = world.allReduce(device.memory().peakLiveBytes(), ReduceOp.MAX);
     if (world.rank() == 0) {
       listener.stepDone(
@@ -190,7 +200,20 @@ final class RankTrainer {
     }
   }
 
+  private void begin(String span) {
+    if (trace != null) {
+      trace.begin(span);
+    }
+  }
+
+  private void end() {
+    if (trace != null) {
+      trace.end();
+    }
+  }
+
   private void save(long step, ModelCheckpoint state) {
+    begin("checkpoint");
     // Rank 0 writes, and may have no optimizer of its own.
     long[] updates = state.updates();
     world.allReduce(updates, ReduceOp.MAX);
@@ -210,5 +233,6 @@ final class RankTrainer {
       state.help();
     }
     world.barrier();
+    end();
   }
 }

@@ -48,7 +48,11 @@ public final class TrainingApplication implements Application {
           ProgressLine progress =
               new ProgressLine(out, ProgressLine.isTerminal(), request.lastStep())) {
         new TrainingRun(config, data)
-            .train(resumed, request.lastStep(), new Reporter(metrics, progress));
+            .train(
+                resumed,
+                request.lastStep(),
+                new Reporter(metrics, progress),
+                request.trace().orElse(null));
       }
       finish(request, data, layout, (System.nanoTime() - start) * 1e-9, out);
     }
@@ -121,6 +125,7 @@ public final class TrainingApplication implements Application {
     Path report = config.output().resolve(RunFolder.REPORT);
     ReportWriter.write(report, request, data, layout, evaluation, seconds);
     out.printf("%nmetrics     %s%n", request.metrics());
+    request.trace().ifPresent(trace -> out.printf("trace       %s%n", trace));
     out.printf("checkpoint  %s%n", CheckpointStore.folderOf(config.output()));
     out.printf("report      %s%n", report);
   }

@@ -5,6 +5,7 @@ import dev.heddle.runtime.cpu.CpuBackend;
 import dev.heddle.runtime.cpu.CpuDevice;
 import dev.heddle.train.checkpoint.Checkpoint;
 import dev.heddle.train.config.RunConfig;
+import java.nio.file.Path;
 import org.jspecify.annotations.Nullable;
 
 /** A training run: every rank a thread of this JVM with its share of the cores. */
@@ -30,6 +31,26 @@ public final class TrainingRun {
    * @throws dev.heddle.parallel.comm.RankFailedException if a rank fails, naming it
    */
   public void train(@Nullable Checkpoint resumed, long lastStep, TrainingListener listener) {
+    train(resumed, lastStep, listener, null);
+  }
+
+  /**
+   * Trains, and writes what every rank did when.
+   *
+   * @param resumed where to go on, or null to begin
+   * @param lastStep the step to stop after
+   * @param listener is told of each step
+   * @param trace the file for the trace, or null for none
+   * @throws dev.heddle.parallel.comm.RankFailedException if a rank fails, naming it
+   */
+  public void train(
+      @Nullable Checkpoint resumed,
+      long lastStep,
+      TrainingListener listener,
+      @Nullable Path trace) {
+    if (trace != null) {
+      RunTrace.checkWritable(trace);
+    }
     int ranks = config.parallel().ranks();
     LocalWorld.run(
         ranks,
@@ -37,7 +58,12 @@ public final class TrainingRun {
           int rank = world.rank();
           try (CpuDevice device =
               CpuDevice.open("cpu:" + rank, threadsOf(rank, ranks), CpuBackend.BEST)) {
-            new RankTrainer(config, data, world, device, listener).run(resumed, lastStep);
+            RunTrace.run(
+                trace,
+                world,
+                device,
+                group ->
+                    new RankTrainer(config, data, group, device, listener).run(resumed, lastStep));
           }
         });
   }

@@ -99,6 +99,8 @@ class HeddleCommandTest {
                 "run.jsonl",
                 "--resume",
                 "runs/other",
+                "--trace",
+                "trace.json",
                 "--seed=3"))
         .isZero();
     TrainRequest request = trained();
@@ -109,6 +111,7 @@ class HeddleCommandTest {
     assertThat(request.config().train().steps()).as("the schedule's length").isEqualTo(5000);
     assertThat(request.metrics()).isEqualTo(Path.of("run.jsonl"));
     assertThat(request.resume()).contains(Path.of("runs/other"));
+    assertThat(request.trace()).contains(Path.of("trace.json"));
   }
 
   @Test
