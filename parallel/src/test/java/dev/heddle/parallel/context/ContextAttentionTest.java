@@ -4,16 +4,14 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import dev.heddle.autograd.Tensor;
-import org.junit.jupiter.api.Test;
-import org.jspecify.annotations.Nullable;
-import dev.heddle.parallel.comm.RankFailedException;
-import dev.heddle.parallel.comm.CommunicationStatistics;
-import dev.heddle.parallel.comm.CommunicationKind;
 import dev.heddle.nn.Layers;
 import dev.heddle.nn.LocalLayers;
 import dev.heddle.nn.SequenceSpec;
 import dev.heddle.ops.RotaryTable;
+import dev.heddle.parallel.comm.CommunicationKind;
+import dev.heddle.parallel.comm.CommunicationStatistics;
 import dev.heddle.parallel.comm.Communicator;
+import dev.heddle.parallel.comm.RankFailedException;
 import dev.heddle.parallel.comm.local.LocalWorld;
 import dev.heddle.runtime.AttentionMask;
 import dev.heddle.runtime.DType;
@@ -27,6 +25,8 @@ import java.util.List;
 import java.util.Random;
 import java.util.function.Consumer;
 import java.util.stream.Stream;
+import org.jspecify.annotations.Nullable;
+import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.EnumSource;
@@ -334,8 +334,7 @@ class ContextAttentionTest {
     layers.attention(heads, 4, AttentionMask.CAUSAL, 1, sequence, null);
   }
 
-  private static void assertRefused(
-      ContextMethod method, Consumer<Layers> work, String message) {
+  private static void assertRefused(ContextMethod method, Consumer<Layers> work, String message) {
     assertThatThrownBy(
             () ->
                 onRanks(

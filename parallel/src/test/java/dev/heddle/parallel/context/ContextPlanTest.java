@@ -28,8 +28,7 @@ class ContextPlanTest {
   }
 
   /** Counts each pair of a query and a key that a tile computes. */
-  private static void count(
-      int[][] seen, List<AttentionTile> tiles, long[] queries, long[] keys) {
+  private static void count(int[][] seen, List<AttentionTile> tiles, long[] queries, long[] keys) {
     for (AttentionTile tile : tiles) {
       long keyCount = tile.keyEnd() - tile.keyStart();
       long pairs = 0;

@@ -75,9 +75,7 @@ class DividedModelTest {
       AttentionMask mask = causal ? AttentionMask.CAUSAL : AttentionMask.FULL;
       for (BlockStyle style : List.of(BlockStyle.llama(10), BlockStyle.gpt(SIZE))) {
         blocks.add(
-            own(
-                new TransformerBlock(
-                    layers, "block" + blocks.size(), SIZE, 4, mask, 1, style)));
+            own(new TransformerBlock(layers, "block" + blocks.size(), SIZE, 4, mask, 1, style)));
       }
       this.norm = own(new LayerNorm(layers, "norm", SIZE));
       this.head = own(new VocabularyHead(layers, "head", SIZE, WORDS, 0.5));
@@ -172,11 +170,9 @@ class DividedModelTest {
     LocalWorld.run(
         tp * cp,
         world -> {
-          try (CpuDevice device =
-                  CpuDevice.open("cpu:" + world.rank(), 1, CpuBackend.REFERENCE);
+          try (CpuDevice device = CpuDevice.open("cpu:" + world.rank(), 1, CpuBackend.REFERENCE);
               MemoryScope scope = MemoryScope.open()) {
-            Layers divided =
-                HeldPositionsTest.layers(device, DType.F64, mesh, world, method, sp);
+            Layers divided = HeldPositionsTest.layers(device, DType.F64, mesh, world, method, sp);
             body.run(new LocalLayers(device, DType.F64, 3), divided, world, mesh);
           }
         });
@@ -218,7 +214,8 @@ class DividedModelTest {
           cp,
           method,
           sequenceParallel,
-          (local, divided, world, mesh) -> assertSame(text, causal, local, divided, world, mesh, what));
+          (local, divided, world, mesh) ->
+              assertSame(text, causal, local, divided, world, mesh, what));
     }
   }
 
@@ -274,8 +271,7 @@ class DividedModelTest {
                   .as(parameter.name())
                   .isEqualTo(sp && !parameter.isSharded());
             }
-            assertThat(new Model(local, true).parameters())
-                .noneMatch(Parameter::partialGradient);
+            assertThat(new Model(local, true).parameters()).noneMatch(Parameter::partialGradient);
           });
     }
   }
@@ -292,8 +288,7 @@ class DividedModelTest {
           TransformerBlock block =
               new TransformerBlock(divided, "b", SIZE, 4, AttentionMask.CAUSAL, 1);
           Tensor x =
-              Tensor.leaf(
-                  NDArray.full(divided.device(), DType.F64, Shape.of(2, 3, SIZE), 0.5));
+              Tensor.leaf(NDArray.full(divided.device(), DType.F64, Shape.of(2, 3, SIZE), 0.5));
           CommunicationStatistics before = world.totalStatistics().snapshot();
           Tensor y = block.forward(x, BlockContext.NONE.withSequence(sequence));
           CommunicationStatistics forward = world.totalStatistics().since(before);
@@ -304,8 +299,7 @@ class DividedModelTest {
               .isEqualTo(new Traffic(2, 2 * held, 2 * 2 * held));
           assertThat(forward.of(CommunicationKind.REDUCE_SCATTER))
               .isEqualTo(new Traffic(2, 2 * 2 * held, 2 * held));
-          assertThat(forward.of(CommunicationKind.EXCHANGE))
-              .isEqualTo(new Traffic(1, keys, keys));
+          assertThat(forward.of(CommunicationKind.EXCHANGE)).isEqualTo(new Traffic(1, keys, keys));
           assertThat(forward.totalCount()).isEqualTo(5);
 
           before = world.totalStatistics().snapshot();
@@ -334,8 +328,7 @@ class DividedModelTest {
                     (local, divided, world, mesh) -> {
                       Shape shape = Shape.of(1, 2, SIZE);
                       new TransformerBlock(divided, "b", SIZE, 4, AttentionMask.FULL, 1)
-                          .forward(
-                              Tensor.leaf(NDArray.zeros(divided.device(), DType.F64, shape)));
+                          .forward(Tensor.leaf(NDArray.zeros(divided.device(), DType.F64, shape)));
                     }))
         .isInstanceOf(RankFailedException.class)
         .hasMessageContaining("hand the SequenceSpec of the microbatch along");

@@ -43,8 +43,17 @@ class HeldPositionsTest {
   }
 
   @ParameterizedTest
-  @CsvSource({"1,2,false", "1,4,false", "2,1,true", "3,1,true", "2,2,true", "2,3,true", "3,2,true",
-    "2,4,true", "2,3,false"})
+  @CsvSource({
+    "1,2,false",
+    "1,4,false",
+    "2,1,true",
+    "3,1,true",
+    "2,2,true",
+    "2,3,true",
+    "3,2,true",
+    "2,4,true",
+    "2,3,false"
+  })
   void heldPositions_areThoseOfTheRowLayout(int tp, int cp, boolean sequenceParallel) {
     Mesh mesh = mesh(tp, cp);
     Layout.Builder between = Layout.on(mesh).zigzag(Axis.CP, RowLayout.POSITION_DIM);
@@ -90,11 +99,11 @@ class HeldPositionsTest {
         packed
             ? LongStream.range(0, sequence.documentCount())
                 .mapToInt(
-                    d ->
-                        (int)
-                            (sequence.documentEnd((int) d) - sequence.documentStarts()[(int) d]))
+                    d -> (int) (sequence.documentEnd((int) d) - sequence.documentStarts()[(int) d]))
                 .toArray()
-            : LongStream.range(0, sequence.lanes()).mapToInt(b -> (int) sequence.length()).toArray();
+            : LongStream.range(0, sequence.lanes())
+                .mapToInt(b -> (int) sequence.length())
+                .toArray();
     RowLayout.Builder builder = RowLayout.of(layout, RowCounts.perSample(lengths), 4);
     Holding holding = (packed ? builder.packed() : builder).build().holdings().of(rank);
     long[] rows = new long[(int) holding.bufferRows()];
