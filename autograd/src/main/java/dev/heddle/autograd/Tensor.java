@@ -199,10 +199,7 @@ public final class Tensor implements Owned {
     requireGradientLeaf("keepGradientIn");
     if (!place.shape().equals(shape()) || place.dtype() != dtype() || !place.isContiguous()) {
       throw new IllegalArgumentException(
-          "Tensor.keepGradientIn: got "
-              + place
-              + ", wanted a contiguous array like "
-              + describe());
+          "Tensor.keepGradientIn: got " + place + ", wanted a contiguous array like " + describe());
     }
     if (gradient != null || gradientPlace != null) {
       throw new IllegalStateException(

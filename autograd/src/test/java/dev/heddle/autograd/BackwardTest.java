@@ -65,7 +65,8 @@ class BackwardTest extends DeviceTest {
     }
     assertThat(x.gradientOrZeros()).isSameAs(place);
     assertThat(place.toDoubles()).containsOnly(0);
-    assertThatThrownBy(() -> x.keepGradientIn(place)).hasMessageContaining("has a place for its gradient already");
+    assertThatThrownBy(() -> x.keepGradientIn(place))
+        .hasMessageContaining("has a place for its gradient already");
     assertThatThrownBy(() -> leaf(1).keepGradientIn(place))
         .hasMessageContaining("wanted a contiguous array like tensor F64[1]");
   }

@@ -63,9 +63,7 @@ class DividedOptimizerTest {
               (name, values) ->
                   assertThat(values)
                       .as(name)
-                      .containsExactly(
-                          undivided.moments().get(name),
-                          within(1e-12)));
+                      .containsExactly(undivided.moments().get(name), within(1e-12)));
     }
   }
 
@@ -85,7 +83,8 @@ class DividedOptimizerTest {
   @CsvSource({"2, F64, 500", "3, F64, 500", "4, F32, 4194304", "2, BF16, 500", "3, BF16, 4194304"})
   void state_isDividedByTheNumberOfReplicas_exactWeightsOfNarrowOnesToo(
       int replicas, DType dtype, long bucketBytes) {
-    Experiment experiment = experiment("dp%1$dz@0-%2$d | dp%1$dz@0-%2$d".formatted(replicas, replicas - 1));
+    Experiment experiment =
+        experiment("dp%1$dz@0-%2$d | dp%1$dz@0-%2$d".formatted(replicas, replicas - 1));
     experiment.dtype = dtype;
     experiment.bucketBytes = bucketBytes;
     List<RankLog> ranks = experiment.run().ranks();
@@ -100,8 +99,7 @@ class DividedOptimizerTest {
       for (RankLog rank : ranks) {
         // An element a bucket may be over; there are fewer buckets than parameters, about 40.
         assertThat(rank.stateBytes.get(component))
-            .isBetween(
-                all / replicas - 40 * bytesOfElement, all / replicas + 40 * bytesOfElement);
+            .isBetween(all / replicas - 40 * bytesOfElement, all / replicas + 40 * bytesOfElement);
       }
     }
   }

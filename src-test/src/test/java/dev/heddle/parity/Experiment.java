@@ -204,8 +204,7 @@ final class Experiment {
                     frozen.contains(name) ? List.of() : program.parameters(),
                     ComponentOptimizer.Options.of(settings)
                         .withBucketBytes(bucketBytes)
-                        .withDivided(
-                            layout.placements().get(name).division().shardOptimizer())));
+                        .withDivided(layout.placements().get(name).division().shardOptimizer())));
           });
     }
 
@@ -219,7 +218,8 @@ final class Experiment {
               device,
               dtype,
               wrapped,
-              optimizers, lossScaler);
+              optimizers,
+              lossScaler);
       List<StepResult> results = new ArrayList<>();
       RankLog log = collected.logs.get(rank);
       for (int number : batches) {

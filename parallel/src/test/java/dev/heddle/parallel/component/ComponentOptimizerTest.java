@@ -52,8 +52,7 @@ class ComponentOptimizerTest {
       parameters.add(layers.parameter("tied", Shape.of(3), Initializer.ONES));
     }
     int tp = mesh.coordinate(rank, Axis.TP);
-    Parameter part =
-        layers.parameter("a." + stage + "." + tp, Shape.of(tp + 2), Initializer.ONES);
+    Parameter part = layers.parameter("a." + stage + "." + tp, Shape.of(tp + 2), Initializer.ONES);
     parameters.add(
         new Parameter(
             "a." + stage, part.tensor(), Shape.of(ROWS), mesh.size(Axis.TP) > 1 ? 0 : -1, 0, true));
@@ -68,8 +67,7 @@ class ComponentOptimizerTest {
 
   /** What a rank contributes to the gradient of each element; TP copies of b and tied agree. */
   private static double contribution(Mesh mesh, int rank, String name) {
-    double samples =
-        1 + mesh.coordinate(rank, Axis.DP) + 10 * mesh.coordinate(rank, Axis.CP);
+    double samples = 1 + mesh.coordinate(rank, Axis.DP) + 10 * mesh.coordinate(rank, Axis.CP);
     return switch (name.charAt(0)) {
       case 'a', 'c' -> samples + 100 * mesh.coordinate(rank, Axis.TP);
       case 't' -> samples + 1000 * mesh.coordinate(rank, Axis.PP);

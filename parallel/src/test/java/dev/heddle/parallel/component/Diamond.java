@@ -173,7 +173,8 @@ final class Diamond {
         }
       }
     }
-    ParameterDirectory directory = new ParameterDirectory(world, graph, global, programs, optimizers);
+    ParameterDirectory directory =
+        new ParameterDirectory(world, graph, global, programs, optimizers);
     for (ParameterDirectory.Entry entry : directory.entries()) {
       NDArray whole = directory.gather(entry, device, DType.F64, p -> p.tensor().value());
       if (whole != null) {

@@ -103,8 +103,7 @@ class GradientReductionTest {
         2,
         (world, device, layers) ->
             assertThat(
-                    new GradientReduction(
-                            world, parameters(layers, 5, 2, 3, 1, 2), bytes, false)
+                    new GradientReduction(world, parameters(layers, 5, 2, 3, 1, 2), bytes, false)
                         .bucketCount())
                 .isEqualTo(expected));
   }
@@ -114,8 +113,7 @@ class GradientReductionTest {
     onRanks(
         1,
         (world, device, layers) ->
-            assertThatThrownBy(
-                    () -> new GradientReduction(world, parameters(layers, 1), 0, false))
+            assertThatThrownBy(() -> new GradientReduction(world, parameters(layers, 1), 0, false))
                 .hasMessageContaining("got buckets of 0 bytes, wanted at least 1"));
   }
 
@@ -215,8 +213,7 @@ class GradientReductionTest {
             3,
             (world, device, layers) -> {
               List<Parameter> parameters = parameters(layers, 7, 5, 3);
-              GradientReduction reduction =
-                  new GradientReduction(world, parameters, bytes, false);
+              GradientReduction reduction = new GradientReduction(world, parameters, bytes, false);
               if (overlapped) {
                 reduction.lastBackward(parameters);
               }
@@ -227,9 +224,7 @@ class GradientReductionTest {
                   Tensor term = sum(Square.square(parameter.tensor()));
                   loss = loss == null ? term : add(loss, term);
                 }
-                loss.backward(
-                    NDArray.full(
-                        device, DType.F64, loss.shape(), factors[world.rank()]));
+                loss.backward(NDArray.full(device, DType.F64, loss.shape(), factors[world.rank()]));
               }
               reduction.reduce();
               if (world.rank() == 0) {

@@ -162,10 +162,7 @@ final class RankTrainer {
   }
 
   private void step(
-      long step,
-      ModelRunner runner,
-      StepSamples samples,
-      Map<String, CosineSchedule> schedules) {
+      long step, ModelRunner runner, StepSamples samples, Map<String, CosineSchedule> schedules) {
     long start = System.nanoTime();
     samples.stage(step);
     StepResult result =
