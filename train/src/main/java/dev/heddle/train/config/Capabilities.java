@@ -17,30 +17,10 @@ final class Capabilities {
 
   static void check(RunConfig config, Provenance provenance, List<ConfigProblem> problems) {
     Capabilities capabilities = new Capabilities(provenance, problems);
-    config
-        .parallel()
-        .placements()
-        .forEach(
-            (name, placement) -> {
-              String parallel = "parallel." + name;
-              capabilities.only(parallel + ".cp", placement.cp() == 1, "1");
-              capabilities.only(parallel + ".pp", placement.pp() == 1, "1");
-              capabilities.only(parallel + ".chunks", placement.division().chunks() == 1, "1");
-              capabilities.only(
-                  parallel + ".sequenceParallel",
-                  !placement.division().sequenceParallel(),
-                  "false");
-            });
-    ModelConfig.Language language = config.model().language();
-    capabilities.only("model.language.tiedEmbeddings", !language.tiedEmbeddings(), "false");
-    capabilities.only("model.language.recompute", !language.recompute(), "false");
-    capabilities.only("model.vision.recompute", !config.model().vision().recompute(), "false");
     ModelConfig.Audio audio = config.model().audio();
     if (audio != null) {
       capabilities.only("model.audio.layers", false, "no section model.audio");
     }
-    capabilities.only("data.packed", !config.data().packed(), "false");
-    capabilities.only("data.textOnly", config.data().textOnly() == 0, "0");
   }
 
   private void only(String key, boolean works, String accepted) {
