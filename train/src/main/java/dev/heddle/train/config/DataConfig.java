@@ -34,4 +34,13 @@ public record DataConfig(
    * mark. The data set's test compares this with the data.
    */
   public static final int EMOJI_TEXT_LENGTH = 10;
+
+  /** The files of spoken words that an emoji data set has as well where a model hears. */
+  public static final List<String> EMOJI_SOUND_FILES = List.of("words-a.ima", "words-b.ima");
+
+  /**
+   * Frames of the longest spoken name of an emoji, in either voice. The data set's test compares
+   * this with the data.
+   */
+  public static final int EMOJI_LONGEST_SOUND = 302;
 }

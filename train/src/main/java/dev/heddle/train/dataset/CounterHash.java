@@ -11,7 +11,8 @@ final class CounterHash {
   /** What a number is for; each purpose has its own stream. */
   enum Purpose {
     ORDER,
-    AUGMENTATION
+    AUGMENTATION,
+    SOUND
   }
 
   private CounterHash() {}
