@@ -1,16 +1,12 @@
 package dev.heddle.nn;
 
 import static dev.heddle.ops.Add.add;
-import static dev.heddle.ops.Attention.packed;
-import static dev.heddle.ops.Attention.packedRotary;
 import static dev.heddle.ops.Linear.linear;
 import static dev.heddle.ops.Reshape.reshape;
 
 import dev.heddle.autograd.Tensor;
-import dev.heddle.ops.RotaryTable;
 import dev.heddle.runtime.AttentionMask;
 import dev.heddle.runtime.Shape;
-import org.jspecify.annotations.Nullable;
 
 /**
  * Multi-head self-attention (Vaswani et al., 2017): x [B,S,C] to [B,S,C]. Ranks divide the heads;
@@ -73,29 +69,28 @@ public final class Attention extends Module {
 
   /** Applies the layer to x [B,S,C]. */
   public Tensor forward(Tensor x) {
-    return forward(x, null);
+    return forward(x, BlockContext.NONE);
   }
 
   /**
-   * Applies the layer to x [B,S,C], queries and keys rotated by their positions first.
-   *
-   * @param rotary the angles of the S positions, or null not to rotate
+   * Applies the layer to the held positions of its sequences, x [B,S_held,C]; with rotary angles in
+   * the context, queries and keys are rotated first.
    */
-  public Tensor forward(Tensor x, @Nullable RotaryTable rotary) {
-    long batch = x.dim(0);
-    long length = x.dim(1);
-    Tensor qkv = linear(layers.enter(x), qkvWeight.tensor(), qkvBias.tensor());
+  public Tensor forward(Tensor x, BlockContext context) {
+    SequenceSpec sequence = context.sequence();
+    Tensor entered = layers.enter(x, sequence);
+    long batch = entered.dim(0);
+    long length = entered.dim(1);
+    Tensor qkv = linear(entered, qkvWeight.tensor(), qkvBias.tensor());
     Tensor heads = reshape(qkv, batch, length, 3 * localHeads, headSize);
     double scale = 1 / Math.sqrt((double) headSize);
-    Tensor mixed =
-        rotary == null
-            ? packed(heads, localHeads, mask, scale)
-            : packedRotary(heads, localHeads, mask, scale, rotary);
+    Tensor mixed = layers.attention(heads, localHeads, mask, scale, sequence, context.rotary());
     Tensor flat = reshape(mixed, batch, length, localHeads * headSize);
     if (!layers.isSplit()) {
       return linear(flat, outputWeight.tensor(), outputBias.tensor());
     }
     // The bias is added once, after the ranks' parts are summed.
-    return add(layers.leave(linear(flat, outputWeight.tensor(), null)), outputBias.tensor());
+    Tensor part = linear(flat, outputWeight.tensor(), null);
+    return add(layers.leave(part, sequence), outputBias.tensor());
   }
 }

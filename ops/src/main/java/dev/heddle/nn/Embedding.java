@@ -3,6 +3,7 @@ package dev.heddle.nn;
 import dev.heddle.autograd.Tensor;
 import dev.heddle.runtime.NDArray;
 import dev.heddle.runtime.Shape;
+import org.jspecify.annotations.Nullable;
 
 /** A table of vectors, one a word; ranks divide the words. */
 public final class Embedding extends Module {
@@ -26,6 +27,16 @@ public final class Embedding extends Module {
 
   /** The vectors of {@code ids} [n] I64, [n, size]; a negative id gives zeros. */
   public Tensor forward(NDArray ids) {
-    return layers.embedding(ids, table.tensor(), vocabularySize);
+    return forward(ids, null);
+  }
+
+  /**
+   * The vectors at the held positions of some sequences, [B S_held, size].
+   *
+   * @param ids those of the {@linkplain Layers#enteredPositions entered positions}, [B S_entered]
+   *     I64; a negative id gives zeros
+   */
+  public Tensor forward(NDArray ids, @Nullable SequenceSpec sequence) {
+    return layers.embedding(ids, table.tensor(), vocabularySize, sequence);
   }
 }

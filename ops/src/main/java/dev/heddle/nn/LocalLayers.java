@@ -7,6 +7,7 @@ import dev.heddle.runtime.DType;
 import dev.heddle.runtime.Device;
 import dev.heddle.runtime.NDArray;
 import dev.heddle.runtime.Shape;
+import org.jspecify.annotations.Nullable;
 
 /** Layers of a component that one rank holds whole. */
 public final class LocalLayers implements Layers {
@@ -49,17 +50,18 @@ public final class LocalLayers implements Layers {
   }
 
   @Override
-  public Tensor enter(Tensor x) {
+  public Tensor enter(Tensor x, @Nullable SequenceSpec sequence) {
     return x;
   }
 
   @Override
-  public Tensor leave(Tensor partial) {
+  public Tensor leave(Tensor partial, @Nullable SequenceSpec sequence) {
     return partial;
   }
 
   @Override
-  public Tensor embedding(NDArray ids, Tensor table, long vocabularySize) {
+  public Tensor embedding(
+      NDArray ids, Tensor table, long vocabularySize, @Nullable SequenceSpec sequence) {
     return Embedding.embedding(ids, table);
   }
 

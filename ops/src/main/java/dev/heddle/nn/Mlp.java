@@ -7,6 +7,7 @@ import static dev.heddle.ops.SwiGlu.swiglu;
 import dev.heddle.autograd.Tensor;
 import dev.heddle.runtime.Shape;
 import dev.heddle.runtime.UnaryOperation;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Two linear layers with a non-linearity between: x [..., in] to [..., out]. Ranks divide the
@@ -73,9 +74,18 @@ public final class Mlp extends Module {
     this.downBias = own(layers.parameter(name + ".down.bias", Shape.of(out), Initializer.ZEROS));
   }
 
-  /** Applies the layer. */
+  /** Applies the layer to sequences that no rank divides. */
   public Tensor forward(Tensor x) {
-    Tensor entered = layers.enter(x);
+    return forward(x, null);
+  }
+
+  /**
+   * Applies the layer to the held positions of its sequences, [B,S_held,in] to [B,S_held,out].
+   *
+   * @param sequence the sequences before division; null only where no rank divides them
+   */
+  public Tensor forward(Tensor x, @Nullable SequenceSpec sequence) {
+    Tensor entered = layers.enter(x, sequence);
     Tensor hidden =
         switch (kind) {
           case GELU -> linear(entered, upWeight.tensor(), upBias.tensor(), UnaryOperation.GELU);
@@ -84,6 +94,7 @@ public final class Mlp extends Module {
     if (!layers.isSplit()) {
       return linear(hidden, downWeight.tensor(), downBias.tensor());
     }
-    return add(layers.leave(linear(hidden, downWeight.tensor(), null)), downBias.tensor());
+    Tensor part = linear(hidden, downWeight.tensor(), null);
+    return add(layers.leave(part, sequence), downBias.tensor());
   }
 }

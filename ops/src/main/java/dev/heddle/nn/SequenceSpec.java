@@ -1,6 +1,7 @@
 package dev.heddle.nn;
 
 import java.util.Arrays;
+import java.util.stream.LongStream;
 
 /**
  * The sequences of a microbatch before any division over ranks: lanes of equal length, each cut
@@ -40,6 +41,26 @@ public record SequenceSpec(long lanes, long length, long[] documentStarts) {
   /** The position after the last one of document {@code document}. */
   public long documentEnd(int document) {
     return document + 1 < documentStarts.length ? documentStarts[document + 1] : length;
+  }
+
+  /** The document that a position of a lane belongs to. */
+  public int documentOf(long position) {
+    int found = Arrays.binarySearch(documentStarts, position);
+    return found >= 0 ? found : -found - 2;
+  }
+
+  /** For positions of a lane their positions within their documents, as rotary angles go by. */
+  public long[] documentPositions(long... positions) {
+    long[] within = new long[positions.length];
+    for (int i = 0; i < positions.length; i++) {
+      within[i] = positions[i] - documentStarts[documentOf(positions[i])];
+    }
+    return within;
+  }
+
+  /** All positions of a lane, 0 to S - 1. */
+  public long[] positions() {
+    return LongStream.range(0, length).toArray();
   }
 
   @Override

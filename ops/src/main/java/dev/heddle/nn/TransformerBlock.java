@@ -10,12 +10,13 @@ import dev.heddle.runtime.memory.MemoryScope;
 
 /**
  * A pre-norm transformer block: x + attention(norm(x)), then x + mlp(norm(x)). x [B,S,C] to
- * [B,S,C].
+ * [B,S,C], S the positions that this rank holds.
  */
 public final class TransformerBlock extends Module {
   /** Deviation of initial weights, as GPT-2 has it. */
   public static final double DEVIATION = 0.02;
 
+  private final Layers layers;
   private final RandomKey attentionPlace;
   private final RandomKey mlpPlace;
   private final Norm attentionNorm;
@@ -51,6 +52,7 @@ public final class TransformerBlock extends Module {
       int depth,
       BlockStyle style) {
     double residual = DEVIATION / Math.sqrt(2.0 * depth);
+    this.layers = layers;
     this.attentionPlace = RandomKey.of(0, name + ".attention.dropout");
     this.mlpPlace = RandomKey.of(0, name + ".mlp.dropout");
     this.attentionNorm = norm(style.norm(), layers, name + ".attention.norm", size);
@@ -91,22 +93,29 @@ public final class TransformerBlock extends Module {
 
   private Tensor throughAttention(Tensor x, BlockContext context) {
     try (MemoryScope inside = MemoryScope.temporaries()) {
-      Tensor y = attention.forward(attentionNorm.forward(x), context.rotary());
+      Tensor y = attention.forward(attentionNorm.forward(x), context);
       return inside.keep(add(x, dropped(y, context, attentionPlace)));
     }
   }
 
   private Tensor throughMlp(Tensor x, BlockContext context) {
     try (MemoryScope inside = MemoryScope.temporaries()) {
-      Tensor y = mlp.forward(mlpNorm.forward(x));
+      Tensor y = mlp.forward(mlpNorm.forward(x), context.sequence());
       return inside.keep(add(x, dropped(y, context, mlpPlace)));
     }
   }
 
-  private static Tensor dropped(Tensor y, BlockContext context, RandomKey place) {
+  private Tensor dropped(Tensor y, BlockContext context, RandomKey place) {
     BlockContext.DropoutDraw draw = context.dropout();
-    return draw == null
-        ? y
-        : Dropout.dropout(y, draw.probability(), draw.key().with(place.stream()), draw.index());
+    if (draw == null) {
+      return y;
+    }
+    RandomKey key = draw.key().with(place.stream());
+    SequenceSpec sequence = context.sequence();
+    if (sequence == null || y.dim(1) == sequence.length()) {
+      return Dropout.dropout(y, draw.probability(), key, draw.index());
+    }
+    long[] positions = layers.heldPositions(sequence);
+    return Dropout.dropout(y, draw.probability(), key, draw.index(), positions);
   }
 }

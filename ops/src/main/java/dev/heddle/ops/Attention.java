@@ -5,6 +5,9 @@ import dev.heddle.autograd.Node;
 import dev.heddle.autograd.Tensor;
 import dev.heddle.runtime.AttentionMask;
 import dev.heddle.runtime.NDArray;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -57,8 +60,7 @@ public final class Attention {
    * @param headCount H
    */
   public static Tensor packed(Tensor qkv, long headCount, AttentionMask mask, double scale) {
-    checkPacked("Attention.packed", qkv, headCount);
-    return packed(qkv, usable(qkv.value()), headCount, mask, scale, null);
+    return packedDocuments(qkv, headCount, mask, scale, null, 0);
   }
 
   /**
@@ -68,18 +70,32 @@ public final class Attention {
    */
   public static Tensor packedRotary(
       Tensor qkv, long headCount, AttentionMask mask, double scale, RotaryTable table) {
-    checkPacked("Attention.packedRotary", qkv, headCount);
-    NDArray packed = qkv.value();
-    if (qkv.isLeaf() && qkv.requiresGradient()) {
-      packed = packed.copy();
-    } else {
-      packed = usable(packed);
-      // A graph that saved these values must notice that they change.
-      packed.block().touch();
-    }
-    NDArray rotated = packed.slice(2, 0, packed.dim(2) - keyHeads(packed, headCount));
-    packed.kernels().rotary(rotated, table.cos(), table.sin(), false, rotated);
-    return packed(qkv, packed, headCount, mask, scale, table);
+    return packedDocuments(qkv, headCount, mask, scale, table, 0);
+  }
+
+  /**
+   * {@link #packed} or {@link #packedRotary} of sequences that consist of documents, which do not
+   * see each other: each is attended to on its own, in place, without padding.
+   *
+   * @param mask as if each document began at position 0
+   * @param table the angles of all positions, or null not to rotate
+   * @param starts the first position of each document, ascending, the first one 0
+   */
+  public static Tensor packedDocuments(
+      Tensor qkv,
+      long headCount,
+      AttentionMask mask,
+      double scale,
+      @Nullable RotaryTable table,
+      long... starts) {
+    String operator = table == null ? "Attention.packed" : "Attention.packedRotary";
+    checkPacked(operator, qkv, headCount);
+    checkStarts(operator, qkv, starts);
+    NDArray packed =
+        table == null
+            ? usable(qkv.value())
+            : Rotary.overwritten(qkv, (qkv.dim(2) + headCount) / 2, table);
+    return packed(qkv, packed, headCount, mask, scale, table, starts);
   }
 
   private static Tensor packed(
@@ -88,13 +104,48 @@ public final class Attention {
       long headCount,
       AttentionMask mask,
       double scale,
-      @Nullable RotaryTable table) {
+      @Nullable RotaryTable table,
+      long... starts) {
     NDArray[] parts = split(packed, headCount);
-    Result result = forward(parts[0], parts[1], parts[2], mask, scale);
-    return Tensor.from(result.y, new SavedPacked(qkv, headCount, result, table));
+    if (starts.length <= 1) {
+      Result result = forward(parts[0], parts[1], parts[2], mask, scale);
+      NDArray[] saved = {result.q, result.y, result.logSumExp};
+      return Tensor.from(result.y, new SavedPacked(qkv, headCount, saved, List.of(result), table));
+    }
+    NDArray q = parts[0];
+    NDArray y = Matrices.emptyLike(q);
+    NDArray logSumExp = Matrices.statistic(q, q.dim(0) * q.dim(2) * q.dim(1));
+    List<Result> documents = new ArrayList<>(starts.length);
+    for (int i = 0; i < starts.length; i++) {
+      long start = starts[i];
+      long end = i + 1 < starts.length ? starts[i + 1] : q.dim(1);
+      // The statistics of a document are one interval, as the kernel wants them contiguous.
+      long each = q.dim(0) * q.dim(2);
+      Result document =
+          new Result(
+              q.slice(1, start, end),
+              parts[1].slice(1, start, end),
+              parts[2].slice(1, start, end),
+              mask,
+              scale,
+              y.slice(1, start, end),
+              logSumExp
+                  .slice(0, each * start, each * end)
+                  .reshape(q.dim(0), q.dim(2), end - start));
+      document.forward();
+      documents.add(document);
+    }
+    return Tensor.from(
+        y, new SavedPacked(qkv, headCount, new NDArray[] {q, y, logSumExp}, documents, table));
   }
 
-  private record SavedPacked(Tensor qkv, long headCount, Result result, @Nullable RotaryTable table)
+  @SuppressWarnings("ArrayRecordComponent") // never compared
+  private record SavedPacked(
+      Tensor qkv,
+      long headCount,
+      NDArray[] arrays,
+      List<Result> documents,
+      @Nullable RotaryTable table)
       implements Node {
     @Override
     public Tensor[] inputs() {
@@ -103,16 +154,29 @@ public final class Attention {
 
     @Override
     public @Nullable NDArray[] saved() {
-      return table == null
-          ? new NDArray[] {result.q, result.y, result.logSumExp}
-          : new NDArray[] {result.q, result.y, result.logSumExp, table.cos(), table.sin()};
+      if (table == null) {
+        return arrays;
+      }
+      NDArray[] all = Arrays.copyOf(arrays, arrays.length + 2);
+      all[arrays.length] = table.cos();
+      all[arrays.length + 1] = table.sin();
+      return all;
     }
 
     @Override
     public Gradients backward(NDArray dy) {
       NDArray gradient = NDArray.empty(dy.device(), dy.dtype(), qkv.shape());
       NDArray[] parts = split(gradient, headCount);
-      result.backward(dy, parts[0], parts[1], parts[2]);
+      long start = 0;
+      for (Result document : documents) {
+        long end = start + document.q.dim(1);
+        document.backward(
+            dy.slice(1, start, end),
+            parts[0].slice(1, start, end),
+            parts[1].slice(1, start, end),
+            parts[2].slice(1, start, end));
+        start = end;
+      }
       if (table != null) {
         NDArray rotated = gradient.slice(2, 0, gradient.dim(2) - keyHeads(gradient, headCount));
         gradient.kernels().rotary(rotated, table.cos(), table.sin(), true, rotated);
@@ -134,6 +198,10 @@ public final class Attention {
       return new NDArray[] {q, k, v, y, logSumExp};
     }
 
+    void forward() {
+      q.kernels().attention(q, k, v, mask, scale, y, logSumExp);
+    }
+
     void backward(NDArray dy, NDArray dq, NDArray dk, NDArray dv) {
       dy.kernels().attentionBackward(q, k, v, y, logSumExp, usable(dy), mask, scale, dq, dk, dv);
     }
@@ -142,8 +210,9 @@ public final class Attention {
   private static Result forward(NDArray q, NDArray k, NDArray v, AttentionMask mask, double scale) {
     NDArray y = Matrices.emptyLike(q);
     NDArray logSumExp = Matrices.statistic(q, q.dim(0), q.dim(2), q.dim(1));
-    q.kernels().attention(q, k, v, mask, scale, y, logSumExp);
-    return new Result(q, k, v, mask, scale, y, logSumExp);
+    Result result = new Result(q, k, v, mask, scale, y, logSumExp);
+    result.forward();
+    return result;
   }
 
   private static long keyHeads(NDArray packed, long headCount) {
@@ -188,6 +257,23 @@ public final class Attention {
     }
     Refusal.unlessSameType(operator, "k", k, "q", q);
     Refusal.unlessSameType(operator, "v", v, "q", q);
+  }
+
+  private static void checkStarts(String operator, Tensor qkv, long[] starts) {
+    boolean fits = starts.length == 0 || starts[0] == 0;
+    for (int i = 1; i < starts.length; i++) {
+      fits &= starts[i - 1] <= starts[i] && starts[i] <= qkv.dim(1);
+    }
+    if (!fits) {
+      throw new IllegalArgumentException(
+          operator
+              + ": documents start at "
+              + Arrays.toString(starts)
+              + "; wanted 0 first, then ascending positions of the "
+              + qkv.dim(1)
+              + " of qkv "
+              + Refusal.name(qkv));
+    }
   }
 
   private static void checkPacked(String operator, Tensor qkv, long headCount) {

@@ -39,6 +39,30 @@ public final class Dropout {
         masked(x.value(), probability, key, index), new Saved(x, probability, key, index));
   }
 
+  /**
+   * {@link #dropout(Tensor, double, RandomKey, GlobalIndex)} of some positions of a tensor.
+   *
+   * @param x [B,n,C]: n of the S positions of a whole [B,S,C]
+   * @param index where the elements of the whole [B,S,C] stand
+   * @param positions which n positions {@code x} has
+   */
+  public static Tensor dropout(
+      Tensor x, double probability, RandomKey key, GlobalIndex index, long... positions) {
+    if (x.rank() != 3 || x.dim(1) != positions.length) {
+      throw Refusal.of(
+          "Dropout.dropout",
+          "x",
+          x,
+          "[B," + positions.length + ",C] for " + positions.length + " positions",
+          "Name the position of every row.");
+    }
+    if (probability == 0) {
+      return x;
+    }
+    NDArray y = maskedAt(x.value(), probability, key, index, positions);
+    return Tensor.from(y, new SavedAt(x, probability, key, index, positions));
+  }
+
   private record Saved(Tensor x, double probability, RandomKey key, GlobalIndex index)
       implements Node {
     @Override
@@ -57,9 +81,55 @@ public final class Dropout {
     }
   }
 
+  @SuppressWarnings("ArrayRecordComponent") // never compared
+  private record SavedAt(
+      Tensor x, double probability, RandomKey key, GlobalIndex index, long[] positions)
+      implements Node {
+    @Override
+    public Tensor[] inputs() {
+      return new Tensor[] {x};
+    }
+
+    @Override
+    public @Nullable NDArray[] saved() {
+      return new NDArray[0];
+    }
+
+    @Override
+    public Gradients backward(NDArray dy) {
+      return Gradients.of(maskedAt(dy, probability, key, index, positions));
+    }
+  }
+
   private static NDArray masked(NDArray x, double probability, RandomKey key, GlobalIndex index) {
     NDArray y = Matrices.emptyLike(x);
     x.kernels().dropout(key, index, probability, x.contiguous(), y);
+    return y;
+  }
+
+  /** Masked run by run of consecutive positions: within a run, indices rise evenly. */
+  private static NDArray maskedAt(
+      NDArray x, double probability, RandomKey key, GlobalIndex index, long[] positions) {
+    NDArray packed = x.contiguous();
+    NDArray y = Matrices.emptyLike(x);
+    long[] strides = index.strides();
+    for (int start = 0; start < positions.length; ) {
+      int end = start + 1;
+      while (end < positions.length && positions[end] == positions[end - 1] + 1) {
+        end++;
+      }
+      for (long lane = 0; lane < x.dim(0); lane++) {
+        long base = index.base() + lane * strides[0] + positions[start] * strides[1];
+        x.kernels()
+            .dropout(
+                key,
+                new GlobalIndex(base, strides),
+                probability,
+                packed.slice(0, lane, lane + 1).slice(1, start, end),
+                y.slice(0, lane, lane + 1).slice(1, start, end));
+      }
+      start = end;
+    }
     return y;
   }
 }

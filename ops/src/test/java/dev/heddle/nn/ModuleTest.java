@@ -18,6 +18,7 @@ import dev.heddle.runtime.Shape;
 import dev.heddle.runtime.UnaryOperation;
 import dev.heddle.runtime.memory.MemoryScope;
 import java.util.Arrays;
+import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.Test;
 
 /** Names, order, initial values, parts and memory of modules. */
@@ -162,17 +163,18 @@ class ModuleTest extends ModelTest {
     }
 
     @Override
-    public Tensor enter(Tensor x) {
+    public Tensor enter(Tensor x, @Nullable SequenceSpec sequence) {
       return x;
     }
 
     @Override
-    public Tensor leave(Tensor partial) {
+    public Tensor leave(Tensor partial, @Nullable SequenceSpec sequence) {
       return partial;
     }
 
     @Override
-    public Tensor embedding(NDArray ids, Tensor table, long vocabularySize) {
+    public Tensor embedding(
+        NDArray ids, Tensor table, long vocabularySize, @Nullable SequenceSpec sequence) {
       throw new UnsupportedOperationException("no communication in this test");
     }
 

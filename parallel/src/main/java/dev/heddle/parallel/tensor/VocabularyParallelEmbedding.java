@@ -1,10 +1,7 @@
 package dev.heddle.parallel.tensor;
 
-import static dev.heddle.parallel.redistribute.PartialToInvariant.partialToInvariant;
-
 import dev.heddle.autograd.Tensor;
 import dev.heddle.ops.Embedding;
-import dev.heddle.parallel.comm.Communicator;
 import dev.heddle.runtime.NDArray;
 import dev.heddle.runtime.Shape;
 
@@ -16,13 +13,12 @@ final class VocabularyParallelEmbedding {
   private VocabularyParallelEmbedding() {}
 
   /**
-   * The vectors of {@code ids} [n], negative ones zeros.
+   * This rank's summand of the vectors of {@code ids} [n], negative ones zeros.
    *
    * @param table this rank's words, from {@code first} on, of {@code vocabularySize}
    * @throws IndexOutOfBoundsException if an id is in no rank's part
    */
-  static Tensor embedding(
-      NDArray ids, Tensor table, long first, long vocabularySize, Communicator group) {
+  static Tensor partialEmbedding(NDArray ids, Tensor table, long first, long vocabularySize) {
     long[] words = ids.toLongs();
     long count = table.dim(0);
     for (int i = 0; i < words.length; i++) {
@@ -41,6 +37,6 @@ final class VocabularyParallelEmbedding {
       words[i] = words[i] >= 0 && local >= 0 && local < count ? local : -1;
     }
     NDArray local = NDArray.of(table.device(), Shape.of(words.length), words);
-    return partialToInvariant(Embedding.embedding(local, table), group);
+    return Embedding.embedding(local, table);
   }
 }

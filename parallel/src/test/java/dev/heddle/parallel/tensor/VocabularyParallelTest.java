@@ -120,8 +120,8 @@ class VocabularyParallelTest {
           Tensor whole = Tensor.leaf(array(device, Shape.of(vocabulary, size), table));
           Tensor part = Tensor.leaf(whole.value().slice(0, mine.start(), mine.end()).copy());
 
-          Tensor expected = local.embedding(ids, whole, vocabulary);
-          Tensor actual = parallel.embedding(ids, part, vocabulary);
+          Tensor expected = local.embedding(ids, whole, vocabulary, null);
+          Tensor actual = parallel.embedding(ids, part, vocabulary, null);
           // One rank has the row, the others zeros: the sum is exact.
           assertThat(actual.value().toDoubles()).containsExactly(expected.value().toDoubles());
 
@@ -250,7 +250,7 @@ class VocabularyParallelTest {
                       if (which.equals("embedding")) {
                         Tensor table =
                             Tensor.leaf(NDArray.zeros(device, DType.F64, Shape.of(part, 2)));
-                        parallel.embedding(words, table, vocabulary);
+                        parallel.embedding(words, table, vocabulary, null);
                       } else {
                         Tensor logits =
                             Tensor.leaf(NDArray.zeros(device, DType.F64, Shape.of(2, part)));
