@@ -25,6 +25,11 @@ public final class Embedding extends Module {
                 new Initializer.Normal(deviation)));
   }
 
+  /** The table, [words, size]: for a head that shares it. */
+  public Parameter weight() {
+    return table;
+  }
+
   /** The vectors of {@code ids} [n] I64, [n, size]; a negative id gives zeros. */
   public Tensor forward(NDArray ids) {
     return forward(ids, null);

@@ -17,16 +17,27 @@ public final class VocabularyHead extends Module {
   /** A head from {@code size} features to {@code vocabularySize} words. */
   public VocabularyHead(
       Layers layers, String name, long size, long vocabularySize, double deviation) {
+    this(
+        layers,
+        layers.parameter(
+            name + ".weight",
+            Shape.of(vocabularySize, size),
+            0,
+            vocabularySize,
+            new Initializer.Normal(deviation)),
+        vocabularySize);
+  }
+
+  /**
+   * A head that scores words by vectors that it shares, such as those of an {@link Embedding}
+   * (Press and Wolf, 2017).
+   *
+   * @param weight [words, size], divided as an embedding's
+   */
+  public VocabularyHead(Layers layers, Parameter weight, long vocabularySize) {
     this.layers = layers;
     this.vocabularySize = vocabularySize;
-    this.weight =
-        own(
-            layers.parameter(
-                name + ".weight",
-                Shape.of(vocabularySize, size),
-                0,
-                vocabularySize,
-                new Initializer.Normal(deviation)));
+    this.weight = own(weight);
   }
 
   /** The sum of the losses of rows x [R, size] against targets [R] I64, negative ones ignored. */

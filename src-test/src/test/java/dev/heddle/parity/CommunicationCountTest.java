@@ -115,7 +115,7 @@ class CommunicationCountTest {
         .boundaries()
         .getFirst()
         .plan()
-        .apply(CaptionModel.rowCounts(TinyModel.CONFIG, (int) SAMPLES));
+        .apply(experiment.batch(0).fused(1, 0, false).placement(CaptionModel.VISION));
   }
 
   @Test

@@ -7,13 +7,15 @@ import dev.heddle.optim.AdamW;
 import dev.heddle.parallel.comm.CommunicationStatistics;
 import dev.heddle.parallel.comm.Communicator;
 import dev.heddle.parallel.comm.local.LocalWorld;
+import dev.heddle.parallel.component.ComponentOptimizer;
 import dev.heddle.parallel.component.ComponentProgram;
+import dev.heddle.parallel.component.LossScaler;
 import dev.heddle.parallel.component.ModelGraph;
 import dev.heddle.parallel.component.ModelRunner;
 import dev.heddle.parallel.component.ParameterDirectory;
 import dev.heddle.parallel.component.StepResult;
-import dev.heddle.parallel.layout.RowCounts;
-import dev.heddle.parallel.layout.Split;
+import dev.heddle.parallel.layout.RowPlacement;
+import dev.heddle.parallel.mesh.Mesh;
 import dev.heddle.parallel.redistribute.Strategy;
 import dev.heddle.runtime.DType;
 import dev.heddle.runtime.Device;
@@ -30,6 +32,7 @@ import dev.heddle.train.model.VisionProgram;
 import java.lang.management.ManagementFactory;
 import java.time.Duration;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -61,6 +64,11 @@ final class Experiment {
 
   /** Samples without a valid target, in every step. */
   int[] padded = {};
+
+  /** Samples without a picture, in every step. */
+  int[] textOnly = {};
+
+  boolean packed;
 
   /** The batches that are trained on, one a step. */
   List<Integer> batches = new ArrayList<>(Collections.nCopies(20, 0));
@@ -97,6 +105,8 @@ final class Experiment {
     copy.timeout = timeout;
     copy.wrapper = wrapper;
     copy.padded = padded;
+    copy.textOnly = textOnly;
+    copy.packed = packed;
     copy.batches = batches;
     return copy;
   }
@@ -112,11 +122,20 @@ final class Experiment {
   }
 
   TinyBatch batch(int number) {
-    return TinyBatch.of(number, samples, TinyModel.VOCABULARY, TinyModel.TEXT_LENGTH, padded);
+    return TinyBatch.of(
+        number, samples, TinyModel.VOCABULARY, TinyModel.TEXT_LENGTH, padded, textOnly);
   }
 
   ModelGraph graph() {
-    return CaptionModel.graph(model, layout, strategy);
+    ParallelConfig crossed =
+        new ParallelConfig(
+            layout.ranks(),
+            layout.schedule(),
+            strategy,
+            layout.vision(),
+            layout.audio(),
+            layout.language());
+    return CaptionModel.graph(model, crossed, packed);
   }
 
   Outcome run() {
@@ -168,7 +187,7 @@ final class Experiment {
     final ModelGraph graph = graph();
     final Map<String, ComponentProgram> programs;
     final Map<String, ComponentProgram> wrapped = new LinkedHashMap<>();
-    final Map<String, AdamW> optimizers = new LinkedHashMap<>();
+    final Map<String, ComponentOptimizer> optimizers = new LinkedHashMap<>();
 
     Rank(Communicator world, Device device, Collected collected) {
       this.world = world;
@@ -176,18 +195,29 @@ final class Experiment {
       this.collected = collected;
       this.rank = world.rank();
       programs =
-          CaptionModel.programs(model, TinyModel.VOCABULARY, graph, world, device, dtype, 11);
+          CaptionModel.programs(
+              model, layout, TinyModel.VOCABULARY, graph, world, device, dtype, 11);
       programs.forEach(
           (name, program) -> {
             wrapped.put(name, wrapper.wrap(rank, name, program));
-            optimizers.put(name, new AdamW(program.parameters(), settings));
+            optimizers.put(
+                name,
+                new ComponentOptimizer(
+                    world, graph.component(name), program.parameters(), settings));
           });
     }
 
     void train() {
       ModelRunner runner =
           new ModelRunner(
-              world, graph, graph.schedule(microBatches), device, dtype, wrapped, optimizers);
+              world,
+              graph,
+              graph.schedule(microBatches),
+              device,
+              dtype,
+              wrapped,
+              optimizers,
+              LossScaler.fixed(1));
       List<StepResult> results = new ArrayList<>();
       RankLog log = collected.logs.get(rank);
       for (int number : batches) {
@@ -210,22 +240,26 @@ final class Experiment {
 
     private void stage(TinyBatch batch) {
       if (programs.get(CaptionModel.VISION) instanceof VisionProgram vision) {
-        vision.stage(batch.picturesOf(graph.mesh(CaptionModel.VISION), rank, microBatches));
+        Mesh mesh = graph.mesh(CaptionModel.VISION);
+        vision.stage(
+            batch.pictureCountsOf(mesh, rank, microBatches),
+            batch.picturesOf(mesh, rank, microBatches));
       }
       if (programs.get(CaptionModel.LANGUAGE) instanceof LanguageProgram language) {
-        language.stage(batch.captionsOf(graph.mesh(CaptionModel.LANGUAGE), rank, microBatches));
+        language.stage(
+            batch.captionsOf(graph.mesh(CaptionModel.LANGUAGE), rank, microBatches, packed));
       }
     }
 
-    private RowCounts rows(TinyBatch batch, int microBatch) {
-      int count = (int) Split.part(batch.samples(), microBatches, microBatch).size();
-      return CaptionModel.rowCounts(model, count);
+    private RowPlacement rows(TinyBatch batch, int microBatch) {
+      return CaptionModel.rows(
+          layout, batch.fused(microBatches, microBatch, packed), CaptionModel.VISION);
     }
 
     private void handIn(List<StepResult> results) {
       List<Outcome.Shard> shards = new ArrayList<>();
       List<Long> steps = new ArrayList<>();
-      optimizers.values().forEach(optimizer -> steps.add(optimizer.steps()));
+      optimizers.values().forEach(optimizer -> steps.add(optimizer.adamW().steps()));
       for (ComponentProgram program : programs.values()) {
         for (Parameter parameter : program.parameters()) {
           int dim = parameter.shardDim();
@@ -277,7 +311,7 @@ final class Experiment {
     }
 
     private AdamW.State state(ParameterDirectory.Entry entry, Parameter parameter) {
-      return optimizers.get(entry.component()).state(parameter);
+      return optimizers.get(entry.component()).adamW().state(parameter);
     }
 
     private static void put(Map<String, double[]> target, String name, @Nullable NDArray whole) {
@@ -306,7 +340,10 @@ final class Experiment {
         + microBatches
         + " microbatches, "
         + padded.length
-        + " of them padding, clip "
+        + " of them padding, without a picture "
+        + Arrays.toString(textOnly)
+        + (packed ? ", packed" : "")
+        + ", clip "
         + clipNorm
         + ", rate "
         + learningRate

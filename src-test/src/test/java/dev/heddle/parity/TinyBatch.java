@@ -4,10 +4,13 @@ import dev.heddle.parallel.layout.Interval;
 import dev.heddle.parallel.layout.Split;
 import dev.heddle.parallel.mesh.Axis;
 import dev.heddle.parallel.mesh.Mesh;
+import dev.heddle.train.model.CaptionModel;
+import dev.heddle.train.model.FusedBatch;
 import dev.heddle.train.model.LanguageProgram.Captions;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Map;
 import java.util.Random;
 
 /**
@@ -24,8 +27,10 @@ record TinyBatch(float[][] pictures, int[][] words, int[][] targets) {
    * The batch of a step.
    *
    * @param padded samples without any valid target
+   * @param textOnly samples without a picture
    */
-  static TinyBatch of(long step, int samples, int vocabulary, int textLength, int[] padded) {
+  static TinyBatch of(
+      long step, int samples, int vocabulary, int textLength, int[] padded, int[] textOnly) {
     Random random = new Random(7919 * step + 1);
     int picture = 3 * TinyModel.IMAGE_SIZE * TinyModel.IMAGE_SIZE;
     float[][] pictures = new float[samples][picture];
@@ -42,6 +47,9 @@ record TinyBatch(float[][] pictures, int[][] words, int[][] targets) {
         words[sample][i] = random.nextInt(vocabulary);
         targets[sample][i] = i < length ? random.nextInt(vocabulary) : -1;
       }
+    }
+    for (int sample : textOnly) {
+      pictures[sample] = new float[0];
     }
     return new TinyBatch(pictures, words, targets);
   }
@@ -60,25 +68,60 @@ record TinyBatch(float[][] pictures, int[][] words, int[][] targets) {
     float[][] parts = new float[microBatches][];
     for (int m = 0; m < microBatches; m++) {
       Interval mine = samplesOf(mesh, rank, microBatches, m);
-      int length = pictures.length == 0 ? 0 : pictures[0].length;
-      parts[m] = new float[(int) mine.size() * length];
-      for (int i = 0; i < mine.size(); i++) {
-        System.arraycopy(pictures[(int) mine.start() + i], 0, parts[m], i * length, length);
+      int length = 0;
+      for (long i = mine.start(); i < mine.end(); i++) {
+        length += pictures[(int) i].length;
+      }
+      parts[m] = new float[length];
+      int next = 0;
+      for (long i = mine.start(); i < mine.end(); i++) {
+        float[] picture = pictures[(int) i];
+        System.arraycopy(picture, 0, parts[m], next, picture.length);
+        next += picture.length;
       }
     }
     return parts;
   }
 
+  /** For each microbatch how many pictures {@link #picturesOf} has. */
+  int[] pictureCountsOf(Mesh mesh, int rank, int microBatches) {
+    int[] counts = new int[microBatches];
+    for (int m = 0; m < microBatches; m++) {
+      Interval mine = samplesOf(mesh, rank, microBatches, m);
+      for (long i = mine.start(); i < mine.end(); i++) {
+        counts[m] += pictures[(int) i].length > 0 ? 1 : 0;
+      }
+    }
+    return counts;
+  }
+
+  /** The lengths of a microbatch's sequences. */
+  FusedBatch fused(int microBatches, int microBatch, boolean packed) {
+    Interval part = Split.part(samples(), microBatches, microBatch);
+    int[] rows = new int[(int) part.size()];
+    int[] text = new int[rows.length];
+    for (int i = 0; i < rows.length; i++) {
+      int sample = (int) part.start() + i;
+      rows[i] = pictures[sample].length > 0 ? TinyModel.CONFIG.vision().patchCount() : 0;
+      text[i] = words[sample].length;
+    }
+    return new FusedBatch(Map.of(CaptionModel.VISION, rows), text, packed);
+  }
+
   /** For each microbatch the captions of this rank's part of the component's samples. */
-  List<Captions> captionsOf(Mesh mesh, int rank, int microBatches) {
+  List<Captions> captionsOf(Mesh mesh, int rank, int microBatches, boolean packed) {
     List<Captions> parts = new ArrayList<>();
     for (int m = 0; m < microBatches; m++) {
       Interval mine = samplesOf(mesh, rank, microBatches, m);
       int start = (int) mine.start();
       int end = (int) mine.end();
+      long before = Split.part(samples(), microBatches, m).start();
       parts.add(
           new Captions(
-              Arrays.copyOfRange(words, start, end), Arrays.copyOfRange(targets, start, end)));
+              fused(microBatches, m, packed),
+              new Interval(mine.start() - before, mine.end() - before),
+              Arrays.copyOfRange(words, start, end),
+              Arrays.copyOfRange(targets, start, end)));
     }
     return parts;
   }

@@ -71,6 +71,15 @@ public record ModelGraph(List<Component> components, List<BoundarySpec> boundari
     return components.get(index);
   }
 
+  /** The boundary called {@code name}. */
+  public BoundarySpec boundary(String name) {
+    return boundaries.stream()
+        .filter(boundary -> boundary.name().equals(name))
+        .findFirst()
+        .orElseThrow(
+            () -> new IllegalArgumentException("model graph: there is no boundary " + name));
+  }
+
   /** The mesh of the component called {@code name}. */
   public Mesh mesh(String name) {
     return component(name).mesh();

@@ -1,12 +1,8 @@
 package dev.heddle.parallel.component;
 
 import dev.heddle.autograd.Tensor;
-import dev.heddle.nn.Parameter;
-import dev.heddle.optim.AdamW;
 import dev.heddle.parallel.comm.Communicator;
-import dev.heddle.parallel.comm.ReduceOp;
-import dev.heddle.parallel.data.GradientReduction;
-import dev.heddle.parallel.layout.RowCounts;
+import dev.heddle.parallel.layout.RowPlacement;
 import dev.heddle.parallel.mesh.Axis;
 import dev.heddle.parallel.mesh.Mesh;
 import dev.heddle.parallel.pipeline.Instruction;
@@ -25,8 +21,8 @@ import java.util.IdentityHashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.Optional;
 import java.util.Set;
+import java.util.function.ToDoubleFunction;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -35,26 +31,35 @@ import org.jspecify.annotations.Nullable;
  * all call {@link #step} together, also ranks that had no sample.
  */
 public final class ModelRunner {
-  /** Row counts of a microbatch, of every boundary; the same on every rank. */
+  /** The rows of a microbatch that cross each boundary; the same on every rank. */
   @FunctionalInterface
   public interface Rows {
-    /** How many rows each sample of the microbatch sends across the boundary. */
-    RowCounts of(String boundary, int microBatch);
+    /**
+     * How many rows each sample of the microbatch sends across the boundary, and where they stand
+     * in the destination's sequences if that matters to the boundary's plan.
+     */
+    RowPlacement of(String boundary, int microBatch);
   }
 
   /**
    * How to update.
    *
-   * @param learningRate this step's learning rate
+   * @param learningRate this step's learning rate of each component, by name
    * @param clipNorm the largest gradient norm; larger ones are scaled down to it; infinite for none
    */
-  public record Update(double learningRate, double clipNorm) {}
+  public record Update(ToDoubleFunction<String> learningRate, double clipNorm) {
+    /** One learning rate for all components. */
+    public Update(double learningRate, double clipNorm) {
+      this(component -> learningRate, clipNorm);
+    }
+  }
 
   /** How many plans of a boundary are kept. */
   private static final int KEPT_PLANS = 64;
 
-  private final Communicator world;
   private final ModelGraph graph;
+  private final Map<String, ComponentOptimizer> optimizers;
+  private final ModelUpdate update;
   private final Device device;
   private final DType dtype;
   private final Map<String, Hosted> hosted = new LinkedHashMap<>();
@@ -71,14 +76,6 @@ public final class ModelRunner {
   private static final class Hosted {
     final Component component;
     final ComponentProgram program;
-    final AdamW optimizer;
-    final @Nullable GradientReduction reduction;
-
-    /**
-     * Whether this rank's copy of what its TP and DP neighbours hold too is the one that counts.
-     */
-    final boolean firstReplica;
-
     final boolean firstTensorRank;
 
     /** Outputs of the microbatches that have gone forward and not yet back. */
@@ -87,19 +84,10 @@ public final class ModelRunner {
     /** Gradients of these outputs that boundaries have brought back. */
     final Map<Integer, NDArray> outputGradients = new HashMap<>();
 
-    Hosted(
-        Component component,
-        ComponentProgram program,
-        AdamW optimizer,
-        @Nullable GradientReduction reduction,
-        int rank) {
+    Hosted(Component component, ComponentProgram program, int rank) {
       this.component = component;
       this.program = program;
-      this.optimizer = optimizer;
-      this.reduction = reduction;
-      Mesh mesh = component.mesh();
-      firstTensorRank = mesh.coordinate(rank, Axis.TP) == 0;
-      firstReplica = mesh.coordinate(rank, Axis.DP) == 0 && mesh.coordinate(rank, Axis.CP) == 0;
+      firstTensorRank = component.mesh().coordinate(rank, Axis.TP) == 0;
     }
   }
 
@@ -108,13 +96,13 @@ public final class ModelRunner {
     final BoundarySpec spec;
     final Communicator group;
 
-    /** By row counts, the ones not used for longest dropped: counts may differ in every step. */
-    final Map<RowCounts, BoundaryExchange> exchanges =
+    /** By rows, the ones not used for longest dropped: they may differ in every step. */
+    final Map<RowPlacement, BoundaryExchange> exchanges =
         new LinkedHashMap<>(16, 0.75f, true) {
           private static final long serialVersionUID = 1L;
 
           @Override
-          protected boolean removeEldestEntry(Map.Entry<RowCounts, BoundaryExchange> eldest) {
+          protected boolean removeEldestEntry(Map.Entry<RowPlacement, BoundaryExchange> eldest) {
             return size() > KEPT_PLANS;
           }
         };
@@ -127,9 +115,9 @@ public final class ModelRunner {
       this.group = group;
     }
 
-    BoundaryExchange exchange(RowCounts counts) {
+    BoundaryExchange exchange(RowPlacement rows) {
       return exchanges.computeIfAbsent(
-          counts, key -> new BoundaryExchange(spec.plan().apply(key), group));
+          rows, key -> new BoundaryExchange(spec.plan().apply(key), group));
     }
   }
 
@@ -142,6 +130,7 @@ public final class ModelRunner {
    * @param programs the programs of the components that this rank runs, by name
    * @param optimizers their optimizers; parameters that an optimizer was not given stay as they
    *     are, and their gradients are neither reduced nor counted in the norm
+   * @param scaler what the gradient of the loss is multiplied by; every rank's is made alike
    */
   public ModelRunner(
       Communicator world,
@@ -150,9 +139,10 @@ public final class ModelRunner {
       Device device,
       DType dtype,
       Map<String, ? extends ComponentProgram> programs,
-      Map<String, AdamW> optimizers) {
-    this.world = world;
+      Map<String, ComponentOptimizer> optimizers,
+      LossScaler scaler) {
     this.graph = graph;
+    this.optimizers = optimizers;
     this.device = device;
     this.dtype = dtype;
     int rank = world.globalRank(world.rank());
@@ -161,22 +151,13 @@ public final class ModelRunner {
     for (Component component : graph.components()) {
       Mesh mesh = component.mesh();
       if (mesh.contains(rank)) {
-        Optional<Communicator> replicas =
-            world.subgroup(component.name() + ".replicas", mesh.group(rank, Axis.DP, Axis.CP));
-        AdamW optimizer = require(optimizers.get(component.name()), component.name());
+        require(optimizers.get(component.name()), component.name());
         hosted.put(
             component.name(),
-            new Hosted(
-                component,
-                require(programs.get(component.name()), component.name()),
-                optimizer,
-                replicas
-                    .filter(group -> group.size() > 1)
-                    .map(group -> new GradientReduction(group, optimizer.parameters()))
-                    .orElse(null),
-                rank));
+            new Hosted(component, require(programs.get(component.name()), component.name()), rank));
       }
     }
+    update = new ModelUpdate(world, List.copyOf(programs.values()), optimizers, scaler);
     for (BoundarySpec boundary : graph.boundaries()) {
       List<Integer> members = schedule.meeting().getOrDefault(boundary.name(), List.of());
       if (members.contains(rank)) {
@@ -216,9 +197,10 @@ public final class ModelRunner {
    * One training step: forward, backward, reduction, update. All ranks call it together, with their
    * programs' samples staged.
    *
+   * @param numbers the step's learning rates and clipping
    * @return what it came to, the same on every rank
    */
-  public StepResult step(Rows rows, Update update) {
+  public StepResult step(Rows rows, Update numbers) {
     double lossSum = 0;
     StepResult result = null;
     try (MemoryScope step = MemoryScope.open()) {
@@ -227,13 +209,9 @@ public final class ModelRunner {
           case Instruction.Forward forward -> lossSum += forward(forward);
           case Instruction.Backward backward -> backward(backward);
           case Instruction.Exchange exchange -> exchange(exchange, rows);
-          case Instruction.ReduceGradients reduce -> {
-            GradientReduction reduction = hosted(reduce.component()).reduction;
-            if (reduction != null) {
-              reduction.reduce();
-            }
-          }
-          case Instruction.Step unused -> result = update(lossSum, update);
+          case Instruction.ReduceGradients reduce ->
+              require(optimizers.get(reduce.component()), reduce.component()).reduce();
+          case Instruction.Step unused -> result = update.step(lossSum, validTokens(), numbers);
         }
         if (finished[i] >= 0) {
           giveBack(finished[i], step);
@@ -248,7 +226,7 @@ public final class ModelRunner {
       crossings.values().forEach(crossing -> crossing.arrived.clear());
     }
     // A rank that runs no component still owes its part of the agreement.
-    return result == null ? update(0, update) : result;
+    return result == null ? update.step(0, 0, numbers) : result;
   }
 
   private void hold(int microBatch, NDArray array) {
@@ -305,7 +283,9 @@ public final class ModelRunner {
       return;
     }
     if (component.component.equals(graph.sink())) {
-      output.backward();
+      try (MemoryScope inside = MemoryScope.open()) {
+        output.backward(NDArray.full(device, output.dtype(), output.shape(), update.lossScale()));
+      }
     } else if (gradient != null) {
       output.backward(gradient);
     }
@@ -358,48 +338,10 @@ public final class ModelRunner {
     return output == null ? NDArray.empty(device, dtype, 0, features) : output.value().contiguous();
   }
 
-  /** The gradient rule: one N, one sum, one norm, one scale for every component. */
-  private StepResult update(double lossSum, Update update) {
-    double squares = 0;
-    long tokens = 0;
-    for (Hosted component : hosted.values()) {
-      if (component.firstTensorRank) {
-        tokens += component.program.validTokens();
-      }
-      if (component.firstReplica) {
-        squares += squares(component);
-      }
-    }
-    double[] sums = {lossSum, tokens, squares};
-    world.allReduce(sums, ReduceOp.SUM);
-    double count = Math.max(1, sums[1]);
-    double norm = Math.sqrt(sums[2]) / count;
-    boolean finite = Double.isFinite(norm) && Double.isFinite(sums[0]);
-    if (finite) {
-      double clip = norm > update.clipNorm() ? update.clipNorm() / norm : 1;
-      for (Hosted component : hosted.values()) {
-        // No gradient on any rank is a gradient of zero, also where no reduction has made it one:
-        // whether decay and moments go on must not depend on the layout.
-        component.optimizer.parameters().forEach(p -> p.tensor().gradientOrZeros());
-        component.optimizer.step(update.learningRate(), clip / count);
-      }
-    }
-    for (Hosted component : hosted.values()) {
-      // Also those of parameters that no optimizer updates: they would add up from step to step.
-      component.program.parameters().forEach(parameter -> parameter.tensor().clearGradient());
-    }
-    return new StepResult(sums[0] / count, (long) sums[1], norm, !finite);
-  }
-
-  /** This rank's part of the squared norm: what is sharded over TP everywhere, the rest once. */
-  private double squares(Hosted component) {
-    List<NDArray> counted = new ArrayList<>();
-    for (Parameter parameter : component.optimizer.parameters()) {
-      NDArray gradient = parameter.tensor().gradient();
-      if (gradient != null && (component.firstTensorRank || parameter.isSharded())) {
-        counted.add(gradient);
-      }
-    }
-    return counted.isEmpty() ? 0 : device.kernels(dtype).sumOfSquares(counted);
+  private long validTokens() {
+    return hosted.values().stream()
+        .filter(component -> component.firstTensorRank)
+        .mapToLong(component -> component.program.validTokens())
+        .sum();
   }
 }

@@ -63,33 +63,31 @@ public final class ParameterDirectory {
       Map<String, ? extends ComponentProgram> programs) {
     this.world = world;
     int rank = world.globalRank(world.rank());
-    List<Long> held = new ArrayList<>();
+    List<Long> fields = new ArrayList<>();
     for (Component component : graph.components()) {
       ComponentProgram program = programs.get(component.name());
       List<Parameter> names = globals(global, component);
-      for (int i = 0; i < names.size(); i++) {
-        Parameter parameter = program == null ? null : mine(program, names, i, component.name());
-        if (parameter != null) {
-          mine.put(parameter.name(), parameter);
-        }
-        describe(parameter, component.mesh(), rank, held);
+      Map<String, Parameter> held = program == null ? Map.of() : held(program, names, component);
+      mine.putAll(held);
+      for (Parameter parameter : names) {
+        describe(held.get(parameter.name()), program, component.mesh(), rank, fields);
       }
     }
-    long[][] all = world.allGather(held.stream().mapToLong(Long::longValue).toArray());
+    long[][] all = world.allGather(fields.stream().mapToLong(Long::longValue).toArray());
     List<Entry> collected = new ArrayList<>();
     int offset = 0;
     for (Component component : graph.components()) {
       for (Parameter parameter : globals(global, component)) {
         List<Part> parts = new ArrayList<>();
         for (int member = 0; member < all.length; member++) {
-          long[] fields = all[member];
-          if (fields[offset] == 1) {
+          long[] theirs = all[member];
+          if (theirs[offset] == 1) {
             parts.add(
                 new Part(
                     world.globalRank(member),
-                    (int) fields[offset + 1],
-                    fields[offset + 2],
-                    fields[offset + 3]));
+                    (int) theirs[offset + 1],
+                    theirs[offset + 2],
+                    theirs[offset + 3]));
           }
         }
         parts.sort(Comparator.comparingLong(Part::start));
@@ -102,29 +100,28 @@ public final class ParameterDirectory {
     entries = List.copyOf(collected);
   }
 
-  private static Parameter mine(
-      ComponentProgram program, List<Parameter> global, int index, String component) {
-    List<Parameter> held = program.parameters();
-    if (held.size() != global.size()
-        || !held.get(index).name().equals(global.get(index).name())
-        || !held.get(index).globalShape().equals(global.get(index).globalShape())) {
-      throw new IllegalArgumentException(
-          "parameter directory: component "
-              + component
-              + " should have "
-              + global.size()
-              + " parameters, number "
-              + index
-              + " being "
-              + global.get(index).name()
-              + " "
-              + global.get(index).globalShape()
-              + "; this rank's program has "
-              + held.size()
-              + (index < held.size() ? ", and there " + held.get(index) : "")
-              + "; build both from the same model");
+  /** The program's parameters by name: all of the component's, or those of its stages. */
+  private static Map<String, Parameter> held(
+      ComponentProgram program, List<Parameter> global, Component component) {
+    Map<String, Shape> shapes = new LinkedHashMap<>();
+    global.forEach(parameter -> shapes.put(parameter.name(), parameter.globalShape()));
+    Map<String, Parameter> held = new LinkedHashMap<>();
+    for (Parameter parameter : program.parameters()) {
+      if (!parameter.globalShape().equals(shapes.get(parameter.name()))) {
+        throw new IllegalArgumentException(
+            "parameter directory: this rank's program of component "
+                + component.name()
+                + " has "
+                + parameter
+                + ", which is not among the component's "
+                + global.size()
+                + " parameters, "
+                + shapes
+                + "; build both from the same model");
+      }
+      held.put(parameter.name(), parameter);
     }
-    return held.get(index);
+    return held;
   }
 
   /** A gap would be gathered as whatever was in memory. */
@@ -154,21 +151,37 @@ public final class ParameterDirectory {
 
   /** Four numbers: whether this rank stands for its part, the divided dim, start and count. */
   private static void describe(
-      @Nullable Parameter parameter, Mesh mesh, int rank, List<Long> held) {
+      @Nullable Parameter parameter,
+      @Nullable ComponentProgram program,
+      Mesh mesh,
+      int rank,
+      List<Long> fields) {
     boolean stands =
         parameter != null
             && mesh.coordinate(rank, Axis.DP) == 0
             && mesh.coordinate(rank, Axis.CP) == 0
-            && (parameter.isSharded() || mesh.coordinate(rank, Axis.TP) == 0);
+            && (parameter.isSharded() || mesh.coordinate(rank, Axis.TP) == 0)
+            && isFirstHolder(parameter, program, mesh, rank);
     if (parameter == null || !stands) {
-      held.addAll(List.of(0L, 0L, 0L, 0L));
+      fields.addAll(List.of(0L, 0L, 0L, 0L));
       return;
     }
     boolean sharded = parameter.isSharded();
-    held.add(1L);
-    held.add((long) parameter.shardDim());
-    held.add(parameter.shardStart());
-    held.add(sharded ? parameter.tensor().dim(parameter.shardDim()) : 0L);
+    fields.add(1L);
+    fields.add((long) parameter.shardDim());
+    fields.add(parameter.shardStart());
+    fields.add(sharded ? parameter.tensor().dim(parameter.shardDim()) : 0L);
+  }
+
+  /** Of the ranks whose stages share a parameter, the one that runs the first of these stages. */
+  private static boolean isFirstHolder(
+      Parameter parameter, @Nullable ComponentProgram program, Mesh mesh, int rank) {
+    if (!(program instanceof StagedProgram staged)) {
+      return true;
+    }
+    List<Integer> holders = staged.sharedParameters().getOrDefault(parameter.name(), List.of());
+    return holders.isEmpty()
+        || holders.getFirst() % mesh.size(Axis.PP) == mesh.coordinate(rank, Axis.PP);
   }
 
   /** All parameters in the order of the graph. */

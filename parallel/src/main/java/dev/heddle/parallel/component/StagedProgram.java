@@ -2,6 +2,7 @@ package dev.heddle.parallel.component;
 
 import dev.heddle.autograd.Tensor;
 import dev.heddle.runtime.Shape;
+import java.util.List;
 import java.util.Map;
 import org.jspecify.annotations.Nullable;
 
@@ -30,6 +31,17 @@ public interface StagedProgram extends ComponentProgram {
    * stage.
    */
   @Nullable Shape inputShape(int stage, int microBatch);
+
+  /**
+   * Parameters that several stages hold, such as word vectors that also score words: by name, the
+   * stages that hold each, ascending. Every rank of the component gives the same answer, whichever
+   * stages it runs. Each holder computes its own contribution to the gradient: they are summed over
+   * the ranks of these stages before the update, and the first of them is the one that counts in
+   * the norm and in checkpoints. A rank that runs several of the stages holds the parameter once.
+   */
+  default Map<String, List<Integer>> sharedParameters() {
+    return Map.of();
+  }
 
   @Override
   default @Nullable Tensor forward(int microBatch, Map<String, Tensor> incoming) {

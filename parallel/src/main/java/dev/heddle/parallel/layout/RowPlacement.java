@@ -1,7 +1,9 @@
 package dev.heddle.parallel.layout;
 
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Where the rows of each sample stand in the sample's sequence.
@@ -112,5 +114,23 @@ public final class RowPlacement {
   /** The positions that the rows of a sample fill. */
   public Intervals positions(int sample) {
     return positions.get(sample);
+  }
+
+  @Override
+  public boolean equals(@Nullable Object other) {
+    return other instanceof RowPlacement that
+        && counts.equals(that.counts)
+        && positions.equals(that.positions)
+        && Arrays.equals(lengths, that.lengths);
+  }
+
+  @Override
+  public int hashCode() {
+    return 31 * (31 * counts.hashCode() + positions.hashCode()) + Arrays.hashCode(lengths);
+  }
+
+  @Override
+  public String toString() {
+    return counts + " in sequences of " + Arrays.toString(lengths) + " positions";
   }
 }

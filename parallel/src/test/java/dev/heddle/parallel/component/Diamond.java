@@ -18,6 +18,7 @@ import dev.heddle.parallel.layout.Interval;
 import dev.heddle.parallel.layout.Layout;
 import dev.heddle.parallel.layout.RowCounts;
 import dev.heddle.parallel.layout.RowLayout;
+import dev.heddle.parallel.layout.RowPlacement;
 import dev.heddle.parallel.layout.Split;
 import dev.heddle.parallel.mesh.Axis;
 import dev.heddle.parallel.mesh.Mesh;
@@ -89,7 +90,8 @@ final class Diamond {
         destination,
         FEATURES,
         gradients,
-        counts -> {
+        rows -> {
+          RowCounts counts = rows.counts();
           Boundary boundary = new Boundary(layout(source, counts), layout(destination, counts));
           return (gradients ? boundary : boundary.withoutGradient()).plan(Strategy.DIRECT);
         });
@@ -131,7 +133,7 @@ final class Diamond {
     ModelGraph graph = graph();
     Map<String, Program> programs = new LinkedHashMap<>();
     Map<String, List<Parameter>> global = new LinkedHashMap<>();
-    Map<String, AdamW> optimizers = new LinkedHashMap<>();
+    Map<String, ComponentOptimizer> optimizers = new LinkedHashMap<>();
     meshes.forEach(
         (name, mesh) -> {
           Program program =
@@ -142,19 +144,30 @@ final class Diamond {
             boolean trained = trainsA || !name.equals(A);
             optimizers.put(
                 name,
-                new AdamW(
-                    trained ? program.parameters() : List.of(), AdamW.Settings.withDecay(0.1)));
+                new ComponentOptimizer(
+                    world,
+                    graph.component(name),
+                    trained ? program.parameters() : List.of(),
+                    AdamW.Settings.withDecay(0.1)));
           }
         });
     ModelRunner runner =
-        new ModelRunner(world, graph, graph.schedule(1), device, DType.F64, programs, optimizers);
+        new ModelRunner(
+            world,
+            graph,
+            graph.schedule(1),
+            device,
+            DType.F64,
+            programs,
+            optimizers,
+            LossScaler.fixed(1));
     List<StepResult> results = new ArrayList<>();
     for (int step = 0; step < steps; step++) {
       int[] rows = rows(step);
       programs.values().forEach(program -> program.rows = rows);
       results.add(
           runner.step(
-              (boundary, microBatch) -> RowCounts.perSample(rows),
+              (boundary, microBatch) -> RowPlacement.dense(RowCounts.perSample(rows)),
               new ModelRunner.Update(0.05, Double.POSITIVE_INFINITY)));
       for (Program program : programs.values()) {
         for (Parameter parameter : program.parameters()) {

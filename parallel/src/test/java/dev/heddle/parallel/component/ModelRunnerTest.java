@@ -13,6 +13,7 @@ import dev.heddle.nn.Parameter;
 import dev.heddle.optim.AdamW;
 import dev.heddle.parallel.comm.local.LocalWorld;
 import dev.heddle.parallel.layout.RowCounts;
+import dev.heddle.parallel.layout.RowPlacement;
 import dev.heddle.parallel.mesh.Mesh;
 import dev.heddle.runtime.DType;
 import dev.heddle.runtime.Shape;
@@ -148,7 +149,7 @@ class ModelRunnerTest {
     // Learned queries: the output of a is its parameter itself; b hands its input through.
     ModelGraph graph = single().graph();
     int microBatches = 3;
-    RowCounts counts = RowCounts.perSample(2);
+    RowPlacement counts = RowPlacement.dense(RowCounts.perSample(2));
     LocalWorld.run(
         1,
         world -> {
@@ -164,11 +165,16 @@ class ModelRunnerTest {
                     Diamond.C,
                         new Handing(
                             List.of(), in -> sum(add(in.get(Diamond.A), in.get(Diamond.B))), 6));
-            Map<String, AdamW> optimizers = new LinkedHashMap<>();
+            Map<String, ComponentOptimizer> optimizers = new LinkedHashMap<>();
             programs.forEach(
                 (name, program) ->
                     optimizers.put(
-                        name, new AdamW(program.parameters(), AdamW.Settings.withDecay(0))));
+                        name,
+                        new ComponentOptimizer(
+                            world,
+                            graph.component(name),
+                            program.parameters(),
+                            AdamW.Settings.withDecay(0))));
             ModelRunner runner =
                 new ModelRunner(
                     world,
@@ -177,7 +183,8 @@ class ModelRunnerTest {
                     device,
                     DType.F64,
                     programs,
-                    optimizers);
+                    optimizers,
+                    LossScaler.fixed(1));
             for (int step = 0; step < 2; step++) {
               double loss = 2 * sum(queries.tensor()).item() * microBatches / 6;
               StepResult result =
@@ -205,7 +212,14 @@ class ModelRunnerTest {
                       try (CpuDevice device = CpuDevice.open("cpu", 1, CpuBackend.REFERENCE);
                           MemoryScope scope = MemoryScope.open()) {
                         new ModelRunner(
-                            world, graph, graph.schedule(1), device, DType.F64, Map.of(), Map.of());
+                            world,
+                            graph,
+                            graph.schedule(1),
+                            device,
+                            DType.F64,
+                            Map.of(),
+                            Map.of(),
+                            LossScaler.fixed(1));
                       }
                     }))
         .hasMessageContaining("this rank runs component a but was given no");

@@ -146,8 +146,8 @@ class ParameterDirectoryTest {
   void programOfAnotherModel_isRefused() {
     ModelGraph graph = new ModelGraph(List.of(new Component("c", mesh(0, 1, 1))), List.of());
     assertThatThrownBy(() -> directoryOf(graph, "lines"))
-        .hasMessageContaining("component c should have 6 parameters, number 0 being rows [7,3]")
-        .hasMessageContaining("has 1, and there lines [7,3]");
+        .hasMessageContaining("this rank's program of component c has lines [7,3]")
+        .hasMessageContaining("not among the component's 6 parameters, {rows=[7,3]");
   }
 
   private static void directoryOf(ModelGraph graph, String held) {

@@ -23,6 +23,7 @@ public final class BatchPlan {
   private final int globalBatch;
   private final int microBatches;
   private final long seed;
+  private final double textOnly;
   private int[] order = new int[0];
   private int orderEpoch = -1;
 
@@ -31,8 +32,19 @@ public final class BatchPlan {
    *
    * @param example its index among the training examples
    * @param epoch how often the whole set was gone through before
+   * @param hasPicture whether it comes with its picture; without one it is words only
    */
-  public record Sample(int example, int epoch) {}
+  public record Sample(int example, int epoch, boolean hasPicture) {
+    /** A sample with its picture. */
+    public Sample(int example, int epoch) {
+      this(example, epoch, true);
+    }
+  }
+
+  /** A plan of samples that all have their pictures. */
+  public BatchPlan(int exampleCount, int globalBatch, int microBatches, long seed) {
+    this(exampleCount, globalBatch, microBatches, seed, 0);
+  }
 
   /**
    * A plan.
@@ -41,8 +53,10 @@ public final class BatchPlan {
    * @param globalBatch samples a step over all ranks
    * @param microBatches consecutive parts of a step, at most {@code globalBatch}
    * @param seed the seed of the order
+   * @param textOnly the part of the samples that come without a picture, 0 to 1
    */
-  public BatchPlan(int exampleCount, int globalBatch, int microBatches, long seed) {
+  public BatchPlan(
+      int exampleCount, int globalBatch, int microBatches, long seed, double textOnly) {
     if (exampleCount < 1 || microBatches < 1 || globalBatch < microBatches) {
       throw new IllegalArgumentException(
           "exampleCount %d, globalBatch %d, microBatches %d: want 1 <= microBatches <= globalBatch"
@@ -53,6 +67,7 @@ public final class BatchPlan {
     this.globalBatch = globalBatch;
     this.microBatches = microBatches;
     this.seed = seed;
+    this.textOnly = textOnly;
   }
 
   /**
@@ -87,9 +102,16 @@ public final class BatchPlan {
     for (int i = first; i < last; i++) {
       long position = Math.addExact(Math.multiplyExact(step - 1, (long) globalBatch), i);
       int epoch = Math.toIntExact(position / exampleCount);
-      samples.add(new Sample(order(epoch)[(int) (position % exampleCount)], epoch));
+      samples.add(
+          new Sample(order(epoch)[(int) (position % exampleCount)], epoch, hasPicture(step, i)));
     }
     return samples;
+  }
+
+  /** A function of the sample's place in the run, so it is the same under every layout. */
+  private boolean hasPicture(long step, int sample) {
+    long bits = CounterHash.bits(seed, Purpose.TEXT_ONLY, step, sample, 0);
+    return CounterHash.uniform(bits, 0, 1) >= textOnly;
   }
 
   /** Fisher-Yates; kept until another epoch is asked for. */

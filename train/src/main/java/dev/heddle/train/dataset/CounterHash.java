@@ -12,6 +12,7 @@ final class CounterHash {
   enum Purpose {
     ORDER,
     AUGMENTATION,
+    TEXT_ONLY,
     SOUND
   }
 

@@ -11,20 +11,19 @@ import dev.heddle.parallel.component.ModelGraph;
 import dev.heddle.parallel.layout.Layout;
 import dev.heddle.parallel.layout.RowCounts;
 import dev.heddle.parallel.layout.RowLayout;
+import dev.heddle.parallel.layout.RowPlacement;
 import dev.heddle.parallel.mesh.Axis;
 import dev.heddle.parallel.mesh.Mesh;
 import dev.heddle.parallel.redistribute.Boundary;
-import dev.heddle.parallel.redistribute.BoundaryPlan;
-import dev.heddle.parallel.redistribute.Strategy;
 import dev.heddle.parallel.tensor.TensorParallelLayers;
 import dev.heddle.runtime.DType;
 import dev.heddle.runtime.Device;
 import dev.heddle.train.config.ModelConfig;
 import dev.heddle.train.config.ParallelConfig;
-import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 
 /**
  * The captioning model as a graph of two components, vision (with the projector) and language, and
@@ -42,8 +41,12 @@ public final class CaptionModel {
 
   private CaptionModel() {}
 
-  /** The components on their meshes and the boundary between them. */
-  public static ModelGraph graph(ModelConfig model, ParallelConfig parallel, Strategy strategy) {
+  /**
+   * The components on their meshes and the boundary between them.
+   *
+   * @param packed whether the sequences of a data lane stand one after the other
+   */
+  public static ModelGraph graph(ModelConfig model, ParallelConfig parallel, boolean packed) {
     Component vision = new Component(VISION, mesh(parallel.vision()));
     Component language = new Component(LANGUAGE, mesh(parallel.language()));
     long features = model.language().hiddenSize();
@@ -55,7 +58,11 @@ public final class CaptionModel {
                 LANGUAGE,
                 features,
                 true,
-                counts -> plan(vision.mesh(), language.mesh(), counts, features, strategy))));
+                rows ->
+                    new Boundary(
+                            leaving(vision.mesh(), parallel.vision(), rows.counts(), features),
+                            entering(language.mesh(), parallel.language(), rows, features, packed))
+                        .plan(parallel.boundary()))));
   }
 
   /** The mesh of a placement: TP varies fastest, then CP, then PP, then DP. */
@@ -75,37 +82,74 @@ public final class CaptionModel {
     }
   }
 
-  private static BoundaryPlan plan(
-      Mesh source, Mesh destination, RowCounts counts, long features, Strategy strategy) {
-    return new Boundary(rows(source, counts, features), rows(destination, counts, features))
-        .plan(strategy);
-  }
-
-  /** Samples divided over DP; the ranks of a TP group hold and use the rows identically. */
-  private static RowLayout rows(Mesh mesh, RowCounts counts, long features) {
-    Layout layout =
-        Layout.on(mesh)
+  /**
+   * Rows as they leave an encoder: from its last stage, samples divided over DP, the rows of each
+   * sample over CP and, with sequence parallelism, over TP.
+   */
+  private static RowLayout leaving(
+      Mesh mesh, ParallelConfig.Placement placement, RowCounts counts, long features) {
+    Layout.Builder layout =
+        Layout.on(mesh.at(Axis.PP, mesh.size(Axis.PP) - 1))
             .shard(Axis.DP, RowLayout.SAMPLE_DIM)
-            .invariant(Axis.TP)
-            .invariant(Axis.CP)
-            .invariant(Axis.PP)
-            .build();
-    return RowLayout.of(layout, counts, features).build();
-  }
-
-  /** The row counts of a microbatch of {@code samples} pictures. */
-  public static RowCounts rowCounts(ModelConfig model, int samples) {
-    int[] rows = new int[samples];
-    Arrays.fill(rows, model.vision().patchCount());
-    return RowCounts.perSample(rows);
+            .shard(Axis.CP, RowLayout.POSITION_DIM);
+    return RowLayout.of(overTensorRanks(layout, placement).build(), counts, features).build();
   }
 
   /**
-   * The programs of the components that this rank runs. Parameters belong to the memory scope that
-   * is open.
+   * Rows as they enter the language model: into its first stage, samples divided over DP. Where
+   * positions are divided, over CP in zigzag and with sequence parallelism over TP, each rank gets
+   * a place for each position that it holds.
+   */
+  private static RowLayout entering(
+      Mesh mesh,
+      ParallelConfig.Placement placement,
+      RowPlacement rows,
+      long features,
+      boolean packed) {
+    Layout.Builder layout =
+        Layout.on(mesh.at(Axis.PP, 0))
+            .shard(Axis.DP, RowLayout.SAMPLE_DIM)
+            .zigzag(Axis.CP, RowLayout.POSITION_DIM);
+    RowLayout.Builder entering =
+        RowLayout.of(overTensorRanks(layout, placement).build(), rows, features);
+    if (dividesPositions(placement)) {
+      entering.inSequence();
+      if (packed) {
+        entering.packed();
+      }
+    }
+    return entering.build();
+  }
+
+  private static Layout.Builder overTensorRanks(
+      Layout.Builder layout, ParallelConfig.Placement placement) {
+    return placement.division().sequenceParallel()
+        ? layout.shard(Axis.TP, RowLayout.POSITION_DIM)
+        : layout.invariant(Axis.TP);
+  }
+
+  /** Whether ranks of a component hold parts of a sequence between its layers. */
+  static boolean dividesPositions(ParallelConfig.Placement placement) {
+    return placement.cp() > 1 || (placement.division().sequenceParallel() && placement.tp() > 1);
+  }
+
+  /**
+   * The rows of a microbatch that cross the boundary from an encoder: where they stand in the fused
+   * sequences if the language model divides these, else only how many each sample has.
+   */
+  public static RowPlacement rows(ParallelConfig parallel, FusedBatch batch, String encoder) {
+    return dividesPositions(parallel.language())
+        ? batch.placement(encoder)
+        : RowPlacement.dense(batch.counts(encoder));
+  }
+
+  /**
+   * The programs of the components that this rank runs, each with its stages. Parameters belong to
+   * the memory scope that is open.
    */
   public static Map<String, ComponentProgram> programs(
       ModelConfig model,
+      ParallelConfig parallel,
       int vocabularySize,
       ModelGraph graph,
       Communicator world,
@@ -125,7 +169,13 @@ public final class CaptionModel {
             world.subgroup(component.name() + ".tp", mesh.group(rank, Axis.TP)).orElseThrow();
         layers = new TensorParallelLayers(device, dtype, seed, group);
       }
-      programs.put(component.name(), program(model, vocabularySize, component.name(), layers));
+      String name = component.name();
+      Stages stages =
+          Stages.of(
+              layers(model, name),
+              Objects.requireNonNull(parallel.placements().get(name), name),
+              mesh.coordinate(rank, Axis.PP));
+      programs.put(name, program(model, vocabularySize, name, layers, stages));
     }
     return programs;
   }
@@ -136,14 +186,19 @@ public final class CaptionModel {
     Map<String, List<Parameter>> parameters = new LinkedHashMap<>();
     Layers layers = new LocalLayers(device, dtype, 0);
     for (Component component : graph.components()) {
-      parameters.put(
-          component.name(), program(model, vocabularySize, component.name(), layers).parameters());
+      String name = component.name();
+      Stages whole = Stages.whole(layers(model, name));
+      parameters.put(name, program(model, vocabularySize, name, layers, whole).parameters());
     }
     return parameters;
   }
 
+  private static int layers(ModelConfig model, String component) {
+    return component.equals(VISION) ? model.vision().layers() : model.language().layers();
+  }
+
   private static ComponentProgram program(
-      ModelConfig model, int vocabularySize, String component, Layers layers) {
+      ModelConfig model, int vocabularySize, String component, Layers layers, Stages stages) {
     return switch (component) {
       case VISION ->
           new VisionProgram(
@@ -151,15 +206,14 @@ public final class CaptionModel {
                   layers,
                   model.vision(),
                   model.projector().hiddenSize(),
-                  model.language().hiddenSize()),
+                  model.language().hiddenSize(),
+                  stages),
               layers,
-              model.vision().imageSize());
+              model.vision());
       case LANGUAGE ->
           new LanguageProgram(
-              new LanguageModel(layers, model.language(), vocabularySize),
-              layers,
-              VISION,
-              model.vision().patchCount());
+              new LanguageModel(layers, model.language(), vocabularySize, stages),
+              model.language().tiedEmbeddings());
       default -> throw new IllegalArgumentException("captioning model: no component " + component);
     };
   }

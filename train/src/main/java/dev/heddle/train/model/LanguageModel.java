@@ -6,6 +6,7 @@ import static dev.heddle.ops.PlaceRows.placeRows;
 import static dev.heddle.ops.Reshape.reshape;
 import static dev.heddle.ops.Slice.slice;
 
+import dev.heddle.autograd.Recompute;
 import dev.heddle.autograd.Tensor;
 import dev.heddle.nn.Embedding;
 import dev.heddle.nn.Initializer;
@@ -15,79 +16,190 @@ import dev.heddle.nn.Module;
 import dev.heddle.nn.Parameter;
 import dev.heddle.nn.TransformerBlock;
 import dev.heddle.nn.VocabularyHead;
+import dev.heddle.parallel.layout.Interval;
 import dev.heddle.runtime.AttentionMask;
 import dev.heddle.runtime.NDArray;
 import dev.heddle.runtime.Shape;
 import dev.heddle.runtime.memory.MemoryScope;
 import dev.heddle.train.config.ModelConfig;
-import java.util.ArrayList;
-import java.util.List;
+import java.util.Map;
+import java.util.Objects;
+import java.util.TreeMap;
 import org.jspecify.annotations.Nullable;
 
 /**
- * A causal transformer over a fused sequence: a sample's image rows, then its words. Scores are
- * computed only where a word is to be predicted.
+ * A causal transformer over fused sequences: a sample's encoder rows, then its words. Scores are
+ * computed only where a word is to be predicted. It may be one rank's stages of the whole model:
+ * the first stage has the word vectors and positions, the last the final norm and the head, and a
+ * rank makes no other parameters than its stages'.
  */
 public final class LanguageModel extends Module {
+  /** The parameter that a model with tied embeddings has in its first and its last stage. */
+  static final String WORDS = "language.words";
+
+  private final Layers layers;
   private final int size;
-  private final Embedding words;
-  private final Parameter positions;
-  private final List<TransformerBlock> blocks = new ArrayList<>();
-  private final LayerNorm norm;
-  private final VocabularyHead head;
+  private final boolean recompute;
+  private final Stages stages;
+  private final @Nullable Entry entry;
+  private final Map<Integer, TransformerBlock> blocks = new TreeMap<>();
+  private final @Nullable Exit exit;
 
-  /** A model of {@code vocabularySize} words. */
+  /** What stands before the blocks. */
+  private record Entry(Embedding words, Parameter positions) {}
+
+  /** What stands behind the blocks. */
+  private record Exit(LayerNorm norm, VocabularyHead head) {}
+
+  /** The whole model, of {@code vocabularySize} words. */
   public LanguageModel(Layers layers, ModelConfig.Language sizes, int vocabularySize) {
+    this(layers, sizes, vocabularySize, Stages.whole(sizes.layers()));
+  }
+
+  /** The stages of a model that this rank runs. */
+  public LanguageModel(
+      Layers layers, ModelConfig.Language sizes, int vocabularySize, Stages stages) {
+    this.layers = layers;
     this.size = sizes.hiddenSize();
+    this.recompute = sizes.recompute();
+    this.stages = stages;
     double deviation = TransformerBlock.DEVIATION;
-    this.words = own(new Embedding(layers, "language.words", vocabularySize, size, deviation));
-    this.positions =
-        own(
-            layers.parameter(
-                "language.positions",
-                Shape.of(sizes.contextLength(), size),
-                new Initializer.Normal(deviation)));
-    for (int i = 0; i < sizes.layers(); i++) {
-      blocks.add(
-          own(
-              new TransformerBlock(
-                  layers,
-                  "language.block" + i,
-                  size,
-                  sizes.heads(),
-                  AttentionMask.CAUSAL,
-                  sizes.layers())));
+    boolean first = stages.runs(0);
+    boolean last = stages.runs(stages.last());
+    Embedding words =
+        first || (last && sizes.tiedEmbeddings())
+            ? own(new Embedding(layers, WORDS, vocabularySize, size, deviation))
+            : null;
+    this.entry = words != null && first ? new Entry(words, own(positions(sizes))) : null;
+    for (int stage : stages.mine()) {
+      Interval mine = stages.blocks().get(stage);
+      for (int i = (int) mine.start(); i < mine.end(); i++) {
+        blocks.put(i, own(block(sizes, i)));
+      }
     }
-    this.norm = own(new LayerNorm(layers, "language.norm", size));
-    this.head = own(new VocabularyHead(layers, "language.head", size, vocabularySize, deviation));
-  }
-
-  /** The sum of the losses of the scored positions: one element. */
-  public Tensor lossSum(Sequences sequences, @Nullable Tensor imageRows) {
-    try (MemoryScope inside = MemoryScope.temporaries()) {
-      return inside.keep(head.lossSum(scored(sequences, imageRows), sequences.targets()));
+    if (last) {
+      LayerNorm norm = own(new LayerNorm(layers, "language.norm", size));
+      VocabularyHead head =
+          words != null && sizes.tiedEmbeddings()
+              ? new VocabularyHead(layers, words.weight(), vocabularySize)
+              : new VocabularyHead(layers, "language.head", size, vocabularySize, deviation);
+      this.exit = new Exit(norm, own(head));
+    } else {
+      this.exit = null;
     }
   }
 
-  /** The most probable next word at each scored position, [scored] I64. */
-  public NDArray mostProbable(Sequences sequences, @Nullable Tensor imageRows) {
+  private Parameter positions(ModelConfig.Language sizes) {
+    return layers.parameter(
+        "language.positions",
+        Shape.of(sizes.contextLength(), size),
+        new Initializer.Normal(TransformerBlock.DEVIATION));
+  }
+
+  private TransformerBlock block(ModelConfig.Language sizes, int index) {
+    return new TransformerBlock(
+        layers,
+        "language.block" + index,
+        size,
+        sizes.heads(),
+        AttentionMask.CAUSAL,
+        sizes.layers());
+  }
+
+  /** The stages, and which of them this rank runs. */
+  public Stages stages() {
+    return stages;
+  }
+
+  /** Features of a position. */
+  public int size() {
+    return size;
+  }
+
+  /**
+   * One stage.
+   *
+   * @param stage a stage of this rank
+   * @param rows for the first stage the encoders' rows by encoder: in the order of the samples, or
+   *     at their places where {@code sequences} says so
+   * @param previous what the stage before handed on, [lanes, positions held, features]; null for
+   *     the first
+   * @return what the next stage takes in; for the last stage the sum of the losses of the scored
+   *     positions, one element
+   */
+  public Tensor forward(
+      int stage, Sequences sequences, Map<String, Tensor> rows, @Nullable Tensor previous) {
     try (MemoryScope inside = MemoryScope.temporaries()) {
-      return inside.keep(head.mostProbable(scored(sequences, imageRows)));
+      Tensor x = through(stage, sequences, rows, previous);
+      if (stage < stages.last()) {
+        return inside.keep(x);
+      }
+      NDArray targets = Sequences.onDevice(layers.device(), sequences.targets());
+      return inside.keep(exit().head.lossSum(scored(sequences, x), targets));
     }
+  }
+
+  /** All stages: the sum of the losses of the scored positions, one element. */
+  public Tensor lossSum(Sequences sequences, Map<String, Tensor> rows) {
+    try (MemoryScope inside = MemoryScope.temporaries()) {
+      Tensor x = null;
+      for (int stage = 0; stage < stages.count(); stage++) {
+        x = forward(stage, sequences, rows, x);
+      }
+      return inside.keep(Objects.requireNonNull(x));
+    }
+  }
+
+  /** The most probable next word at each scored position, [scored] I64; for a whole model. */
+  public NDArray mostProbable(Sequences sequences, Map<String, Tensor> rows) {
+    try (MemoryScope inside = MemoryScope.temporaries()) {
+      Tensor x = null;
+      for (int stage = 0; stage < stages.count(); stage++) {
+        x = through(stage, sequences, rows, x);
+      }
+      return inside.keep(exit().head.mostProbable(scored(sequences, Objects.requireNonNull(x))));
+    }
+  }
+
+  private Tensor through(
+      int stage, Sequences sequences, Map<String, Tensor> rows, @Nullable Tensor previous) {
+    stages.require(stage, "language model");
+    Tensor x = stage == 0 ? entered(sequences, rows) : Objects.requireNonNull(previous);
+    Interval mine = stages.blocks().get(stage);
+    for (int i = (int) mine.start(); i < mine.end(); i++) {
+      TransformerBlock block = Objects.requireNonNull(blocks.get(i));
+      x = recompute ? Recompute.recompute(block::forward, x) : block.forward(x);
+    }
+    return x;
+  }
+
+  /** Words and encoder rows at their positions, [lanes, positions held, features]. */
+  private Tensor entered(Sequences sequences, Map<String, Tensor> rows) {
+    Entry start = Objects.requireNonNull(entry);
+    long held = sequences.held().length;
+    Tensor x = start.words.forward(Sequences.onDevice(layers.device(), sequences.ids()));
+    for (Map.Entry<String, Tensor> encoder : rows.entrySet()) {
+      long[] places = sequences.rowPlaces().get(encoder.getKey());
+      x =
+          places == null
+              ? add(x, encoder.getValue())
+              : placeRows(x, Sequences.onDevice(layers.device(), places), encoder.getValue());
+    }
+    Tensor table = start.positions.tensor();
+    Tensor positions =
+        sequences.isWhole()
+            ? slice(table, 0, 0, held)
+            : gatherRows(table, Sequences.onDevice(layers.device(), sequences.documentPositions()));
+    return add(reshape(x, sequences.spec().lanes(), held, size), positions);
   }
 
   /** The features at the scored positions, [scored, features]. */
-  private Tensor scored(Sequences sequences, @Nullable Tensor imageRows) {
-    long batch = sequences.sampleCount();
-    long length = sequences.length();
-    Tensor rows = words.forward(sequences.ids());
-    if (imageRows != null) {
-      rows = placeRows(rows, sequences.imagePositions(), imageRows);
-    }
-    Tensor x = add(reshape(rows, batch, length, size), slice(positions.tensor(), 0, 0, length));
-    for (TransformerBlock block : blocks) {
-      x = block.forward(x);
-    }
-    return norm.forward(gatherRows(reshape(x, batch * length, size), sequences.scoredPositions()));
+  private Tensor scored(Sequences sequences, Tensor x) {
+    NDArray places = Sequences.onDevice(layers.device(), sequences.scoredPlaces());
+    return exit().norm.forward(gatherRows(reshape(x, x.dim(0) * x.dim(1), size), places));
+  }
+
+  private Exit exit() {
+    return Objects.requireNonNull(exit);
   }
 }

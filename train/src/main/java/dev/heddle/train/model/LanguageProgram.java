@@ -1,67 +1,63 @@
 package dev.heddle.train.model;
 
 import dev.heddle.autograd.Tensor;
-import dev.heddle.nn.Layers;
 import dev.heddle.nn.Parameter;
-import dev.heddle.parallel.component.ComponentProgram;
-import dev.heddle.runtime.Device;
+import dev.heddle.parallel.component.StagedProgram;
+import dev.heddle.parallel.layout.Interval;
+import dev.heddle.runtime.Shape;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import org.jspecify.annotations.Nullable;
 
 /** The language component on one rank: predicts the captions staged for it. */
-public final class LanguageProgram implements ComponentProgram {
+public final class LanguageProgram implements StagedProgram {
   /**
-   * The captions of some samples.
+   * The captions of the samples of a data lane.
    *
-   * @param words for each sample the words that are read, begin mark first, padded to one length
-   * @param targets for each sample the word that follows each position, -1 for padding
+   * @param batch the lengths of all samples of the microbatch
+   * @param samples which of them the lane has
+   * @param words for each of these the words that are read, begin mark first
+   * @param targets for each of these the word that follows each position, -1 where none counts
    */
-  public record Captions(int[][] words, int[][] targets) {}
+  public record Captions(FusedBatch batch, Interval samples, int[][] words, int[][] targets) {}
 
   private final LanguageModel model;
-  private final Device device;
-  private final int imageRows;
-  private final String imageSource;
-  private List<Captions> staged = List.of();
-  private long validTokens;
+  private final boolean tied;
+  private List<Sequences> staged = List.of();
 
   /**
-   * The program of a model made with {@code layers}.
+   * The program of a model.
    *
-   * @param imageSource the component that the image rows come from
-   * @param imageRows rows of one picture
+   * @param tied whether the word vectors are also the weights that score words
    */
-  public LanguageProgram(LanguageModel model, Layers layers, String imageSource, int imageRows) {
+  public LanguageProgram(LanguageModel model, boolean tied) {
     this.model = model;
-    this.device = layers.device();
-    this.imageSource = imageSource;
-    this.imageRows = imageRows;
+    this.tied = tied;
   }
 
   /** Gives this rank its captions of the next step, by microbatch. */
   public void stage(List<Captions> captions) {
-    staged = captions;
-    validTokens = 0;
+    List<Sequences> sequences = new ArrayList<>();
     for (Captions part : captions) {
-      for (int[] targets : part.targets()) {
-        for (int target : targets) {
-          validTokens += target >= 0 ? 1 : 0;
-        }
-      }
+      sequences.add(Sequences.whole(part.batch(), part.samples(), part.words(), part.targets()));
     }
+    staged = sequences;
   }
 
   @Override
-  public @Nullable Tensor forward(int microBatch, Map<String, Tensor> incoming) {
-    Captions captions = staged.get(microBatch);
-    if (captions.words().length == 0) {
-      return null;
-    }
-    Tensor rows = incoming.get(imageSource);
-    Sequences sequences =
-        Sequences.of(device, rows == null ? 0 : imageRows, captions.words(), captions.targets());
-    return model.lossSum(sequences, rows);
+  public @Nullable Tensor forward(
+      int stage, int microBatch, Map<String, Tensor> incoming, @Nullable Tensor previous) {
+    Sequences sequences = staged.get(microBatch);
+    return sequences.isEmpty() ? null : model.forward(stage, sequences, incoming, previous);
+  }
+
+  @Override
+  public @Nullable Shape inputShape(int stage, int microBatch) {
+    Sequences sequences = staged.get(microBatch);
+    return stage == 0 || sequences.isEmpty()
+        ? null
+        : Shape.of(sequences.spec().lanes(), sequences.held().length, model.size());
   }
 
   @Override
@@ -70,7 +66,14 @@ public final class LanguageProgram implements ComponentProgram {
   }
 
   @Override
+  public Map<String, List<Integer>> sharedParameters() {
+    int last = model.stages().last();
+    return tied && last > 0 ? Map.of(LanguageModel.WORDS + ".weight", List.of(0, last)) : Map.of();
+  }
+
+  @Override
   public long validTokens() {
-    return validTokens;
+    boolean scores = model.stages().runs(model.stages().last());
+    return scores ? staged.stream().mapToLong(Sequences::validTokens).sum() : 0;
   }
 }

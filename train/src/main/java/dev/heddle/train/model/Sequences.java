@@ -1,83 +1,113 @@
 package dev.heddle.train.model;
 
+import dev.heddle.nn.SequenceSpec;
+import dev.heddle.parallel.layout.Interval;
 import dev.heddle.runtime.Device;
 import dev.heddle.runtime.NDArray;
 import dev.heddle.runtime.Shape;
 import java.util.Arrays;
+import java.util.Map;
+import java.util.stream.LongStream;
 
 /**
- * The fused sequences of some samples, as index arrays on a device. Sample s takes the rows {@code
- * s length} to {@code (s + 1) length - 1}: first its image rows, then its words.
+ * The fused sequences of one data lane as far as this rank holds them, as indices. A <em>place</em>
+ * numbers the positions that the rank holds, lane after lane: place {@code l h + i} is position
+ * {@code held[i]} of lane l, h being the number of positions held of each.
  *
- * @param sampleCount number of samples
- * @param length positions of a sequence
- * @param ids [samples length] I64: the word at each position, -1 where an image row stands
- * @param imagePositions [image rows] I64: the position of each image row, in the order of the rows
- * @param scoredPositions [scored] I64: the positions after which a word is predicted
- * @param targets [scored] I64: the word to be predicted, -1 where none counts
- * @param validTokens how many targets count
+ * @param spec the whole sequences
+ * @param held the positions of a lane that this rank holds between layers, ascending
+ * @param ids for each place held the word there, -1 where an encoder's row or padding stands
+ * @param documentPositions for each position held its number within its document
+ * @param rowPlaces by encoder the place of each of its rows, sample by sample; empty where rows are
+ *     not placed by index, since they arrive at their places
+ * @param scoredPlaces the places after which a word is predicted, counted among the positions that
+ *     this rank scores
+ * @param targets the word to be predicted at each of them, -1 where none counts
  */
+@SuppressWarnings("ArrayRecordComponent") // made once a microbatch and only read
 public record Sequences(
-    int sampleCount,
-    int length,
-    NDArray ids,
-    NDArray imagePositions,
-    NDArray scoredPositions,
-    NDArray targets,
-    long validTokens) {
+    SequenceSpec spec,
+    long[] held,
+    long[] ids,
+    long[] documentPositions,
+    Map<String, long[]> rowPlaces,
+    long[] scoredPlaces,
+    long[] targets) {
+
+  /** The sequences of samples held whole by this rank. */
+  public static Sequences whole(
+      FusedBatch batch, Interval samples, int[][] words, int[][] targets) {
+    long[] all = LongStream.range(0, batch.sequences(samples).length()).toArray();
+    return of(batch, samples, words, targets, all, all, false);
+  }
 
   /**
-   * Sequences of {@code imageRows} image rows followed by words.
+   * This rank's part of the sequences of some samples.
    *
-   * @param words for each sample the words that are read, all of the same number
-   * @param targets for each sample, by the same positions, the word that follows, or -1
+   * @param samples which samples of the batch the lane has
+   * @param words for each of them the words that are read
+   * @param targets for each of them, by the same positions, the word that follows, or -1
+   * @param held the positions of a lane that the rank holds between layers, ascending
+   * @param scored the positions of a lane that it scores, ascending
+   * @param rowsInPlace whether encoders' rows arrive at their places, among zeros
    */
-  public static Sequences of(Device device, int imageRows, int[][] words, int[][] targets) {
-    int samples = words.length;
-    int textLength = samples == 0 ? 0 : words[0].length;
-    int length = imageRows + textLength;
-    long[] ids = new long[samples * length];
-    long[] images = new long[samples * imageRows];
-    long[] scored = new long[samples * textLength];
-    long[] wanted = new long[samples * textLength];
-    Arrays.fill(ids, -1);
-    long valid = 0;
-    for (int s = 0; s < samples; s++) {
-      for (int i = 0; i < imageRows; i++) {
-        images[s * imageRows + i] = (long) s * length + i;
-      }
-      for (int t = 0; t < textLength; t++) {
-        int position = s * length + imageRows + t;
-        ids[position] = words[s][t];
-        scored[s * textLength + t] = position;
-        wanted[s * textLength + t] = targets[s][t];
-        valid += targets[s][t] >= 0 ? 1 : 0;
-      }
-    }
-    return new Sequences(
-        samples,
-        length,
-        NDArray.of(device, Shape.of(ids.length), ids),
-        NDArray.of(device, Shape.of(images.length), images),
-        NDArray.of(device, Shape.of(scored.length), scored),
-        NDArray.of(device, Shape.of(wanted.length), wanted),
-        valid);
+  public static Sequences of(
+      FusedBatch batch,
+      Interval samples,
+      int[][] words,
+      int[][] targets,
+      long[] held,
+      long[] scored,
+      boolean rowsInPlace) {
+    return new SequenceIndex(batch, samples, words, targets, held, scored, rowsInPlace).build();
   }
 
   /**
    * Sequences whose next word is asked for: only the last position of each is scored.
    *
+   * @param imageRows rows of each picture, 0 for none
    * @param words for each sample the words so far, all of the same number
    */
-  public static Sequences continuations(Device device, int imageRows, int[][] words) {
-    int[][] none = new int[words.length][words.length == 0 ? 0 : words[0].length];
-    Sequences all = of(device, imageRows, words, none);
-    long[] last = new long[words.length];
-    for (int s = 0; s < last.length; s++) {
-      last[s] = (long) (s + 1) * all.length - 1;
+  public static Sequences continuations(int imageRows, int[][] words) {
+    int textLength = words.length == 0 ? 0 : words[0].length;
+    FusedBatch batch = FusedBatch.ofPictures(words.length, imageRows, textLength);
+    int[][] last = new int[words.length][textLength];
+    for (int[] targets : last) {
+      Arrays.fill(targets, -1);
+      targets[textLength - 1] = 0;
     }
-    NDArray scored = NDArray.of(device, Shape.of(last.length), last);
+    Sequences all = whole(batch, new Interval(0, words.length), words, last);
+    long[] scored = new long[words.length];
+    for (int s = 0; s < scored.length; s++) {
+      scored[s] = (s + 1) * all.spec.length() - 1;
+    }
     return new Sequences(
-        all.sampleCount, all.length, all.ids, all.imagePositions, scored, scored, last.length);
+        all.spec,
+        all.held,
+        all.ids,
+        all.documentPositions,
+        all.rowPlaces,
+        scored,
+        new long[scored.length]);
+  }
+
+  /** How many targets count. */
+  public long validTokens() {
+    return Arrays.stream(targets).filter(target -> target >= 0).count();
+  }
+
+  /** Whether the data lane has no sample. A rank may also hold no position of samples it has. */
+  public boolean isEmpty() {
+    return spec.lanes() == 0 || spec.length() == 0;
+  }
+
+  /** Whether the lanes are held whole and are one document each, so places count positions. */
+  boolean isWhole() {
+    return held.length == spec.length() && spec.documentCount() <= 1;
+  }
+
+  /** Indices as a vector on a device. */
+  static NDArray onDevice(Device device, long[] indices) {
+    return NDArray.of(device, Shape.of(indices.length), indices);
   }
 }

@@ -4,6 +4,7 @@ import static dev.heddle.ops.Add.add;
 import static dev.heddle.ops.Patchify.patchify;
 import static dev.heddle.ops.Reshape.reshape;
 
+import dev.heddle.autograd.Recompute;
 import dev.heddle.autograd.Tensor;
 import dev.heddle.nn.Initializer;
 import dev.heddle.nn.LayerNorm;
@@ -13,85 +14,161 @@ import dev.heddle.nn.Mlp;
 import dev.heddle.nn.Module;
 import dev.heddle.nn.Parameter;
 import dev.heddle.nn.TransformerBlock;
+import dev.heddle.parallel.layout.Interval;
 import dev.heddle.runtime.AttentionMask;
 import dev.heddle.runtime.Shape;
 import dev.heddle.runtime.UnaryOperation;
 import dev.heddle.runtime.memory.MemoryScope;
 import dev.heddle.train.config.ModelConfig;
-import java.util.ArrayList;
-import java.util.List;
+import java.util.Map;
+import java.util.Objects;
+import java.util.TreeMap;
+import org.jspecify.annotations.Nullable;
 
 /**
  * A vision transformer (Dosovitskiy et al., 2021) and the projector to the language model's width:
- * pictures [B,3,H,W] to rows [B P, language features], P patches a picture.
+ * pictures [B,3,H,W] to rows [B P, language features], P patches a picture. It may be one rank's
+ * stages of the whole encoder: the first stage has the patch embedding, the last the final norm and
+ * the projector, and a rank makes no other parameters than its stages'.
  */
 public final class VisionEncoder extends Module {
   private static final int CHANNELS = 3;
 
+  private final Layers layers;
   private final ModelConfig.Vision sizes;
-  private final Linear patchEmbedding;
-  private final Parameter positions;
-  private final List<TransformerBlock> blocks = new ArrayList<>();
-  private final LayerNorm norm;
-  private final Mlp projector;
+  private final Stages stages;
+  private final @Nullable Entry entry;
+  private final Map<Integer, TransformerBlock> blocks = new TreeMap<>();
+  private final @Nullable Exit exit;
 
-  /** An encoder whose rows have {@code languageSize} features. */
+  /** What stands before the blocks. */
+  private record Entry(Linear patchEmbedding, Parameter positions) {}
+
+  /** What stands behind the blocks. */
+  private record Exit(LayerNorm norm, Mlp projector) {}
+
+  /** The whole encoder, whose rows have {@code languageSize} features. */
   public VisionEncoder(
       Layers layers, ModelConfig.Vision sizes, int projectorHiddenSize, int languageSize) {
-    this.sizes = sizes;
-    int size = sizes.hiddenSize();
-    int patch = CHANNELS * sizes.patchSize() * sizes.patchSize();
-    double deviation = TransformerBlock.DEVIATION;
-    this.patchEmbedding =
-        own(
-            new Linear(
-                layers,
-                "vision.patch",
-                patch,
-                size,
-                1 / Math.sqrt(patch),
-                UnaryOperation.IDENTITY));
-    this.positions =
-        own(
-            layers.parameter(
-                "vision.positions",
-                Shape.of(sizes.patchCount(), size),
-                new Initializer.Normal(deviation)));
-    for (int i = 0; i < sizes.layers(); i++) {
-      blocks.add(
-          own(
-              new TransformerBlock(
-                  layers,
-                  "vision.block" + i,
-                  size,
-                  sizes.heads(),
-                  AttentionMask.FULL,
-                  sizes.layers())));
-    }
-    this.norm = own(new LayerNorm(layers, "vision.norm", size));
-    this.projector =
-        own(
-            new Mlp(
-                layers,
-                "vision.projector",
-                Mlp.Kind.GELU,
-                size,
-                projectorHiddenSize,
-                languageSize,
-                1 / Math.sqrt(size),
-                deviation));
+    this(layers, sizes, projectorHiddenSize, languageSize, Stages.whole(sizes.layers()));
   }
 
-  /** The rows of {@code pictures} [B,3,H,W], picture by picture: [B P, language features]. */
+  /** The stages of an encoder that this rank runs. */
+  public VisionEncoder(
+      Layers layers,
+      ModelConfig.Vision sizes,
+      int projectorHiddenSize,
+      int languageSize,
+      Stages stages) {
+    this.layers = layers;
+    this.sizes = sizes;
+    this.stages = stages;
+    this.entry = stages.runs(0) ? new Entry(own(patchEmbedding()), own(positions())) : null;
+    for (int stage : stages.mine()) {
+      Interval mine = stages.blocks().get(stage);
+      for (int i = (int) mine.start(); i < mine.end(); i++) {
+        blocks.put(i, own(block(i)));
+      }
+    }
+    this.exit =
+        stages.runs(stages.last())
+            ? new Exit(
+                own(new LayerNorm(layers, "vision.norm", sizes.hiddenSize())),
+                own(projector(projectorHiddenSize, languageSize)))
+            : null;
+  }
+
+  private Linear patchEmbedding() {
+    int patch = CHANNELS * sizes.patchSize() * sizes.patchSize();
+    return new Linear(
+        layers,
+        "vision.patch",
+        patch,
+        sizes.hiddenSize(),
+        1 / Math.sqrt(patch),
+        UnaryOperation.IDENTITY);
+  }
+
+  private Parameter positions() {
+    return layers.parameter(
+        "vision.positions",
+        Shape.of(sizes.patchCount(), sizes.hiddenSize()),
+        new Initializer.Normal(TransformerBlock.DEVIATION));
+  }
+
+  private TransformerBlock block(int index) {
+    return new TransformerBlock(
+        layers,
+        "vision.block" + index,
+        sizes.hiddenSize(),
+        sizes.heads(),
+        AttentionMask.FULL,
+        sizes.layers());
+  }
+
+  private Mlp projector(int hiddenSize, int languageSize) {
+    return new Mlp(
+        layers,
+        "vision.projector",
+        Mlp.Kind.GELU,
+        sizes.hiddenSize(),
+        hiddenSize,
+        languageSize,
+        1 / Math.sqrt(sizes.hiddenSize()),
+        TransformerBlock.DEVIATION);
+  }
+
+  /** The stages, and which of them this rank runs. */
+  public Stages stages() {
+    return stages;
+  }
+
+  /** Features of a patch. */
+  public int size() {
+    return sizes.hiddenSize();
+  }
+
+  /** All stages: the rows of {@code pictures} [B,3,H,W], picture by picture: [B P, features]. */
   public Tensor forward(Tensor pictures) {
     try (MemoryScope inside = MemoryScope.temporaries()) {
-      Tensor patches = patchify(pictures, sizes.patchSize());
-      Tensor x = add(patchEmbedding.forward(patches), positions.tensor());
-      for (TransformerBlock block : blocks) {
-        x = block.forward(x);
+      Tensor x = pictures;
+      for (int stage = 0; stage < stages.count(); stage++) {
+        x = forward(stage, x);
       }
-      Tensor rows = projector.forward(norm.forward(x));
-      return inside.keep(reshape(rows, rows.dim(0) * rows.dim(1), rows.dim(2)));
+      return inside.keep(x);
     }
+  }
+
+  /**
+   * One stage.
+   *
+   * @param stage a stage of this rank
+   * @param x for the first stage pictures [B,3,H,W], for the others what the stage before handed
+   *     on, [B,P,features]
+   * @return what the next stage takes in; for the last stage the rows [B P, language features]
+   */
+  public Tensor forward(int stage, Tensor x) {
+    stages.require(stage, "vision encoder");
+    try (MemoryScope inside = MemoryScope.temporaries()) {
+      Tensor y = stage == 0 ? entered(x) : x;
+      Interval mine = stages.blocks().get(stage);
+      for (int i = (int) mine.start(); i < mine.end(); i++) {
+        TransformerBlock block = Objects.requireNonNull(blocks.get(i));
+        y = sizes.recompute() ? Recompute.recompute(block::forward, y) : block.forward(y);
+      }
+      return inside.keep(stage == stages.last() ? left(y) : y);
+    }
+  }
+
+  private Tensor entered(Tensor pictures) {
+    Entry start = Objects.requireNonNull(entry);
+    Tensor patches = patchify(pictures, sizes.patchSize());
+    return add(start.patchEmbedding.forward(patches), start.positions.tensor());
+  }
+
+  private Tensor left(Tensor x) {
+    Exit end = Objects.requireNonNull(exit);
+    Tensor rows = end.projector.forward(end.norm.forward(x));
+    return reshape(rows, rows.dim(0) * rows.dim(1), rows.dim(2));
   }
 }

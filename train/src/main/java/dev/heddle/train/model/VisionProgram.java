@@ -3,50 +3,71 @@ package dev.heddle.train.model;
 import dev.heddle.autograd.Tensor;
 import dev.heddle.nn.Layers;
 import dev.heddle.nn.Parameter;
-import dev.heddle.parallel.component.ComponentProgram;
+import dev.heddle.parallel.component.StagedProgram;
 import dev.heddle.runtime.DType;
 import dev.heddle.runtime.Device;
 import dev.heddle.runtime.NDArray;
 import dev.heddle.runtime.Shape;
+import dev.heddle.train.config.ModelConfig;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import org.jspecify.annotations.Nullable;
 
 /** The vision component on one rank: encodes the pictures staged for it. */
-public final class VisionProgram implements ComponentProgram {
+public final class VisionProgram implements StagedProgram {
   private final VisionEncoder encoder;
+  private final ModelConfig.Vision sizes;
   private final Device device;
   private final DType dtype;
-  private final int imageSize;
   private float[][] staged = new float[0][];
+  private int[] pictureCounts = new int[0];
 
   /** The program of an encoder made with {@code layers}, for square pictures. */
-  public VisionProgram(VisionEncoder encoder, Layers layers, int imageSize) {
+  public VisionProgram(VisionEncoder encoder, Layers layers, ModelConfig.Vision sizes) {
     this.encoder = encoder;
+    this.sizes = sizes;
     this.device = layers.device();
     this.dtype = layers.dtype();
-    this.imageSize = imageSize;
   }
 
   /**
-   * Gives this rank its pictures of the next step.
+   * Gives this rank its pictures of the next step. Only a rank that runs the first stage needs
+   * their values.
    *
-   * @param pictures for each microbatch the samples' pictures one after the other, each 3 × H × W
+   * @param counts for each microbatch how many pictures the samples of this data lane have
+   * @param pictures for each microbatch these pictures one after the other, each 3 × H × W; empty
+   *     on a rank that does not run the first stage
    */
-  public void stage(float[][] pictures) {
+  public void stage(int[] counts, float[][] pictures) {
+    pictureCounts = counts;
     staged = pictures;
   }
 
+  /** Whether this rank reads pictures: it runs the first stage. */
+  public boolean readsPictures() {
+    return encoder.stages().runs(0);
+  }
+
   @Override
-  public @Nullable Tensor forward(int microBatch, Map<String, Tensor> incoming) {
-    float[] pictures = staged[microBatch];
-    int values = 3 * imageSize * imageSize;
-    if (pictures.length == 0) {
+  public @Nullable Tensor forward(
+      int stage, int microBatch, Map<String, Tensor> incoming, @Nullable Tensor previous) {
+    int count = pictureCounts[microBatch];
+    if (count == 0) {
       return null;
     }
-    NDArray array =
-        NDArray.of(device, Shape.of(pictures.length / values, 3, imageSize, imageSize), pictures);
-    return encoder.forward(Tensor.constant(array.cast(dtype)));
+    if (stage > 0) {
+      return encoder.forward(stage, Objects.requireNonNull(previous));
+    }
+    int side = sizes.imageSize();
+    NDArray array = NDArray.of(device, Shape.of(count, 3, side, side), staged[microBatch]);
+    return encoder.forward(0, Tensor.constant(array.cast(dtype)));
+  }
+
+  @Override
+  public @Nullable Shape inputShape(int stage, int microBatch) {
+    int count = pictureCounts[microBatch];
+    return stage == 0 || count == 0 ? null : Shape.of(count, sizes.patchCount(), encoder.size());
   }
 
   @Override

@@ -6,14 +6,17 @@ import dev.heddle.nn.Layers;
 import dev.heddle.nn.LocalLayers;
 import dev.heddle.optim.AdamW;
 import dev.heddle.optim.CosineSchedule;
+import dev.heddle.parallel.layout.Interval;
 import dev.heddle.runtime.Device;
 import dev.heddle.runtime.memory.MemoryScope;
 import dev.heddle.train.config.RunConfig;
 import dev.heddle.train.dataset.BatchPlan;
+import dev.heddle.train.model.FusedBatch;
 import dev.heddle.train.model.LanguageModel;
-import dev.heddle.train.model.LanguageProgram.Captions;
 import dev.heddle.train.model.Sequences;
+import java.util.Arrays;
 import java.util.List;
+import java.util.Map;
 
 /**
  * The baseline: the same language model trained on the same captions without any picture. It can
@@ -40,11 +43,10 @@ final class CaptionPrior {
       CosineSchedule schedule =
           new CosineSchedule(config.train().learningRate(), Math.min(20, steps / 2), steps, 0);
       for (long step = 1; step <= steps; step++) {
-        step(data, device, model, optimizer, plan, step, schedule.at(step));
+        step(data, model, optimizer, plan, step, schedule.at(step));
       }
       try (GradientMode off = GradientMode.noGrad()) {
-        int[] tokens =
-            GreedyDecoding.decode(model, device, null, 0, 1, data.textLength()).getFirst();
+        int[] tokens = GreedyDecoding.decode(model, null, 0, 1, data.textLength()).getFirst();
         return data.tokenizer().decode(tokens);
       }
     }
@@ -52,20 +54,21 @@ final class CaptionPrior {
 
   private static void step(
       TrainingData data,
-      Device device,
       LanguageModel model,
       AdamW optimizer,
       BatchPlan plan,
       long step,
       double rate) {
-    Captions captions =
-        CaptionText.captions(
-            plan.microBatch(step, 0).stream().map(data.dataset()::caption).toList(),
-            data.tokenizer(),
-            data.textLength());
+    List<List<String>> captions =
+        plan.microBatch(step, 0).stream().map(data.dataset()::caption).toList();
+    int[] lengths = new int[captions.size()];
+    Arrays.fill(lengths, data.textLength());
+    CaptionText.Words words = CaptionText.words(captions, data.tokenizer(), lengths);
+    FusedBatch batch = new FusedBatch(Map.of(), lengths, false);
     try (MemoryScope scope = MemoryScope.open()) {
-      Sequences sequences = Sequences.of(device, 0, captions.words(), captions.targets());
-      Tensor loss = model.lossSum(sequences, null);
+      Sequences sequences =
+          Sequences.whole(batch, new Interval(0, lengths.length), words.read(), words.targets());
+      Tensor loss = model.lossSum(sequences, Map.of());
       loss.backward();
       optimizer.step(rate, 1.0 / Math.max(1, sequences.validTokens()));
       optimizer.clearGradients();

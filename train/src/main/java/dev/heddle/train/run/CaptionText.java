@@ -2,7 +2,6 @@ package dev.heddle.train.run;
 
 import dev.heddle.train.dataset.EmojiDataset;
 import dev.heddle.train.dataset.WordTokenizer;
-import dev.heddle.train.model.LanguageProgram;
 import java.util.Arrays;
 import java.util.List;
 
@@ -10,23 +9,39 @@ import java.util.List;
 final class CaptionText {
   private static final int IGNORED = -1;
 
+  /**
+   * Captions in numbers.
+   *
+   * @param read for each caption the words that are read, begin mark first
+   * @param targets for each caption, by the same positions, the word that follows, -1 for padding
+   */
+  @SuppressWarnings("ArrayRecordComponent") // made once a microbatch and only read
+  record Words(int[][] read, int[][] targets) {}
+
   private CaptionText() {}
 
   /** Positions that the longest training caption takes: its words and the begin mark. */
   static int textLength(EmojiDataset dataset) {
-    return 1 + dataset.training().stream().mapToInt(e -> e.words().size()).max().orElse(0);
+    return dataset.training().stream().mapToInt(e -> textLength(e.words())).max().orElse(1);
+  }
+
+  /** Positions that a caption takes: its words and the begin mark. */
+  static int textLength(List<String> caption) {
+    return 1 + caption.size();
   }
 
   /**
-   * Captions of {@code textLength} positions: begin mark and words are read, each position predicts
-   * the next word, the last word the end mark; what is left over is padding and not scored.
+   * Captions of the given numbers of positions: begin mark and words are read, each position
+   * predicts the next word, the last word the end mark; what is left over is padding and not
+   * scored.
    */
-  static LanguageProgram.Captions captions(
-      List<List<String>> captions, WordTokenizer tokenizer, int textLength) {
-    int[][] words = new int[captions.size()][textLength];
-    int[][] targets = new int[captions.size()][textLength];
-    for (int i = 0; i < captions.size(); i++) {
+  static Words words(List<List<String>> captions, WordTokenizer tokenizer, int[] lengths) {
+    int[][] words = new int[captions.size()][];
+    int[][] targets = new int[captions.size()][];
+    for (int i = 0; i < lengths.length; i++) {
       int[] tokens = tokenizer.encode(captions.get(i));
+      words[i] = new int[lengths[i]];
+      targets[i] = new int[lengths[i]];
       Arrays.fill(words[i], WordTokenizer.PAD);
       Arrays.fill(targets[i], IGNORED);
       words[i][0] = WordTokenizer.BEGIN;
@@ -36,6 +51,6 @@ final class CaptionText {
       }
       targets[i][tokens.length] = WordTokenizer.END;
     }
-    return new LanguageProgram.Captions(words, targets);
+    return new Words(words, targets);
   }
 }

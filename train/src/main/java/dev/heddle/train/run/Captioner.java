@@ -87,12 +87,7 @@ public final class Captioner {
 
   private List<List<String>> captions(Tensor rows, List<Emoji> batch) {
     return GreedyDecoding.decode(
-            language,
-            device,
-            rows,
-            config.model().vision().patchCount(),
-            batch.size(),
-            data.textLength())
+            language, rows, config.model().vision().patchCount(), batch.size(), data.textLength())
         .stream()
         .map(data.tokenizer()::decode)
         .toList();

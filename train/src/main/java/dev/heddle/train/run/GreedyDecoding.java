@@ -1,14 +1,15 @@
 package dev.heddle.train.run;
 
 import dev.heddle.autograd.Tensor;
-import dev.heddle.runtime.Device;
 import dev.heddle.runtime.memory.MemoryScope;
 import dev.heddle.train.dataset.WordTokenizer;
+import dev.heddle.train.model.CaptionModel;
 import dev.heddle.train.model.LanguageModel;
 import dev.heddle.train.model.Sequences;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Map;
 import org.jspecify.annotations.Nullable;
 
 /** Writes several captions at once, one word of each at a time. */
@@ -23,12 +24,7 @@ final class GreedyDecoding {
    * @return for each sample its tokens, without the begin mark, end mark included where reached
    */
   static List<int[]> decode(
-      LanguageModel language,
-      Device device,
-      @Nullable Tensor rows,
-      int imageRows,
-      int samples,
-      int textLength) {
+      LanguageModel language, @Nullable Tensor rows, int imageRows, int samples, int textLength) {
     int[][] written = new int[samples][1];
     for (int[] caption : written) {
       caption[0] = WordTokenizer.BEGIN;
@@ -36,7 +32,7 @@ final class GreedyDecoding {
     boolean[] ended = new boolean[samples];
     int open = samples;
     for (int length = 1; length <= textLength && open > 0; length++) {
-      long[] next = next(language, device, rows, imageRows, written);
+      long[] next = next(language, rows, imageRows, written);
       for (int i = 0; i < samples; i++) {
         int token = ended[i] ? WordTokenizer.PAD : (int) next[i];
         written[i] = Arrays.copyOf(written[i], length + 1);
@@ -55,14 +51,11 @@ final class GreedyDecoding {
   }
 
   private static long[] next(
-      LanguageModel language,
-      Device device,
-      @Nullable Tensor rows,
-      int imageRows,
-      int[][] written) {
+      LanguageModel language, @Nullable Tensor rows, int imageRows, int[][] written) {
     try (MemoryScope scope = MemoryScope.open()) {
-      Sequences sequences = Sequences.continuations(device, rows == null ? 0 : imageRows, written);
-      return language.mostProbable(sequences, rows).toLongs();
+      Sequences sequences = Sequences.continuations(rows == null ? 0 : imageRows, written);
+      Map<String, Tensor> incoming = rows == null ? Map.of() : Map.of(CaptionModel.VISION, rows);
+      return language.mostProbable(sequences, incoming).toLongs();
     }
   }
 }

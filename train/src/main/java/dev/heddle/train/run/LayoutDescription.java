@@ -9,8 +9,8 @@ import dev.heddle.runtime.DType;
 import dev.heddle.runtime.MetaDevice;
 import dev.heddle.runtime.memory.MemoryScope;
 import dev.heddle.train.config.RunConfig;
-import dev.heddle.train.dataset.BatchPlan;
 import dev.heddle.train.model.CaptionModel;
+import dev.heddle.train.model.FusedBatch;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
@@ -58,16 +58,11 @@ final class LayoutDescription {
   /** For each boundary the transfers of the first microbatch, proved before they are printed. */
   String boundaries() {
     StringBuilder text = new StringBuilder();
-    int samples =
-        new BatchPlan(
-                data.dataset().training().size(),
-                config.train().globalBatch(),
-                config.train().microBatches(),
-                config.seed())
-            .microBatch(1, 0)
-            .size();
+    StepPlan steps = new StepPlan(config, data);
+    FusedBatch batch = steps.batch(steps.samples(1, 0));
     for (BoundarySpec boundary : data.graph().boundaries()) {
-      BoundaryPlan plan = boundary.plan().apply(CaptionModel.rowCounts(config.model(), samples));
+      BoundaryPlan plan =
+          boundary.plan().apply(CaptionModel.rows(config.parallel(), batch, boundary.source()));
       plan.verify();
       text.append("  ").append(boundary.name()).append(System.lineSeparator());
       plan.table(dtype.byteSize(), TRANSFERS_SHOWN)

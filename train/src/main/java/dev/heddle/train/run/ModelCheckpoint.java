@@ -2,6 +2,7 @@ package dev.heddle.train.run;
 
 import dev.heddle.nn.Parameter;
 import dev.heddle.optim.AdamW;
+import dev.heddle.parallel.component.ComponentOptimizer;
 import dev.heddle.parallel.component.ParameterDirectory;
 import dev.heddle.parallel.component.ParameterDirectory.Entry;
 import dev.heddle.runtime.DType;
@@ -70,7 +71,7 @@ final class ModelCheckpoint {
   private final ParameterDirectory directory;
   private final Device device;
   private final DType dtype;
-  private final Map<String, AdamW> optimizers;
+  private final Map<String, ComponentOptimizer> optimizers;
 
   /**
    * Of the model that {@code directory} describes.
@@ -79,7 +80,10 @@ final class ModelCheckpoint {
    * @param optimizers this rank's optimizers, by component
    */
   ModelCheckpoint(
-      ParameterDirectory directory, Device device, DType dtype, Map<String, AdamW> optimizers) {
+      ParameterDirectory directory,
+      Device device,
+      DType dtype,
+      Map<String, ComponentOptimizer> optimizers) {
     this.directory = directory;
     this.device = device;
     this.dtype = dtype;
@@ -92,7 +96,7 @@ final class ModelCheckpoint {
    * a rank that has none.
    */
   long updates() {
-    return optimizers.values().stream().mapToLong(AdamW::steps).max().orElse(0);
+    return optimizers.values().stream().mapToLong(each -> each.adamW().steps()).max().orElse(0);
   }
 
   /**
@@ -185,11 +189,11 @@ final class ModelCheckpoint {
   }
 
   private AdamW optimizer(String component) {
-    AdamW optimizer = optimizers.get(component);
+    ComponentOptimizer optimizer = optimizers.get(component);
     if (optimizer == null) {
       throw new IllegalStateException("checkpoint: this rank has no optimizer of " + component);
     }
-    return optimizer;
+    return optimizer.adamW();
   }
 
   private static TensorSpec spec(String name, DType dtype, Shape shape) {
@@ -203,7 +207,8 @@ final class ModelCheckpoint {
     checkNames(model, modelItems().keySet());
     checkNames(state, optimizerItems().keySet());
     long updates = updatesOf(checkpoint);
-    for (AdamW optimizer : optimizers.values()) {
+    for (ComponentOptimizer component : optimizers.values()) {
+      AdamW optimizer = component.adamW();
       for (Parameter parameter : optimizer.parameters()) {
         read(model, parameter.name(), parameter, parameter.tensor().value());
         for (StateKind kind : kinds()) {

@@ -5,7 +5,9 @@ import dev.heddle.optim.AdamW;
 import dev.heddle.optim.CosineSchedule;
 import dev.heddle.parallel.comm.Communicator;
 import dev.heddle.parallel.comm.ReduceOp;
+import dev.heddle.parallel.component.ComponentOptimizer;
 import dev.heddle.parallel.component.ComponentProgram;
+import dev.heddle.parallel.component.LossScaler;
 import dev.heddle.parallel.component.ModelGraph;
 import dev.heddle.parallel.component.ModelRunner;
 import dev.heddle.parallel.component.ParameterDirectory;
@@ -67,13 +69,24 @@ final class RankTrainer {
       int vocabulary = data.tokenizer().vocabularySize();
       Map<String, ComponentProgram> programs =
           CaptionModel.programs(
-              config.model(), vocabulary, graph, world, device, dtype, config.seed());
-      Map<String, AdamW> optimizers = new LinkedHashMap<>();
+              config.model(),
+              config.parallel(),
+              vocabulary,
+              graph,
+              world,
+              device,
+              dtype,
+              config.seed());
+      Map<String, ComponentOptimizer> optimizers = new LinkedHashMap<>();
       programs.forEach(
           (name, program) ->
               optimizers.put(
                   name,
-                  new AdamW(program.parameters(), AdamW.Settings.withDecay(train.weightDecay()))));
+                  new ComponentOptimizer(
+                      world,
+                      graph.component(name),
+                      program.parameters(),
+                      AdamW.Settings.withDecay(train.weightDecay()))));
       ModelRunner runner =
           new ModelRunner(
               world,
@@ -82,7 +95,8 @@ final class RankTrainer {
               device,
               dtype,
               programs,
-              optimizers);
+              optimizers,
+              LossScaler.fixed(1));
       ModelCheckpoint state =
           new ModelCheckpoint(
               directory(graph, vocabulary, dtype, programs), device, dtype, optimizers);
@@ -91,15 +105,7 @@ final class RankTrainer {
         state.load(resumed);
         done = resumed.step();
       }
-      StepSamples samples =
-          new StepSamples(
-              config,
-              graph,
-              world.globalRank(world.rank()),
-              data.dataset(),
-              data.tokenizer(),
-              data.textLength(),
-              programs);
+      StepSamples samples = new StepSamples(config, data, world.globalRank(world.rank()), programs);
       CosineSchedule schedule =
           new CosineSchedule(
               train.learningRate(),
@@ -132,7 +138,8 @@ final class RankTrainer {
     samples.stage(step);
     StepResult result =
         runner.step(
-            (boundary, microBatch) -> samples.rows(microBatch),
+            (boundary, microBatch) ->
+                samples.rows(data.graph().boundary(boundary).source(), microBatch),
             new ModelRunner.Update(rate, config.train().clipNorm()));
     long peak = world.allReduce(device.memory().peakLiveBytes(), ReduceOp.MAX);
     if (world.rank() == 0) {

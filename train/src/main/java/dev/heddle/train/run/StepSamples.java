@@ -1,17 +1,15 @@
 package dev.heddle.train.run;
 
 import dev.heddle.parallel.component.ComponentProgram;
-import dev.heddle.parallel.component.ModelGraph;
-import dev.heddle.parallel.layout.RowCounts;
+import dev.heddle.parallel.layout.Interval;
+import dev.heddle.parallel.layout.RowPlacement;
 import dev.heddle.parallel.mesh.Axis;
 import dev.heddle.parallel.mesh.Mesh;
 import dev.heddle.train.config.RunConfig;
-import dev.heddle.train.dataset.BatchPlan;
 import dev.heddle.train.dataset.BatchPlan.Sample;
-import dev.heddle.train.dataset.EmojiDataset;
 import dev.heddle.train.dataset.PictureReader;
-import dev.heddle.train.dataset.WordTokenizer;
 import dev.heddle.train.model.CaptionModel;
+import dev.heddle.train.model.FusedBatch;
 import dev.heddle.train.model.LanguageProgram;
 import dev.heddle.train.model.VisionProgram;
 import java.lang.foreign.MemorySegment;
@@ -25,51 +23,32 @@ import java.util.Map;
  */
 final class StepSamples {
   private final RunConfig config;
-  private final ModelGraph graph;
+  private final TrainingData data;
   private final int rank;
-  private final EmojiDataset dataset;
-  private final WordTokenizer tokenizer;
   private final Map<String, ComponentProgram> programs;
-  private final BatchPlan plan;
+  private final StepPlan plan;
   private final PictureReader pictures;
-  private final int textLength;
-  private final RowCounts[] rowCounts;
+  private final FusedBatch[] batches;
 
-  /** The pictures of each microbatch, the same arrays in every step. */
+  /** The pictures of each microbatch, the same arrays in every step where their number is. */
   private final float[][] pictureValues;
 
   StepSamples(
-      RunConfig config,
-      ModelGraph graph,
-      int rank,
-      EmojiDataset dataset,
-      WordTokenizer tokenizer,
-      int textLength,
-      Map<String, ComponentProgram> programs) {
+      RunConfig config, TrainingData data, int rank, Map<String, ComponentProgram> programs) {
     this.config = config;
-    this.graph = graph;
+    this.data = data;
     this.rank = rank;
-    this.dataset = dataset;
-    this.tokenizer = tokenizer;
-    this.textLength = textLength;
     this.programs = programs;
-    this.plan =
-        new BatchPlan(
-            dataset.training().size(),
-            config.train().globalBatch(),
-            config.train().microBatches(),
-            config.seed());
-    this.pictures = dataset.pictures(config.model().vision().imageSize());
-    this.pictureValues = new float[config.train().microBatches()][0];
-    this.rowCounts = new RowCounts[config.train().microBatches()];
-    for (int i = 0; i < rowCounts.length; i++) {
-      rowCounts[i] = CaptionModel.rowCounts(config.model(), plan.microBatch(1, i).size());
-    }
+    this.plan = new StepPlan(config, data);
+    this.pictures = data.dataset().pictures(config.model().vision().imageSize());
+    int microBatches = config.train().microBatches();
+    this.pictureValues = new float[microBatches][0];
+    this.batches = new FusedBatch[microBatches];
   }
 
-  /** The rows that each sample of a microbatch sends from vision to language. */
-  RowCounts rows(int microBatch) {
-    return rowCounts[microBatch];
+  /** The rows of a microbatch of the staged step that cross the boundary from an encoder. */
+  RowPlacement rows(String encoder, int microBatch) {
+    return CaptionModel.rows(config.parallel(), batches[microBatch], encoder);
   }
 
   /** How many pictures this rank has read. */
@@ -79,25 +58,44 @@ final class StepSamples {
 
   /** Hands this rank's programs their samples of a step. */
   void stage(long step) {
-    int microBatches = config.train().microBatches();
-    if (programs.get(CaptionModel.VISION) instanceof VisionProgram vision) {
-      for (int i = 0; i < microBatches; i++) {
-        readPictures(mine(CaptionModel.VISION, step, i), i);
+    int microBatches = batches.length;
+    int[] pictureCounts = new int[microBatches];
+    List<LanguageProgram.Captions> captions = new ArrayList<>();
+    VisionProgram vision =
+        programs.get(CaptionModel.VISION) instanceof VisionProgram program ? program : null;
+    LanguageProgram language =
+        programs.get(CaptionModel.LANGUAGE) instanceof LanguageProgram program ? program : null;
+    for (int i = 0; i < microBatches; i++) {
+      List<Sample> samples = plan.samples(step, i);
+      batches[i] = plan.batch(samples);
+      if (vision != null) {
+        List<Sample> seen =
+            part(samples, lane(CaptionModel.VISION, samples.size())).stream()
+                .filter(Sample::hasPicture)
+                .toList();
+        pictureCounts[i] = seen.size();
+        readPictures(vision.readsPictures() ? seen : List.of(), i);
       }
-      vision.stage(pictureValues);
+      if (language != null) {
+        Interval lane = lane(CaptionModel.LANGUAGE, samples.size());
+        captions.add(captions(batches[i], lane, part(samples, lane)));
+      }
     }
-    if (programs.get(CaptionModel.LANGUAGE) instanceof LanguageProgram language) {
-      List<LanguageProgram.Captions> parts = new ArrayList<>();
-      for (int i = 0; i < microBatches; i++) {
-        parts.add(captions(mine(CaptionModel.LANGUAGE, step, i)));
-      }
-      language.stage(parts);
+    if (vision != null) {
+      vision.stage(pictureCounts, pictureValues);
+    }
+    if (language != null) {
+      language.stage(captions);
     }
   }
 
-  private List<Sample> mine(String component, long step, int microBatch) {
-    Mesh mesh = graph.mesh(component);
-    return plan.samples(step, microBatch, mesh.coordinate(rank, Axis.DP), mesh.size(Axis.DP));
+  private Interval lane(String component, int samples) {
+    Mesh mesh = data.graph().mesh(component);
+    return StepPlan.lane(samples, mesh.size(Axis.DP), mesh.coordinate(rank, Axis.DP));
+  }
+
+  private static List<Sample> part(List<Sample> samples, Interval part) {
+    return samples.subList((int) part.start(), (int) part.end());
   }
 
   private void readPictures(List<Sample> samples, int microBatch) {
@@ -111,8 +109,12 @@ final class StepSamples {
     }
   }
 
-  private LanguageProgram.Captions captions(List<Sample> samples) {
-    return CaptionText.captions(
-        samples.stream().map(dataset::caption).toList(), tokenizer, textLength);
+  private LanguageProgram.Captions captions(FusedBatch batch, Interval lane, List<Sample> samples) {
+    CaptionText.Words words =
+        CaptionText.words(
+            samples.stream().map(data.dataset()::caption).toList(),
+            data.tokenizer(),
+            samples.stream().mapToInt(plan::textLength).toArray());
+    return new LanguageProgram.Captions(batch, lane, words.read(), words.targets());
   }
 }

@@ -1,7 +1,6 @@
 package dev.heddle.train.run;
 
 import dev.heddle.parallel.component.ModelGraph;
-import dev.heddle.parallel.redistribute.Strategy;
 import dev.heddle.train.config.RunConfig;
 import dev.heddle.train.dataset.Emoji;
 import dev.heddle.train.dataset.EmojiDataset;
@@ -28,6 +27,6 @@ public record TrainingData(
         dataset,
         tokenizer,
         CaptionText.textLength(dataset),
-        CaptionModel.graph(config.model(), config.parallel(), Strategy.DIRECT));
+        CaptionModel.graph(config.model(), config.parallel(), config.data().packed()));
   }
 }

@@ -7,6 +7,7 @@ import static org.assertj.core.api.Assertions.within;
 import dev.heddle.nn.Parameter;
 import dev.heddle.optim.AdamW;
 import dev.heddle.parallel.comm.local.LocalWorld;
+import dev.heddle.parallel.component.ComponentOptimizer;
 import dev.heddle.parallel.component.ComponentProgram;
 import dev.heddle.parallel.component.ParameterDirectory;
 import dev.heddle.runtime.DType;
@@ -237,19 +238,31 @@ class ModelCheckpointTest {
             int words = data.tokenizer().vocabularySize();
             Map<String, ComponentProgram> programs =
                 CaptionModel.programs(
-                    config.model(), words, data.graph(), world, device, DType.F64, 1);
-            Map<String, AdamW> optimizers = new LinkedHashMap<>();
+                    config.model(),
+                    config.parallel(),
+                    words,
+                    data.graph(),
+                    world,
+                    device,
+                    DType.F64,
+                    1);
+            Map<String, ComponentOptimizer> optimizers = new LinkedHashMap<>();
             programs.forEach(
                 (name, program) ->
                     optimizers.put(
-                        name, new AdamW(program.parameters(), AdamW.Settings.withDecay(0))));
+                        name,
+                        new ComponentOptimizer(
+                            world,
+                            data.graph().component(name),
+                            program.parameters(),
+                            AdamW.Settings.withDecay(0))));
             Map<String, List<Parameter>> global = new LinkedHashMap<>();
             programs.forEach((name, program) -> global.put(name, program.parameters()));
             ParameterDirectory directory =
                 new ParameterDirectory(world, data.graph(), global, programs);
             body.accept(
                 new ModelCheckpoint(directory, device, DType.F64, optimizers),
-                Objects.requireNonNull(optimizers.get(CaptionModel.VISION)));
+                Objects.requireNonNull(optimizers.get(CaptionModel.VISION)).adamW());
           }
         });
   }

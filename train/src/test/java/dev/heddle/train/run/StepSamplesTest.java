@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import dev.heddle.parallel.comm.local.LocalWorld;
 import dev.heddle.parallel.component.ComponentProgram;
+import dev.heddle.parallel.layout.RowCounts;
 import dev.heddle.runtime.DType;
 import dev.heddle.runtime.cpu.CpuBackend;
 import dev.heddle.runtime.cpu.CpuDevice;
@@ -38,21 +39,14 @@ class StepSamplesTest {
             Map<String, ComponentProgram> programs =
                 CaptionModel.programs(
                     config.model(),
+                    layout,
                     data.tokenizer().vocabularySize(),
                     data.graph(),
                     world,
                     device,
                     DType.F64,
                     1);
-            StepSamples samples =
-                new StepSamples(
-                    config,
-                    data.graph(),
-                    world.rank(),
-                    data.dataset(),
-                    data.tokenizer(),
-                    data.textLength(),
-                    programs);
+            StepSamples samples = new StepSamples(config, data, world.rank(), programs);
             for (int step = 1; step <= STEPS; step++) {
               samples.stage(step);
               for (ComponentProgram program : programs.values()) {
@@ -60,8 +54,11 @@ class StepSamplesTest {
               }
             }
             read.pictures[world.rank()] = samples.pictureCount();
-            assertThat(samples.rows(0)).isEqualTo(CaptionModel.rowCounts(config.model(), 3));
-            assertThat(samples.rows(1)).isEqualTo(CaptionModel.rowCounts(config.model(), 2));
+            int patches = config.model().vision().patchCount();
+            assertThat(samples.rows(CaptionModel.VISION, 0).counts())
+                .isEqualTo(RowCounts.perSample(patches, patches, patches));
+            assertThat(samples.rows(CaptionModel.VISION, 1).counts())
+                .isEqualTo(RowCounts.perSample(patches, patches));
           }
         });
     return read;

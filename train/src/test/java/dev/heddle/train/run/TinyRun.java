@@ -1,6 +1,5 @@
 package dev.heddle.train.run;
 
-import dev.heddle.parallel.redistribute.Strategy;
 import dev.heddle.train.checkpoint.Checkpoint;
 import dev.heddle.train.checkpoint.CheckpointStore;
 import dev.heddle.train.config.DataConfig;
@@ -104,7 +103,7 @@ final class TinyRun {
         data.dataset(),
         data.tokenizer(),
         data.textLength(),
-        CaptionModel.graph(config.model(), config.parallel(), Strategy.DIRECT));
+        CaptionModel.graph(config.model(), config.parallel(), config.data().packed()));
   }
 
   /** Trains to a step; what each step came to. */
