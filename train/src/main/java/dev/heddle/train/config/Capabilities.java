@@ -37,10 +37,6 @@ final class Capabilities {
     capabilities.only("model.language.tiedEmbeddings", !language.tiedEmbeddings(), "false");
     capabilities.only("model.language.recompute", !language.recompute(), "false");
     capabilities.only("model.vision.recompute", !config.model().vision().recompute(), "false");
-    ModelConfig.Audio audio = config.model().audio();
-    if (audio != null) {
-      capabilities.only("model.audio.layers", false, "no section model.audio");
-    }
     capabilities.only("data.packed", !config.data().packed(), "false");
     capabilities.only("data.textOnly", config.data().textOnly() == 0, "0");
     capabilities.only("train.lossScale", config.train().lossScale() == 1, "1");

@@ -135,10 +135,18 @@ public final class EmojiDataset {
   /**
    * Frames of an emoji's spoken name: known from the index of the recordings, none is read.
    *
-   * @throws DatasetException when the recordings cannot be used or lack a word
+   * @throws DatasetException when the recordings cannot be used, lack a word or are too long
    */
   public int frameCount(Emoji emoji, Voice voice) {
-    return Spectrogram.frameCount(SoundReader.sampleCount(recordings(voice), emoji.words()));
+    int frames =
+        Spectrogram.frameCount(SoundReader.sampleCount(recordings(voice), emoji.words()));
+    if (frames > DataConfig.EMOJI_LONGEST_SOUND) {
+      throw new DatasetException(
+          files.name(voice.fileName()),
+          "'%s' is %d frames long, a name has at most %d"
+              .formatted(emoji.caption(), frames, DataConfig.EMOJI_LONGEST_SOUND));
+    }
+    return frames;
   }
 
   /** Frames of a training example's spoken name. */

@@ -9,6 +9,7 @@ import dev.heddle.runtime.DType;
 import dev.heddle.runtime.Device;
 import dev.heddle.runtime.NDArray;
 import dev.heddle.runtime.Shape;
+import java.lang.foreign.MemorySegment;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
@@ -42,7 +43,8 @@ public final class AudioProgram implements StagedProgram {
    *
    * @param rows for each microbatch the rows of each clip that the samples of this data lane have
    * @param frames for each microbatch the frames of these clips, each clip filled up to whole rows,
-   *     one after the other; empty on a rank that does not run the first stage
+   *     one after the other, and whatever stands behind them; empty on a rank that does not run the
+   *     first stage
    */
   public void stage(int[][] rows, float[][] frames) {
     stagedRows = rows;
@@ -72,20 +74,26 @@ public final class AudioProgram implements StagedProgram {
   /** The frames of the rows that this rank holds. */
   private Tensor frames(int microBatch, SequenceSpec clips) {
     float[] values = stagedFrames[microBatch];
-    if (values.length != clips.length() * rowValues) {
+    if (values.length < clips.length() * rowValues) {
       throw new IllegalStateException(
           "audio program: microbatch %d has %d values staged, wanted %d rows of %d"
               .formatted(microBatch, values.length, clips.length(), rowValues));
     }
     long[] held = encoder.heldRows(clips);
-    if (held.length < clips.length()) {
-      float[] part = new float[held.length * rowValues];
-      for (int i = 0; i < held.length; i++) {
-        System.arraycopy(values, (int) held[i] * rowValues, part, i * rowValues, rowValues);
+    NDArray array = NDArray.empty(device, DType.F32, held.length, rowValues);
+    long rowBytes = (long) rowValues * Float.BYTES;
+    MemorySegment source = MemorySegment.ofArray(values);
+    // Held rows come in runs; each is written where the runs before it end.
+    for (int start = 0; start < held.length; ) {
+      int end = start + 1;
+      while (end < held.length && held[end] == held[end - 1] + 1) {
+        end++;
       }
-      values = part;
+      array
+          .slice(0, start, end)
+          .writeBytes(source.asSlice(held[start] * rowBytes, (end - start) * rowBytes));
+      start = end;
     }
-    NDArray array = NDArray.of(device, Shape.of(held.length, rowValues), values);
     return Tensor.constant(array.cast(dtype));
   }
 

@@ -55,15 +55,6 @@ public final class FusedBatch {
     this.packed = packed;
   }
 
-  /** Samples without words of their own but with {@code patches} image rows each, for plans. */
-  public static FusedBatch ofPictures(int samples, int patches, int textLength) {
-    int[] rows = new int[samples];
-    int[] words = new int[samples];
-    Arrays.fill(rows, patches);
-    Arrays.fill(words, textLength);
-    return new FusedBatch(Map.of(CaptionModel.VISION, rows), words, false);
-  }
-
   /** How many samples there are. */
   public int samples() {
     return textLengths.length;

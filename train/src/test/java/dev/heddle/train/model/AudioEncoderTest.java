@@ -57,7 +57,7 @@ class AudioEncoderTest {
   }
 
   private static CpuDevice device() {
-    return new CpuDevice("audio", 1, CpuBackend.REFERENCE);
+    return CpuDevice.open("audio", 1, CpuBackend.REFERENCE);
   }
 
   private static double[] rows(CpuDevice device, int[] clips, float[] values) {
