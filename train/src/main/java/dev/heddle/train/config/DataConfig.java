@@ -9,8 +9,8 @@ import org.jspecify.annotations.Nullable;
  *
  * @param kind the only one: {@value #EMOJI}
  * @param holdOut every line of the list whose number is 0 modulo this is held out, at least 2
- * @param path a folder with {@code emoji.jsonl}, {@code google-32.png} and {@code twitter-32.png};
- *     null is the set that Heddle ships with
+ * @param path a folder with {@code emoji.jsonl}, {@code google-32.png} and {@code twitter-32.png},
+ *     for a model that hears also the files of spoken words; null is the set that Heddle ships with
  * @param textOnly the part of the training samples that come without a picture, 0 to 1
  * @param packed whether a microbatch's sequences stand one after the other without padding
  */
