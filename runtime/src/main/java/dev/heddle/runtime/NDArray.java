@@ -280,7 +280,9 @@ public final class NDArray implements Owned {
               + " of shape "
               + shape);
     }
-    return view(shape.with(index, end - start), strides, offset + start * strides[index]);
+    Shape part = shape.with(index, end - start);
+    // Where nothing is viewed, the view stays where it is: its end may lie beyond the block.
+    return view(part, strides, part.size() == 0 ? offset : offset + start * strides[index]);
   }
 
   /** A view with size-1 dims stretched to {@code target} by stride 0, numpy rules. */

@@ -336,7 +336,9 @@ final class Experiment {
         + dtype
         + ", "
         + samples
-        + " samples in "
+        + " samples of each of "
+        + batches.size()
+        + " batches in "
         + microBatches
         + " microbatches, "
         + padded.length

@@ -64,6 +64,52 @@ class LayoutParityTest {
   @ParameterizedTest
   @ValueSource(
       strings = {
+        "dp1@0 | cp2@0-1",
+        "dp1@0 | cp2all-gather@0-1",
+        "dp1@0 | cp2all-to-all@0-1",
+        "dp2@0-1 | cp3@0-2",
+        "dp2@0-1 | tp2cp2@2-5",
+        "cp2@0-1 | dp2@0-1",
+        "cp2@0-1 | cp2@0-1",
+        "cp3@0-2 | tp2@1-2",
+        "tp2cp2@0-3 | dp3@1-3",
+        "cp2dp2@0-3 | cp2dp2@0-3",
+        "dp3@0-2 | cp4all-gather@2-5",
+        "cp4@0-3 | cp3all-to-all@1-3"
+      })
+  void contextParallelComponents_trainAsOneRank(String layout) {
+    assertParity(Experiment.under(layout).steps(6), F64_TOLERANCE);
+  }
+
+  @ParameterizedTest
+  @CsvSource({
+    "dp2@0-1 | dp2@0-1, 1, false",
+    "dp3@0-2 | tp2@0-1, 2, false",
+    "dp2@0-1 | cp2@0-1, 1, false",
+    "dp2@0-1 | tp2cp2@1-4, 3, false",
+    "cp2@0-1 | cp2dp2@0-3, 2, false",
+    "dp1@0 | dp2@0-1, 1, true",
+    "dp2@0-1 | tp2dp2@0-3, 3, true",
+    "dp2@0-1 | cp2@0-1, 1, true",
+    "dp2@0-1 | cp3all-gather@0-2, 2, true",
+    "cp2@0-1 | cp2dp2all-to-all@1-4, 2, true",
+    "cp2dp2@0-3 | tp2cp2@0-3, 5, true"
+  })
+  void samplesWithoutPictures_paddedAndPacked_trainAsOnOneRank(
+      String layout, int microBatches, boolean packed) {
+    Experiment experiment = Experiment.under(layout).steps(6);
+    experiment.textOnly = new int[] {0, 3, 4};
+    Experiment single = experiment.onOneRank();
+    experiment.microBatches = microBatches;
+    experiment.packed = packed;
+    Outcome outcome = experiment.run();
+    outcome.assertReplicasAgree(experiment.toString());
+    outcome.assertEqualTo(control(single), F64_TOLERANCE, experiment.toString());
+  }
+
+  @ParameterizedTest
+  @ValueSource(
+      strings = {
         "tp3@0-2 | tp3@0-2",
         "dp3@0-2 | dp3@0-2",
         "dp2@0-1 | tp2@0-1",

@@ -1,18 +1,27 @@
 package dev.heddle.parity;
 
+import dev.heddle.parallel.context.ContextMethod;
 import dev.heddle.train.config.ParallelConfig;
+import dev.heddle.train.config.ParallelConfig.Division;
 import dev.heddle.train.config.ParallelConfig.Placement;
 import dev.heddle.train.config.RankSet;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
 /**
- * Layouts in one line: {@code dp2@0-1 | tp2@0-1} is vision data-parallel and language
- * tensor-parallel over the same two ranks. Axes are {@code tp} and {@code dp}; ranks are written as
- * in a configuration.
+ * Layouts in one line: {@code dp2@0-1 | tp2sp.cp2@2-5} is vision data-parallel over ranks 0 and 1,
+ * language tensor-parallel with sequence parallelism and context-parallel over the others. Axes are
+ * {@code tp}, {@code cp}, {@code pp}, {@code dp}; {@code chunks2} gives each rank two pipeline
+ * stages; {@code sp} is sequence parallelism; {@code ring}, {@code all-gather} and {@code
+ * all-to-all} say how context-parallel ranks compute attention. Dots may stand between. Ranks are
+ * written as in a configuration.
  */
 final class Layouts {
-  private static final Pattern AXIS = Pattern.compile("(tp|dp)(\\d+)");
+  private static final Pattern WORD =
+      Pattern.compile("(tp|cp|pp|dp|chunks)(\\d+)|(sp)|(ring|all-gather|all-to-all)|(\\.)");
 
   private Layouts() {}
 
@@ -27,18 +36,34 @@ final class Layouts {
 
   private static Placement placement(String text) {
     String[] parts = text.split("@");
-    int tp = 1;
-    int dp = 1;
-    Matcher axes = AXIS.matcher(parts[0]);
-    while (axes.find()) {
-      int size = Integer.parseInt(axes.group(2));
-      if (axes.group(1).equals("tp")) {
-        tp = size;
-      } else {
-        dp = size;
+    Map<String, Integer> sizes = new HashMap<>();
+    boolean sequenceParallel = false;
+    ContextMethod method = ContextMethod.RING;
+    Matcher words = WORD.matcher(parts[0]);
+    int end = 0;
+    while (words.find() && words.start() == end) {
+      end = words.end();
+      if (words.group(1) != null) {
+        sizes.put(words.group(1), Integer.parseInt(words.group(2)));
+      } else if (words.group(3) != null) {
+        sequenceParallel = true;
+      } else if (words.group(4) != null) {
+        String label = words.group(4);
+        for (ContextMethod each : ContextMethod.values()) {
+          method = each.label().equals(label) ? each : method;
+        }
       }
     }
-    return new Placement(RankSet.parse(parts[1]), tp, 1, 1, dp);
+    if (end < parts[0].length()) {
+      throw new IllegalArgumentException("layout: cannot read " + parts[0].substring(end));
+    }
+    return new Placement(
+        RankSet.parse(parts[1]),
+        sizes.getOrDefault("tp", 1),
+        sizes.getOrDefault("cp", 1),
+        sizes.getOrDefault("pp", 1),
+        sizes.getOrDefault("dp", 1),
+        new Division(method, sequenceParallel, List.of(), sizes.getOrDefault("chunks", 1), false));
   }
 
   /** The line that gives {@code layout} again. */
@@ -47,6 +72,20 @@ final class Layouts {
   }
 
   private static String toText(Placement placement) {
-    return "tp" + placement.tp() + "dp" + placement.dp() + "@" + placement.ranks();
+    Division division = placement.division();
+    return "tp"
+        + placement.tp()
+        + (division.sequenceParallel() ? "sp" : "")
+        + ".cp"
+        + placement.cp()
+        + division.cpMethod().label()
+        + ".pp"
+        + placement.pp()
+        + ".chunks"
+        + division.chunks()
+        + ".dp"
+        + placement.dp()
+        + "@"
+        + placement.ranks();
   }
 }

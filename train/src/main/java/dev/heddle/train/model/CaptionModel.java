@@ -8,6 +8,7 @@ import dev.heddle.parallel.component.BoundarySpec;
 import dev.heddle.parallel.component.Component;
 import dev.heddle.parallel.component.ComponentProgram;
 import dev.heddle.parallel.component.ModelGraph;
+import dev.heddle.parallel.context.ContextParallelLayers;
 import dev.heddle.parallel.layout.Layout;
 import dev.heddle.parallel.layout.RowCounts;
 import dev.heddle.parallel.layout.RowLayout;
@@ -104,8 +105,8 @@ public final class CaptionModel {
 
   /**
    * Rows as they leave an encoder: from its last stage, samples divided over DP, the rows of each
-   * sample over CP and, with sequence parallelism, over TP. Pictures are lanes of equal length; the
-   * clips of a lane are packed, and it is the lane that is divided.
+   * sample over CP in zigzag and, with sequence parallelism, over TP. Pictures are lanes of equal
+   * length; the clips of a lane are packed, and it is the lane that is divided.
    */
   private static RowLayout leaving(
       Component encoder, ParallelConfig.Placement placement, RowCounts counts, long features) {
@@ -113,7 +114,7 @@ public final class CaptionModel {
     Layout.Builder layout =
         Layout.on(mesh.at(Axis.PP, mesh.size(Axis.PP) - 1))
             .shard(Axis.DP, RowLayout.SAMPLE_DIM)
-            .shard(Axis.CP, RowLayout.POSITION_DIM);
+            .zigzag(Axis.CP, RowLayout.POSITION_DIM);
     RowLayout.Builder leaving =
         RowLayout.of(overTensorRanks(layout, placement).build(), counts, features);
     return encoder.name().equals(AUDIO) ? leaving.packed().build() : leaving.build();
@@ -187,21 +188,48 @@ public final class CaptionModel {
       if (!mesh.contains(rank)) {
         continue;
       }
-      Layers layers = new LocalLayers(device, dtype, seed);
-      if (mesh.size(Axis.TP) > 1) {
-        Communicator group =
-            world.subgroup(component.name() + ".tp", mesh.group(rank, Axis.TP)).orElseThrow();
-        layers = new TensorParallelLayers(device, dtype, seed, group);
-      }
       String name = component.name();
-      Stages stages =
-          Stages.of(
-              layers(model, name),
-              placement(parallel, name),
-              mesh.coordinate(rank, Axis.PP));
-      programs.put(name, program(model, vocabularySize, name, layers, stages));
+      ParallelConfig.Placement placement = placement(parallel, name);
+      Layers layers = layers(component, placement, world, device, dtype, seed);
+      Stages stages = Stages.of(blocks(model, name), placement, mesh.coordinate(rank, Axis.PP));
+      programs.put(
+          name, program(model, vocabularySize, name, layers, stages, dividesPositions(placement)));
     }
     return programs;
+  }
+
+  /** Layers that the ranks of a component divide as its placement says. */
+  private static Layers layers(
+      Component component,
+      ParallelConfig.Placement placement,
+      Communicator world,
+      Device device,
+      DType dtype,
+      long seed) {
+    Mesh mesh = component.mesh();
+    int rank = world.globalRank(world.rank());
+    Layers layers = new LocalLayers(device, dtype, seed);
+    if (mesh.size(Axis.TP) > 1) {
+      layers =
+          new TensorParallelLayers(
+              device,
+              dtype,
+              seed,
+              group(world, component.name() + ".tp", mesh.group(rank, Axis.TP)),
+              placement.division().sequenceParallel());
+    }
+    if (mesh.size(Axis.CP) > 1) {
+      layers =
+          new ContextParallelLayers(
+              layers,
+              group(world, component.name() + ".cp", mesh.group(rank, Axis.CP)),
+              placement.division().cpMethod());
+    }
+    return layers;
+  }
+
+  private static Communicator group(Communicator world, String name, List<Integer> members) {
+    return world.subgroup(name, members).orElseThrow();
   }
 
   /** The global parameters of each component, on whatever device holds them whole. */
@@ -211,13 +239,13 @@ public final class CaptionModel {
     Layers layers = new LocalLayers(device, dtype, 0);
     for (Component component : graph.components()) {
       String name = component.name();
-      Stages whole = Stages.whole(layers(model, name));
-      parameters.put(name, program(model, vocabularySize, name, layers, whole).parameters());
+      Stages whole = Stages.whole(blocks(model, name));
+      parameters.put(name, program(model, vocabularySize, name, layers, whole, false).parameters());
     }
     return parameters;
   }
 
-  private static int layers(ModelConfig model, String component) {
+  private static int blocks(ModelConfig model, String component) {
     return switch (component) {
       case VISION -> model.vision().layers();
       case AUDIO -> audio(model).layers();
@@ -230,7 +258,12 @@ public final class CaptionModel {
   }
 
   private static ComponentProgram program(
-      ModelConfig model, int vocabularySize, String component, Layers layers, Stages stages) {
+      ModelConfig model,
+      int vocabularySize,
+      String component,
+      Layers layers,
+      Stages stages,
+      boolean rowsInPlace) {
     return switch (component) {
       case VISION ->
           new VisionProgram(
@@ -256,7 +289,9 @@ public final class CaptionModel {
       case LANGUAGE ->
           new LanguageProgram(
               new LanguageModel(layers, model.language(), vocabularySize, stages),
-              model.language().tiedEmbeddings());
+              layers,
+              model.language().tiedEmbeddings(),
+              rowsInPlace);
       default -> throw new IllegalArgumentException("captioning model: no component " + component);
     };
   }

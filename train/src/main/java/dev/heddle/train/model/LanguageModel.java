@@ -8,6 +8,7 @@ import static dev.heddle.ops.Slice.slice;
 
 import dev.heddle.autograd.Recompute;
 import dev.heddle.autograd.Tensor;
+import dev.heddle.nn.BlockContext;
 import dev.heddle.nn.Embedding;
 import dev.heddle.nn.Initializer;
 import dev.heddle.nn.LayerNorm;
@@ -135,7 +136,8 @@ public final class LanguageModel extends Module {
         return inside.keep(x);
       }
       NDArray targets = Sequences.onDevice(layers.device(), sequences.targets());
-      return inside.keep(exit().head.lossSum(scored(sequences, x), targets));
+      Tensor normed = exit().norm.forward(x);
+      return inside.keep(exit().head.lossSum(normed, scored(sequences), targets, sequences.spec()));
     }
   }
 
@@ -157,7 +159,8 @@ public final class LanguageModel extends Module {
       for (int stage = 0; stage < stages.count(); stage++) {
         x = through(stage, sequences, rows, x);
       }
-      return inside.keep(exit().head.mostProbable(scored(sequences, Objects.requireNonNull(x))));
+      Tensor normed = exit().norm.forward(Objects.requireNonNull(x));
+      return inside.keep(exit().head.mostProbable(normed, scored(sequences), sequences.spec()));
     }
   }
 
@@ -165,10 +168,14 @@ public final class LanguageModel extends Module {
       int stage, Sequences sequences, Map<String, Tensor> rows, @Nullable Tensor previous) {
     stages.require(stage, "language model");
     Tensor x = stage == 0 ? entered(sequences, rows) : Objects.requireNonNull(previous);
+    BlockContext context = BlockContext.NONE.withSequence(sequences.spec());
     Interval mine = stages.blocks().get(stage);
     for (int i = (int) mine.start(); i < mine.end(); i++) {
       TransformerBlock block = Objects.requireNonNull(blocks.get(i));
-      x = recompute ? Recompute.recompute(block::forward, x) : block.forward(x);
+      x =
+          recompute
+              ? Recompute.recompute(input -> block.forward(input, context), x)
+              : block.forward(x, context);
     }
     return x;
   }
@@ -177,7 +184,8 @@ public final class LanguageModel extends Module {
   private Tensor entered(Sequences sequences, Map<String, Tensor> rows) {
     Entry start = Objects.requireNonNull(entry);
     long held = sequences.held().length;
-    Tensor x = start.words.forward(Sequences.onDevice(layers.device(), sequences.ids()));
+    NDArray ids = Sequences.onDevice(layers.device(), sequences.ids());
+    Tensor x = start.words.forward(ids, sequences.spec());
     for (Map.Entry<String, Tensor> encoder : rows.entrySet()) {
       long[] places = sequences.rowPlaces().get(encoder.getKey());
       x =
@@ -193,10 +201,9 @@ public final class LanguageModel extends Module {
     return add(reshape(x, sequences.spec().lanes(), held, size), positions);
   }
 
-  /** The features at the scored positions, [scored, features]. */
-  private Tensor scored(Sequences sequences, Tensor x) {
-    NDArray places = Sequences.onDevice(layers.device(), sequences.scoredPlaces());
-    return exit().norm.forward(gatherRows(reshape(x, x.dim(0) * x.dim(1), size), places));
+  /** Which of the entered positions are scored, [scored]. */
+  private NDArray scored(Sequences sequences) {
+    return Sequences.onDevice(layers.device(), sequences.scoredPlaces());
   }
 
   private Exit exit() {

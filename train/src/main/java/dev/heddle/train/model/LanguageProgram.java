@@ -1,7 +1,9 @@
 package dev.heddle.train.model;
 
 import dev.heddle.autograd.Tensor;
+import dev.heddle.nn.Layers;
 import dev.heddle.nn.Parameter;
+import dev.heddle.nn.SequenceSpec;
 import dev.heddle.parallel.component.StagedProgram;
 import dev.heddle.parallel.layout.Interval;
 import dev.heddle.runtime.Shape;
@@ -23,24 +25,39 @@ public final class LanguageProgram implements StagedProgram {
   public record Captions(FusedBatch batch, Interval samples, int[][] words, int[][] targets) {}
 
   private final LanguageModel model;
+  private final Layers layers;
   private final boolean tied;
+  private final boolean rowsInPlace;
   private List<Sequences> staged = List.of();
 
   /**
-   * The program of a model.
+   * The program of a model made with {@code layers}.
    *
    * @param tied whether the word vectors are also the weights that score words
+   * @param rowsInPlace whether encoders' rows arrive at their places among zeros, as they do where
+   *     ranks divide sequences
    */
-  public LanguageProgram(LanguageModel model, boolean tied) {
+  public LanguageProgram(LanguageModel model, Layers layers, boolean tied, boolean rowsInPlace) {
     this.model = model;
+    this.layers = layers;
     this.tied = tied;
+    this.rowsInPlace = rowsInPlace;
   }
 
   /** Gives this rank its captions of the next step, by microbatch. */
   public void stage(List<Captions> captions) {
     List<Sequences> sequences = new ArrayList<>();
     for (Captions part : captions) {
-      sequences.add(Sequences.whole(part.batch(), part.samples(), part.words(), part.targets()));
+      SequenceSpec spec = part.batch().sequences(part.samples());
+      sequences.add(
+          Sequences.of(
+              part.batch(),
+              part.samples(),
+              part.words(),
+              part.targets(),
+              layers.heldPositions(spec),
+              layers.enteredPositions(spec),
+              rowsInPlace));
     }
     staged = sequences;
   }

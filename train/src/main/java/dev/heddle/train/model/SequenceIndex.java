@@ -15,7 +15,7 @@ final class SequenceIndex {
   private final int[][] targets;
   private final SequenceSpec spec;
   private final long[] held;
-  private final long[] scored;
+  private final long[] entered;
   private final boolean rowsInPlace;
 
   SequenceIndex(
@@ -24,7 +24,7 @@ final class SequenceIndex {
       int[][] words,
       int[][] targets,
       long[] held,
-      long[] scored,
+      long[] entered,
       boolean rowsInPlace) {
     this.batch = batch;
     this.samples = samples;
@@ -32,7 +32,7 @@ final class SequenceIndex {
     this.targets = targets;
     this.spec = batch.sequences(samples);
     this.held = held;
-    this.scored = scored;
+    this.entered = entered;
     this.rowsInPlace = rowsInPlace;
     if (words.length != samples.size() || targets.length != samples.size()) {
       throw new IllegalArgumentException(
@@ -65,10 +65,9 @@ final class SequenceIndex {
   }
 
   Sequences build() {
-    long[] ids = new long[Math.toIntExact(spec.lanes() * held.length)];
+    long[] ids = new long[Math.toIntExact(spec.lanes() * entered.length)];
     Arrays.fill(ids, -1);
-    int[] heldAt = inverse(held);
-    int[] scoredAt = inverse(scored);
+    int[] enteredAt = inverse(entered);
     LongStream.Builder places = LongStream.builder();
     LongStream.Builder wanted = LongStream.builder();
     long start = 0;
@@ -77,11 +76,10 @@ final class SequenceIndex {
       long first = start + batch.rows(sample(i));
       for (int t = 0; t < words[i].length; t++) {
         int position = Math.toIntExact(first + t);
-        if (heldAt[position] >= 0) {
-          ids[lane * held.length + heldAt[position]] = words[i][t];
-        }
-        if (scoredAt[position] >= 0) {
-          places.add((long) lane * scored.length + scoredAt[position]);
+        if (enteredAt[position] >= 0) {
+          int place = lane * entered.length + enteredAt[position];
+          ids[place] = words[i][t];
+          places.add(place);
           wanted.add(targets[i][t]);
         }
       }
@@ -91,7 +89,7 @@ final class SequenceIndex {
         spec,
         held,
         ids,
-        documentPositions(),
+        spec.documentPositions(held),
         rowPlaces(),
         places.build().toArray(),
         wanted.build().toArray());
@@ -105,16 +103,6 @@ final class SequenceIndex {
       inverse[(int) positions[i]] = i;
     }
     return inverse;
-  }
-
-  private long[] documentPositions() {
-    long[] numbers = new long[held.length];
-    for (int i = 0; i < held.length; i++) {
-      int at = Arrays.binarySearch(spec.documentStarts(), held[i]);
-      int document = at >= 0 ? at : -at - 2;
-      numbers[i] = held[i] - spec.documentStarts()[document];
-    }
-    return numbers;
   }
 
   private Map<String, long[]> rowPlaces() {

@@ -10,18 +10,18 @@ import java.util.Map;
 import java.util.stream.LongStream;
 
 /**
- * The fused sequences of one data lane as far as this rank holds them, as indices. A <em>place</em>
- * numbers the positions that the rank holds, lane after lane: place {@code l h + i} is position
- * {@code held[i]} of lane l, h being the number of positions held of each.
+ * The fused sequences of one data lane as far as this rank has them, as indices. A rank
+ * <em>holds</em> some positions of each lane between layers and works on perhaps more, the
+ * <em>entered</em> ones, inside them (see {@link dev.heddle.nn.Layers}). A <em>place</em> numbers
+ * either of them lane after lane: place {@code l n + i} is the i-th of n positions of lane l.
  *
  * @param spec the whole sequences
  * @param held the positions of a lane that this rank holds between layers, ascending
- * @param ids for each place held the word there, -1 where an encoder's row or padding stands
+ * @param ids for each place entered the word there, -1 where an encoder's row or padding stands
  * @param documentPositions for each position held its number within its document
- * @param rowPlaces by encoder the place of each of its rows, sample by sample; empty where rows are
- *     not placed by index, since they arrive at their places
- * @param scoredPlaces the places after which a word is predicted, counted among the positions that
- *     this rank scores
+ * @param rowPlaces by encoder the place held of each of its rows, sample by sample; empty where
+ *     rows are not placed by index, since they arrive at their places
+ * @param scoredPlaces the places entered after which a word is predicted
  * @param targets the word to be predicted at each of them, -1 where none counts
  */
 @SuppressWarnings("ArrayRecordComponent") // made once a microbatch and only read
@@ -47,8 +47,8 @@ public record Sequences(
    * @param samples which samples of the batch the lane has
    * @param words for each of them the words that are read
    * @param targets for each of them, by the same positions, the word that follows, or -1
-   * @param held the positions of a lane that the rank holds between layers, ascending
-   * @param scored the positions of a lane that it scores, ascending
+   * @param held the positions of a lane that the rank holds, ascending
+   * @param entered the positions of a lane that it works on inside layers, ascending
    * @param rowsInPlace whether encoders' rows arrive at their places, among zeros
    */
   public static Sequences of(
@@ -57,9 +57,9 @@ public record Sequences(
       int[][] words,
       int[][] targets,
       long[] held,
-      long[] scored,
+      long[] entered,
       boolean rowsInPlace) {
-    return new SequenceIndex(batch, samples, words, targets, held, scored, rowsInPlace).build();
+    return new SequenceIndex(batch, samples, words, targets, held, entered, rowsInPlace).build();
   }
 
   /**

@@ -1,11 +1,13 @@
 package dev.heddle.train.model;
 
 import static dev.heddle.ops.Add.add;
+import static dev.heddle.ops.GatherRows.gatherRows;
 import static dev.heddle.ops.Patchify.patchify;
 import static dev.heddle.ops.Reshape.reshape;
 
 import dev.heddle.autograd.Recompute;
 import dev.heddle.autograd.Tensor;
+import dev.heddle.nn.BlockContext;
 import dev.heddle.nn.Initializer;
 import dev.heddle.nn.LayerNorm;
 import dev.heddle.nn.Layers;
@@ -13,6 +15,7 @@ import dev.heddle.nn.Linear;
 import dev.heddle.nn.Mlp;
 import dev.heddle.nn.Module;
 import dev.heddle.nn.Parameter;
+import dev.heddle.nn.SequenceSpec;
 import dev.heddle.nn.TransformerBlock;
 import dev.heddle.parallel.layout.Interval;
 import dev.heddle.runtime.AttentionMask;
@@ -144,31 +147,65 @@ public final class VisionEncoder extends Module {
    *
    * @param stage a stage of this rank
    * @param x for the first stage pictures [B,3,H,W], for the others what the stage before handed
-   *     on, [B,P,features]
-   * @return what the next stage takes in; for the last stage the rows [B P, language features]
+   *     on, [B,P_held,features]
+   * @return what the next stage takes in; for the last stage the rows [B P_held, language features]
    */
   public Tensor forward(int stage, Tensor x) {
     stages.require(stage, "vision encoder");
+    SequenceSpec patches = sequences(x.dim(0));
+    BlockContext context = BlockContext.NONE.withSequence(patches);
     try (MemoryScope inside = MemoryScope.temporaries()) {
-      Tensor y = stage == 0 ? entered(x) : x;
+      Tensor y = stage == 0 ? entered(x, patches) : x;
       Interval mine = stages.blocks().get(stage);
       for (int i = (int) mine.start(); i < mine.end(); i++) {
         TransformerBlock block = Objects.requireNonNull(blocks.get(i));
-        y = sizes.recompute() ? Recompute.recompute(block::forward, y) : block.forward(y);
+        y =
+            sizes.recompute()
+                ? Recompute.recompute(input -> block.forward(input, context), y)
+                : block.forward(y, context);
       }
-      return inside.keep(stage == stages.last() ? left(y) : y);
+      return inside.keep(stage == stages.last() ? left(y, patches) : y);
     }
   }
 
-  private Tensor entered(Tensor pictures) {
-    Entry start = Objects.requireNonNull(entry);
-    Tensor patches = patchify(pictures, sizes.patchSize());
-    return add(start.patchEmbedding.forward(patches), start.positions.tensor());
+  /** The patches of some pictures, of which ranks may hold parts. */
+  private SequenceSpec sequences(long pictures) {
+    return SequenceSpec.of(pictures, sizes.patchCount());
   }
 
-  private Tensor left(Tensor x) {
+  /** How many patches of each picture this rank holds. */
+  public int heldPatches() {
+    return layers.heldPositions(sequences(1)).length;
+  }
+
+  private Tensor entered(Tensor pictures, SequenceSpec sequences) {
+    Entry start = Objects.requireNonNull(entry);
+    Tensor patches = patchify(pictures, sizes.patchSize());
+    Tensor positions = start.positions.tensor();
+    long[] held = layers.heldPositions(sequences);
+    if (held.length < sequences.length()) {
+      patches = held(patches, held);
+      positions = gatherRows(positions, Sequences.onDevice(layers.device(), held));
+    }
+    return add(start.patchEmbedding.forward(patches), positions);
+  }
+
+  /** The patches of this rank, [B,P_held,values] of [B,P,values]. */
+  private Tensor held(Tensor patches, long[] held) {
+    long batch = patches.dim(0);
+    long count = patches.dim(1);
+    long[] rows = new long[Math.toIntExact(batch * held.length)];
+    for (int i = 0; i < rows.length; i++) {
+      rows[i] = i / held.length * count + held[i % held.length];
+    }
+    Tensor matrix = reshape(patches, batch * count, patches.dim(2));
+    Tensor chosen = gatherRows(matrix, Sequences.onDevice(layers.device(), rows));
+    return reshape(chosen, batch, held.length, patches.dim(2));
+  }
+
+  private Tensor left(Tensor x, SequenceSpec sequences) {
     Exit end = Objects.requireNonNull(exit);
-    Tensor rows = end.projector.forward(end.norm.forward(x));
+    Tensor rows = end.projector.forward(end.norm.forward(x), sequences);
     return reshape(rows, rows.dim(0) * rows.dim(1), rows.dim(2));
   }
 }

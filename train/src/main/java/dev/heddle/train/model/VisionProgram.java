@@ -67,7 +67,7 @@ public final class VisionProgram implements StagedProgram {
   @Override
   public @Nullable Shape inputShape(int stage, int microBatch) {
     int count = pictureCounts[microBatch];
-    return stage == 0 || count == 0 ? null : Shape.of(count, sizes.patchCount(), encoder.size());
+    return stage == 0 || count == 0 ? null : Shape.of(count, encoder.heldPatches(), encoder.size());
   }
 
   @Override

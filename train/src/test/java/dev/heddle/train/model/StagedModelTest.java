@@ -159,13 +159,17 @@ class StagedModelTest {
             stages -> {
               LocalLayers layers = new LocalLayers(device, DType.F64, 11);
               LanguageProgram program =
-                  new LanguageProgram(new LanguageModel(layers, sizes, VOCABULARY, stages), tied);
+                  new LanguageProgram(
+                      new LanguageModel(layers, sizes, VOCABULARY, stages), layers, tied, false);
               program.stage(List.of(captions()));
               return program;
             });
     Tensor rows =
         Tensor.leaf(
-            NDArray.of(device, DType.F64, Shape.of(2 * PATCHES, 8),
+            NDArray.of(
+                device,
+                DType.F64,
+                Shape.of(2 * PATCHES, 8),
                 new Random(5).doubles(2 * PATCHES * 8, -1, 1).toArray()));
     return run(programs, cut.stageCount(), Map.of(CaptionModel.VISION, rows), true);
   }
@@ -242,9 +246,7 @@ class StagedModelTest {
     onDevice(
         device ->
             assertSame(
-                () -> vision(device, cut(1, 1), false),
-                () -> vision(device, cut, recompute),
-                ""));
+                () -> vision(device, cut(1, 1), false), () -> vision(device, cut, recompute), ""));
   }
 
   @Test
@@ -268,7 +270,9 @@ class StagedModelTest {
               .doesNotContain("language.head.weight", "language.positions");
           assertThat(models.get(2).parameters().getFirst().tensor().value().toDoubles())
               .isEqualTo(models.get(0).parameters().getFirst().tensor().value().toDoubles());
-          LanguageProgram program = new LanguageProgram(models.get(1), true);
+          LanguageProgram program =
+              new LanguageProgram(
+                  models.get(1), new LocalLayers(device, DType.F64, 11), true, false);
           assertThat(program.sharedParameters())
               .isEqualTo(Map.of("language.words.weight", List.of(0, 2)));
         });

@@ -43,7 +43,7 @@ final class CallChecks {
   }
 
   static void writable(LocalGroup group, CommunicationKind kind, NDArray array) {
-    for (int dim = 0; dim < array.rank(); dim++) {
+    for (int dim = 0; dim < array.rank() && array.size() > 0; dim++) {
       if (array.stride(dim) == 0 && array.dim(dim) > 1) {
         throw new IllegalArgumentException(
             where(group, kind)
