@@ -1,6 +1,8 @@
 package dev.heddle.parity;
 
 import dev.heddle.parallel.context.ContextMethod;
+import dev.heddle.parallel.pipeline.ScheduleKind;
+import dev.heddle.parallel.redistribute.Strategy;
 import dev.heddle.train.config.ParallelConfig;
 import dev.heddle.train.config.ParallelConfig.Division;
 import dev.heddle.train.config.ParallelConfig.Placement;
@@ -13,7 +15,8 @@ import java.util.regex.Pattern;
 
 /**
  * Layouts in one line: {@code dp2@0-1 | tp2sp.cp2@2-5} is vision data-parallel over ranks 0 and 1,
- * language tensor-parallel with sequence parallelism and context-parallel over the others. Axes are
+ * language tensor-parallel with sequence parallelism and context-parallel over the others; of three
+ * sides the middle one is audio. Axes are
  * {@code tp}, {@code cp}, {@code pp}, {@code dp}; {@code chunks2} gives each rank two pipeline
  * stages; {@code sp} is sequence parallelism; {@code ring}, {@code all-gather} and {@code
  * all-to-all} say how context-parallel ranks compute attention. Dots may stand between. Ranks are
@@ -29,9 +32,16 @@ final class Layouts {
   static ParallelConfig of(String text) {
     String[] sides = text.split("\\|");
     Placement vision = placement(sides[0].strip());
-    Placement language = placement(sides[1].strip());
-    int ranks = 1 + Math.max(vision.ranks().last(), language.ranks().last());
-    return new ParallelConfig(ranks, vision, language);
+    Placement audio = sides.length == 3 ? placement(sides[1].strip()) : null;
+    Placement language = placement(sides[sides.length - 1].strip());
+    int last = Math.max(vision.ranks().last(), language.ranks().last());
+    return new ParallelConfig(
+        1 + (audio == null ? last : Math.max(last, audio.ranks().last())),
+        ScheduleKind.ONE_FORWARD_ONE_BACKWARD,
+        Strategy.DIRECT,
+        vision,
+        audio,
+        language);
   }
 
   private static Placement placement(String text) {
@@ -68,7 +78,11 @@ final class Layouts {
 
   /** The line that gives {@code layout} again. */
   static String toText(ParallelConfig layout) {
-    return toText(layout.vision()) + " | " + toText(layout.language());
+    Placement audio = layout.audio();
+    return toText(layout.vision())
+        + (audio == null ? "" : " | " + toText(audio))
+        + " | "
+        + toText(layout.language());
   }
 
   private static String toText(Placement placement) {
