@@ -81,8 +81,7 @@ final class Experiment {
   static Experiment under(String layout) {
     Experiment experiment = new Experiment();
     experiment.layout = Layouts.of(layout);
-    experiment.model =
-        experiment.layout.audio() == null ? TinyModel.CONFIG : TinyModel.HEARING;
+    experiment.model = experiment.layout.audio() == null ? TinyModel.CONFIG : TinyModel.HEARING;
     return experiment;
   }
 

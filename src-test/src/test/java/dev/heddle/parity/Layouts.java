@@ -16,11 +16,10 @@ import java.util.regex.Pattern;
 /**
  * Layouts in one line: {@code dp2@0-1 | tp2sp.cp2@2-5} is vision data-parallel over ranks 0 and 1,
  * language tensor-parallel with sequence parallelism and context-parallel over the others; of three
- * sides the middle one is audio. Axes are
- * {@code tp}, {@code cp}, {@code pp}, {@code dp}; {@code chunks2} gives each rank two pipeline
- * stages; {@code sp} is sequence parallelism; {@code ring}, {@code all-gather} and {@code
- * all-to-all} say how context-parallel ranks compute attention. Dots may stand between. Ranks are
- * written as in a configuration.
+ * sides the middle one is audio. Axes are {@code tp}, {@code cp}, {@code pp}, {@code dp}; {@code
+ * chunks2} gives each rank two pipeline stages; {@code sp} is sequence parallelism; {@code ring},
+ * {@code all-gather} and {@code all-to-all} say how context-parallel ranks compute attention. Dots
+ * may stand between. Ranks are written as in a configuration.
  */
 final class Layouts {
   private static final Pattern WORD =

@@ -126,9 +126,7 @@ final class ConfigRules {
       reason = Files.exists(path) ? "not a folder" : "there is no such folder";
     } else {
       List<String> missing =
-          dataFiles().stream()
-              .filter(file -> !Files.isReadable(path.resolve(file)))
-              .toList();
+          dataFiles().stream().filter(file -> !Files.isReadable(path.resolve(file))).toList();
       if (!missing.isEmpty()) {
         reason = "cannot read " + String.join(", ", missing) + " in it";
       }

@@ -138,8 +138,7 @@ public final class EmojiDataset {
    * @throws DatasetException when the recordings cannot be used, lack a word or are too long
    */
   public int frameCount(Emoji emoji, Voice voice) {
-    int frames =
-        Spectrogram.frameCount(SoundReader.sampleCount(recordings(voice), emoji.words()));
+    int frames = Spectrogram.frameCount(SoundReader.sampleCount(recordings(voice), emoji.words()));
     if (frames > DataConfig.EMOJI_LONGEST_SOUND) {
       throw new DatasetException(
           files.name(voice.fileName()),

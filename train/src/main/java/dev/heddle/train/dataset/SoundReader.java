@@ -91,8 +91,7 @@ public final class SoundReader {
   }
 
   private long bits(BatchPlan.Sample sample, int draw) {
-    return CounterHash.bits(
-        dataset.seed(), Purpose.SOUND, sample.epoch(), sample.example(), draw);
+    return CounterHash.bits(dataset.seed(), Purpose.SOUND, sample.epoch(), sample.example(), draw);
   }
 
   private int speak(Emoji emoji, Voice voice) {

@@ -95,8 +95,8 @@ final class WordRecordings {
     }
   }
 
-  private static WordRecordings read(
-      DataFiles files, String file, int head, int size, byte[] index) throws IOException {
+  private static WordRecordings read(DataFiles files, String file, int head, int size, byte[] index)
+      throws IOException {
     DataInputStream in =
         new DataInputStream(new ByteArrayInputStream(index, 0, index.length - Integer.BYTES));
     try {

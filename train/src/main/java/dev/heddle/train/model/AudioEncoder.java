@@ -194,7 +194,8 @@ public final class AudioEncoder extends Module {
     for (int i = 0; i < positions.length; i++) {
       for (int feature = 0; feature < size; feature++) {
         double turn = positions[i] / StrictMath.pow(LONGEST_WAVE, (feature & ~1) / (double) size);
-        values[i * size + feature] = (feature & 1) == 0 ? StrictMath.sin(turn) : StrictMath.cos(turn);
+        values[i * size + feature] =
+            (feature & 1) == 0 ? StrictMath.sin(turn) : StrictMath.cos(turn);
       }
     }
     return NDArray.of(layers.device(), layers.dtype(), Shape.of(positions.length, size), values);

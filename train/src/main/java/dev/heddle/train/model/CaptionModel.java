@@ -29,8 +29,8 @@ import java.util.Map;
 import java.util.Objects;
 
 /**
- * The captioning model as a graph of components: vision, where the model hears also audio, each with
- * its projector, and language, which both enter; and what a rank runs of it.
+ * The captioning model as a graph of components: vision, where the model hears also audio, each
+ * with its projector, and language, which both enter; and what a rank runs of it.
  */
 public final class CaptionModel {
   /** The name of the vision component. */

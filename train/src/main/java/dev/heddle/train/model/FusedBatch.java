@@ -6,7 +6,6 @@ import dev.heddle.parallel.layout.Intervals;
 import dev.heddle.parallel.layout.RowCounts;
 import dev.heddle.parallel.layout.RowPlacement;
 import java.util.ArrayList;
-import java.util.Arrays;
 import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.List;

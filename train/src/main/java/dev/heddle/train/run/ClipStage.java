@@ -8,7 +8,9 @@ import dev.heddle.train.model.AudioProgram;
 import java.util.List;
 import java.util.Objects;
 
-/** Reads the spoken names of one rank's samples, a step at a time, and hands them to its program. */
+/**
+ * Reads the spoken names of one rank's samples, a step at a time, and hands them to its program.
+ */
 final class ClipStage {
   private final AudioProgram program;
   private final SoundReader reader;

@@ -415,7 +415,9 @@ class ConfigLoaderTest {
             + " 150 in all, and contextLength is 96; accepted: ";
     assertThat(refusal(BASE, "model.audio.framesPerRow=4"))
         .isEqualTo(
-            "--set model.audio.framesPerRow=4: " + wanted + "more frames a row or a longer context");
+            "--set model.audio.framesPerRow=4: "
+                + wanted
+                + "more frames a row or a longer context");
     assertThat(refusal(BASE, "model.audio.layers=1", "model.language.contextLength=96"))
         .contains(wanted + "at least 150");
   }

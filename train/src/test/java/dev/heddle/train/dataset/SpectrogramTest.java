@@ -26,8 +26,7 @@ class SpectrogramTest {
     new Spectrogram().compute(samples, samples.length, bands, values, 0);
     float[][] frames = new float[count][];
     for (int i = 0; i < count; i++) {
-      frames[i] =
-          Arrays.copyOfRange(values, i * Spectrogram.BANDS, (i + 1) * Spectrogram.BANDS);
+      frames[i] = Arrays.copyOfRange(values, i * Spectrogram.BANDS, (i + 1) * Spectrogram.BANDS);
     }
     return frames;
   }
@@ -84,8 +83,7 @@ class SpectrogramTest {
     }
     float[] found = frames(samples)[frame];
     // Frames are normalised by one factor and one shift: differences of logarithms tell.
-    double unit =
-        (found[20] - found[3]) / (Math.log(bands.sum(20, power) / bands.sum(3, power)));
+    double unit = (found[20] - found[3]) / (Math.log(bands.sum(20, power) / bands.sum(3, power)));
     for (int band = 0; band < Spectrogram.BANDS; band++) {
       double wanted = found[3] + unit * Math.log(bands.sum(band, power) / bands.sum(3, power));
       assertThat((double) found[band]).as("band %d", band).isCloseTo(wanted, within(1e-5));

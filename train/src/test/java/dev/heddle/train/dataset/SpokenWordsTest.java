@@ -70,8 +70,7 @@ class SpokenWordsTest {
     int longest =
         all().stream()
             .flatMapToInt(
-                emoji ->
-                    Arrays.stream(Voice.values()).mapToInt(v -> DATASET.frameCount(emoji, v)))
+                emoji -> Arrays.stream(Voice.values()).mapToInt(v -> DATASET.frameCount(emoji, v)))
             .max()
             .orElseThrow();
     assertThat(longest).isEqualTo(DataConfig.EMOJI_LONGEST_SOUND);
@@ -95,7 +94,9 @@ class SpokenWordsTest {
       count += values;
     }
     double mean = sum / count;
-    assertThat(mean).as("deviation %s", Math.sqrt(squares / count - mean * mean)).isCloseTo(0, within(0.02));
+    assertThat(mean)
+        .as("deviation %s", Math.sqrt(squares / count - mean * mean))
+        .isCloseTo(0, within(0.02));
     assertThat(Math.sqrt(squares / count - mean * mean)).isCloseTo(1, within(0.02));
   }
 
@@ -134,7 +135,9 @@ class SpokenWordsTest {
     WordRecordings recordings = DATASET.recordings(Voice.FIRST);
     assertThat(emoji.caption()).isEqualTo("grinning face");
     int samples =
-        recordings.sampleCount("grinning") + SoundReader.GAP_SAMPLES + recordings.sampleCount("face");
+        recordings.sampleCount("grinning")
+            + SoundReader.GAP_SAMPLES
+            + recordings.sampleCount("face");
     assertThat(DATASET.frameCount(emoji, Voice.FIRST))
         .isEqualTo(Spectrogram.frameCount(samples))
         .isBetween(40, 150);
@@ -239,8 +242,7 @@ class SpokenWordsTest {
     String last =
         all().stream().flatMap(e -> e.words().stream()).max(String::compareTo).orElseThrow();
     assertThatThrownBy(() -> recordings.decode(last, samples, 0))
-        .hasMessageMatching(
-            ".*words-a.ima: the sound of '" + last + "' was changed: checksum .*");
+        .hasMessageMatching(".*words-a.ima: the sound of '" + last + "' was changed: checksum .*");
     byte[] version = shipped();
     version[11] = 9;
     assertThatThrownBy(() -> written(version))

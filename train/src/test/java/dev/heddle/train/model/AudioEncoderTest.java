@@ -171,12 +171,10 @@ class AudioEncoderTest {
       double[] whole = rows(device, ROWS, values);
       Tensor previous = null;
       for (int stage = 0; stage < count; stage++) {
-        Placement cut =
-            new Placement(RankSet.range(0, count), 1, 1, count, 1, Division.USUAL);
+        Placement cut = new Placement(RankSet.range(0, count), 1, 1, count, 1, Division.USUAL);
         AudioProgram program = program(device, Stages.of(SIZES.layers(), cut, stage));
         assertThat(program.readsClips()).isEqualTo(stage == 0);
-        program.stage(
-            new int[][] {ROWS}, new float[][] {stage == 0 ? values : new float[0]});
+        program.stage(new int[][] {ROWS}, new float[][] {stage == 0 ? values : new float[0]});
         assertThat(program.inputShape(stage, 0))
             .isEqualTo(previous == null ? null : previous.shape());
         previous = Objects.requireNonNull(program.forward(stage, 0, Map.of(), previous));

@@ -89,8 +89,7 @@ class StepSamplesTest {
   @Test
   void rowsOfSound_areWhatTheIndexSays_uneven() {
     RunConfig config =
-        TinyRun.hearing(
-            TinyRun.config(folder, TinyRun.ONE_RANK), TinyRun.placement(0, 1, 1));
+        TinyRun.hearing(TinyRun.config(folder, TinyRun.ONE_RANK), TinyRun.placement(0, 1, 1));
     TrainingData data = TinyRun.data(config);
     StepPlan plan = new StepPlan(config, data);
     List<BatchPlan.Sample> samples = plan.samples(1, 0);
