@@ -406,6 +406,29 @@ class ConfigLoaderTest {
         .contains("--set model.vision.patchSize=1: ", "1034 in all", "a larger patch");
   }
 
+  @Test
+  void parse_sectionAudio_makesAThirdComponent() {
+    RunConfig config =
+        parse(BASE, "model.audio.framesPerRow=16", "parallel.audio.ranks=1", "model.audio.heads=2");
+    assertThat(config.model().audio()).isEqualTo(new ModelConfig.Audio(2, 96, 2, 16, false));
+    assertThat(config.parallel().placements()).containsOnlyKeys("vision", "audio", "language");
+    assertThat(parse(BASE).model().audio()).isNull();
+  }
+
+  @Test
+  void parse_contextTooShortForTheLongestSound_saysWhatASequenceIs() {
+    String wanted =
+        "a sequence is 64 patches of the picture, up to 76 rows of sound and up to 10 text tokens,"
+            + " 150 in all, and contextLength is 96; accepted: ";
+    assertThat(refusal(BASE, "model.audio.framesPerRow=4"))
+        .isEqualTo(
+            "--set model.audio.framesPerRow=4: "
+                + wanted
+                + "more frames a row or a longer context");
+    assertThat(refusal(BASE, "model.audio.layers=1", "model.language.contextLength=96"))
+        .contains(wanted + "at least 150");
+  }
+
   @ParameterizedTest
   @ValueSource(strings = {"vision.cp", "vision.pp", "language.cp", "language.pp"})
   void parse_everyAxisOfEveryComponent(String axis) {

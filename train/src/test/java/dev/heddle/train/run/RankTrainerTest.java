@@ -117,6 +117,39 @@ class RankTrainerTest {
   }
 
   @Test
+  void threeComponents_trainUnderEveryPlacementAsOnOneRank() {
+    RunConfig twoComponents = TinyRun.config(folder, TinyRun.ONE_RANK);
+    RunConfig single = TinyRun.hearing(twoComponents, TinyRun.placement(0, 1, 1));
+    TrainingData data = TinyRun.data(single);
+    List<StepMetrics> control = TinyRun.train(single, data, null, TinyRun.STEPS);
+    List<RunConfig> placed =
+        List.of(
+            // On a rank of its own, on those of the others, on some of them, divided otherwise.
+            TinyRun.hearing(
+                twoComponents.withParallel(TinyRun.DP2_TP2), TinyRun.placement(2, 1, 1)),
+            TinyRun.hearing(
+                twoComponents.withParallel(TinyRun.DP2_TP2), TinyRun.placement(0, 2, 1)),
+            TinyRun.hearing(
+                twoComponents.withParallel(TinyRun.TP2_DP2), TinyRun.placement(1, 1, 2)),
+            TinyRun.hearing(
+                twoComponents.withParallel(TinyRun.TP3_APART_DP2), TinyRun.placement(4, 2, 2)));
+    for (RunConfig config : placed) {
+      List<StepMetrics> steps = TinyRun.train(config, data, null, TinyRun.STEPS);
+      for (int i = 0; i < control.size(); i++) {
+        StepMetrics expected = control.get(i);
+        assertThat(steps.get(i).loss())
+            .as("%s, step %d", config.parallel(), i + 1)
+            .isCloseTo(expected.loss(), within(1e-9));
+        assertThat(steps.get(i).gradNorm())
+            .as("%s, step %d", config.parallel(), i + 1)
+            .isCloseTo(expected.gradNorm(), within(1e-9 * expected.gradNorm()));
+      }
+    }
+    List<StepMetrics> deaf = TinyRun.train(twoComponents, data, null, 1);
+    assertThat(control.getFirst().loss()).isNotCloseTo(deaf.getFirst().loss(), within(1e-6));
+  }
+
+  @Test
   void steadyTraining_takesNoMemoryFromTheSystem_loadingIncluded() {
     RunConfig config = TinyRun.config(folder, TinyRun.DP2_TP2);
     TrainingData data = TinyRun.data(config);

@@ -31,6 +31,14 @@ final class TinyRun {
           new ModelConfig.Projector(10),
           new ModelConfig.Language(2, 8, 4, 16));
 
+  /** The same with ears; a name is up to 19 rows. */
+  static final ModelConfig HEARING =
+      new ModelConfig(
+          MODEL.vision(),
+          new ModelConfig.Audio(1, 8, 2, 16, false),
+          MODEL.projector(),
+          new ModelConfig.Language(2, 8, 4, 40));
+
   static final int STEPS = 8;
 
   private TinyRun() {}
@@ -80,6 +88,21 @@ final class TinyRun {
         new TrainConfig(STEPS, 5, 2, 0.01, 2, 0.01, 1.0));
   }
 
+  /** The same run of the model with ears, the audio encoder placed as said. */
+  static RunConfig hearing(RunConfig config, Placement audio) {
+    ParallelConfig layout = config.parallel();
+    int ranks = Math.max(layout.ranks(), 1 + audio.ranks().last());
+    return with(config, config.dtype(), HEARING)
+        .withParallel(
+            new ParallelConfig(
+                ranks,
+                layout.schedule(),
+                layout.boundary(),
+                layout.vision(),
+                audio,
+                layout.language()));
+  }
+
   static RunConfig with(RunConfig config, Precision dtype, ModelConfig model) {
     return new RunConfig(
         config.seed(),
@@ -107,7 +130,9 @@ final class TinyRun {
     try {
       if (!Files.isDirectory(data)) {
         Files.createDirectory(data);
-        for (String file : DataConfig.EMOJI_FILES) {
+        List<String> files = new ArrayList<>(DataConfig.EMOJI_FILES);
+        files.addAll(DataConfig.EMOJI_SOUND_FILES);
+        for (String file : files) {
           try (InputStream stream =
               Objects.requireNonNull(EmojiDataset.class.getResourceAsStream("emoji/" + file))) {
             Files.copy(stream, data.resolve(file));
