@@ -29,13 +29,13 @@ final class BoundaryTransport implements LinkTransport {
   private final Communicator forwardGroup;
   private final Communicator backwardGroup;
 
-  /** Row counts of the step's microbatches. */
+  /** Rows of the step's microbatches. */
   private IntFunction<RowPlacement> rows;
 
   /** Both directions of one plan. */
   private record Executors(BoundaryExchange forward, BoundaryExchange backward) {}
 
-  /** By row counts, the ones not used for longest dropped: counts may differ in every step. */
+  /** By rows, the ones not used for longest dropped: they may differ in every step. */
   private final Map<RowPlacement, Executors> executors =
       new LinkedHashMap<>(16, 0.75f, true) {
         private static final long serialVersionUID = 1L;
@@ -84,7 +84,7 @@ final class BoundaryTransport implements LinkTransport {
     return spec;
   }
 
-  /** Sets the row counts of the step that begins. */
+  /** Sets the rows of the step that begins. */
   void begin(IntFunction<RowPlacement> rowsOfMicroBatch) {
     rows = rowsOfMicroBatch;
   }
@@ -115,8 +115,8 @@ final class BoundaryTransport implements LinkTransport {
   private Executors executors(int microBatch) {
     return executors.computeIfAbsent(
         rows.apply(microBatch),
-        counts -> {
-          BoundaryPlan plan = spec.plan().apply(counts);
+        placement -> {
+          BoundaryPlan plan = spec.plan().apply(placement);
           return new Executors(
               new BoundaryExchange(plan, forwardGroup), new BoundaryExchange(plan, backwardGroup));
         });
@@ -177,6 +177,9 @@ final class BoundaryTransport implements LinkTransport {
 
   @Override
   public void clear() {
+    for (BoundaryExchange.Pending pending : underWay.values()) {
+      LinkTransport.settle(pending::isDone, pending::await);
+    }
     underWay.clear();
     arrived.clear();
   }

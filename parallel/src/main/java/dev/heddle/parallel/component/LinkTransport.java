@@ -1,6 +1,8 @@
 package dev.heddle.parallel.component;
 
+import dev.heddle.parallel.comm.CommunicationException;
 import dev.heddle.parallel.pipeline.Instruction.Direction;
+import java.util.function.BooleanSupplier;
 
 /** One rank's end of a link: what it sends, and what it waits for. */
 sealed interface LinkTransport permits BoundaryTransport, StageTransport {
@@ -21,4 +23,18 @@ sealed interface LinkTransport permits BoundaryTransport, StageTransport {
 
   /** Forgets what a step that ended early has left. */
   void clear();
+
+  /**
+   * Lets go of what a message still holds, if it has been taken: after a step that failed, so what
+   * the message has to say of that is not news.
+   */
+  static void settle(BooleanSupplier isDone, Runnable await) {
+    try {
+      if (isDone.getAsBoolean()) {
+        await.run();
+      }
+    } catch (CommunicationException e) {
+      // It has failed, and with that it has let go.
+    }
+  }
 }

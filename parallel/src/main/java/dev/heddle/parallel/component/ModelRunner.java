@@ -239,13 +239,18 @@ public final class ModelRunner {
       }
       giveBack(step);
     } finally {
-      memory.clear();
-      leaving.clear();
-      running.values().forEach(RunningComponent::clear);
-      links.values().forEach(LinkTransport::clear);
+      forget();
     }
     // A rank that runs no component still owes its part of the agreement.
     return result == null ? update.step(0, 0, numbers) : result;
+  }
+
+  /** Forgets what a step has left, also one that ended early. */
+  private void forget() {
+    memory.clear();
+    leaving.clear();
+    running.values().forEach(RunningComponent::clear);
+    links.values().forEach(LinkTransport::clear);
   }
 
   /** Gives back the memory of microbatches that are done and whose messages have been taken. */

@@ -163,6 +163,7 @@ final class StageTransport implements LinkTransport {
 
   @Override
   public void clear() {
+    sending.values().forEach(handle -> LinkTransport.settle(handle::isDone, handle::await));
     sending.clear();
   }
 }
