@@ -27,6 +27,7 @@ import dev.heddle.runtime.cpu.CpuDevice;
 import dev.heddle.runtime.memory.MemoryScope;
 import dev.heddle.train.config.ModelConfig;
 import dev.heddle.train.config.ParallelConfig;
+import dev.heddle.train.model.AudioProgram;
 import dev.heddle.train.model.CaptionModel;
 import dev.heddle.train.model.LanguageProgram;
 import dev.heddle.train.model.VisionProgram;
@@ -90,13 +91,14 @@ final class Experiment {
   static Experiment under(String layout) {
     Experiment experiment = new Experiment();
     experiment.layout = Layouts.of(layout);
+    experiment.model = experiment.layout.audio() == null ? TinyModel.CONFIG : TinyModel.HEARING;
     return experiment;
   }
 
   /** The same on one rank: the control. */
   Experiment onOneRank() {
     Experiment control = copy();
-    control.layout = Layouts.of("tp1@0 | tp1@0");
+    control.layout = Layouts.of(layout.audio() == null ? "tp1@0 | tp1@0" : "tp1@0 | tp1@0 | tp1@0");
     return control;
   }
 
@@ -137,7 +139,13 @@ final class Experiment {
 
   TinyBatch batch(int number) {
     return TinyBatch.of(
-        number, samples, TinyModel.VOCABULARY, TinyModel.TEXT_LENGTH, padded, textOnly);
+        number,
+        samples,
+        TinyModel.VOCABULARY,
+        TinyModel.TEXT_LENGTH,
+        padded,
+        textOnly,
+        model.audio() != null);
   }
 
   ModelGraph graph() {
@@ -249,7 +257,8 @@ final class Experiment {
         long staged = heapBytes();
         results.add(
             runner.step(
-                (boundary, microBatch) -> rows(batch, microBatch),
+                (boundary, microBatch) ->
+                    rows(batch, graph.boundary(boundary).source(), microBatch),
                 new ModelRunner.Update(
                     component -> learningRates.getOrDefault(component, learningRate), clipNorm)));
         log.lossScales.add(lossScaler.scale());
@@ -270,15 +279,19 @@ final class Experiment {
             batch.pictureCountsOf(mesh, rank, microBatches),
             batch.picturesOf(mesh, rank, microBatches));
       }
+      if (programs.get(CaptionModel.AUDIO) instanceof AudioProgram audio) {
+        Mesh mesh = graph.mesh(CaptionModel.AUDIO);
+        audio.stage(
+            batch.clipRowsOf(mesh, rank, microBatches), batch.clipsOf(mesh, rank, microBatches));
+      }
       if (programs.get(CaptionModel.LANGUAGE) instanceof LanguageProgram language) {
         language.stage(
             batch.captionsOf(graph.mesh(CaptionModel.LANGUAGE), rank, microBatches, packed));
       }
     }
 
-    private RowPlacement rows(TinyBatch batch, int microBatch) {
-      return CaptionModel.rows(
-          layout, batch.fused(microBatches, microBatch, packed), CaptionModel.VISION);
+    private RowPlacement rows(TinyBatch batch, String encoder, int microBatch) {
+      return CaptionModel.rows(layout, batch.fused(microBatches, microBatch, packed), encoder);
     }
 
     private void handIn(List<StepResult> results) {

@@ -18,12 +18,13 @@ import java.util.stream.Collectors;
 
 /**
  * Layouts in one line: {@code dp2@0-1 | tp2sp.cp2@2-5} is vision data-parallel over ranks 0 and 1,
- * language tensor-parallel with sequence parallelism and context-parallel over the others. Axes are
- * {@code tp}, {@code cp}, {@code pp}, {@code dp}; {@code chunks2} gives each rank two pipeline
- * stages; {@code sp} is sequence parallelism; {@code ring}, {@code all-gather} and {@code
- * all-to-all} say how context-parallel ranks compute attention; {@code z} divides the optimizer
- * (ZeRO-1); {@code layers1,3} says how many blocks each stage has. {@code ; gpipe} at the end names
- * the schedule, 1F1B otherwise. Dots may stand between. Ranks are written as in a configuration.
+ * language tensor-parallel with sequence parallelism and context-parallel over the others; of three
+ * sides the middle one is audio. Axes are {@code tp}, {@code cp}, {@code pp}, {@code dp}; {@code
+ * chunks2} gives each rank two pipeline stages; {@code sp} is sequence parallelism; {@code ring},
+ * {@code all-gather} and {@code all-to-all} say how context-parallel ranks compute attention;
+ * {@code z} divides the optimizer (ZeRO-1); {@code layers1,3} says how many blocks each stage has.
+ * {@code ; gpipe} at the end names the schedule, 1F1B otherwise. Dots may stand between. Ranks are
+ * written as in a configuration.
  */
 final class Layouts {
   private static final Pattern WORD =
@@ -39,14 +40,15 @@ final class Layouts {
     String[] scheduled = text.split(";");
     String[] sides = scheduled[0].split("\\|");
     Placement vision = placement(sides[0].strip());
-    Placement language = placement(sides[1].strip());
-    int ranks = 1 + Math.max(vision.ranks().last(), language.ranks().last());
+    Placement audio = sides.length == 3 ? placement(sides[1].strip()) : null;
+    Placement language = placement(sides[sides.length - 1].strip());
+    int last = Math.max(vision.ranks().last(), language.ranks().last());
     return new ParallelConfig(
-        ranks,
+        1 + (audio == null ? last : Math.max(last, audio.ranks().last())),
         scheduled.length > 1 ? schedule(scheduled[1].strip()) : DEFAULT,
         Strategy.DIRECT,
         vision,
-        null,
+        audio,
         language);
   }
 
@@ -98,7 +100,9 @@ final class Layouts {
 
   /** The line that gives {@code layout} again. */
   static String toText(ParallelConfig layout) {
+    Placement audio = layout.audio();
     return toText(layout.vision())
+        + (audio == null ? "" : " | " + toText(audio))
         + " | "
         + toText(layout.language())
         + (layout.schedule() == DEFAULT ? "" : "; " + layout.schedule().label());

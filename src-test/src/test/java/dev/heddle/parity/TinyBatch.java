@@ -4,11 +4,13 @@ import dev.heddle.parallel.layout.Interval;
 import dev.heddle.parallel.layout.Split;
 import dev.heddle.parallel.mesh.Axis;
 import dev.heddle.parallel.mesh.Mesh;
+import dev.heddle.train.dataset.Spectrogram;
 import dev.heddle.train.model.CaptionModel;
 import dev.heddle.train.model.FusedBatch;
 import dev.heddle.train.model.LanguageProgram.Captions;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Random;
@@ -19,18 +21,29 @@ import java.util.Random;
  * trainer's code.
  *
  * @param pictures for each sample 3 x H x W numbers
+ * @param clips for each sample the values of its rows of sound, none for some; no arrays for a
+ *     model that does not hear
  * @param words for each sample the words that are read
  * @param targets for each sample the words that follow, -1 where none counts
  */
-record TinyBatch(float[][] pictures, int[][] words, int[][] targets) {
+record TinyBatch(float[][] pictures, float[][] clips, int[][] words, int[][] targets) {
+  private static final int CLIP_ROW = 2 * Spectrogram.BANDS;
+
   /**
    * The batch of a step.
    *
    * @param padded samples without any valid target
    * @param textOnly samples without a picture
+   * @param hearing whether samples have clips
    */
   static TinyBatch of(
-      long step, int samples, int vocabulary, int textLength, int[] padded, int[] textOnly) {
+      long step,
+      int samples,
+      int vocabulary,
+      int textLength,
+      int[] padded,
+      int[] textOnly,
+      boolean hearing) {
     Random random = new Random(7919 * step + 1);
     int picture = 3 * TinyModel.IMAGE_SIZE * TinyModel.IMAGE_SIZE;
     float[][] pictures = new float[samples][picture];
@@ -51,7 +64,21 @@ record TinyBatch(float[][] pictures, int[][] words, int[][] targets) {
     for (int sample : textOnly) {
       pictures[sample] = new float[0];
     }
-    return new TinyBatch(pictures, words, targets);
+    return new TinyBatch(pictures, hearing ? clips(step, samples) : new float[0][], words, targets);
+  }
+
+  /** From none to the most rows, another number for each neighbour. */
+  private static float[][] clips(long step, int samples) {
+    Random random = new Random(104729 * step + 1);
+    float[][] clips = new float[samples][];
+    for (int sample = 0; sample < samples; sample++) {
+      int rows = (int) ((2 * sample + step + 3) % (TinyModel.MOST_CLIP_ROWS + 1));
+      clips[sample] = new float[rows * CLIP_ROW];
+      for (int i = 0; i < clips[sample].length; i++) {
+        clips[sample][i] = random.nextFloat(-1, 1);
+      }
+    }
+    return clips;
   }
 
   int samples() {
@@ -65,19 +92,41 @@ record TinyBatch(float[][] pictures, int[][] words, int[][] targets) {
 
   /** For each microbatch the pictures of this rank's part of the component's samples. */
   float[][] picturesOf(Mesh mesh, int rank, int microBatches) {
+    return joined(pictures, mesh, rank, microBatches);
+  }
+
+  /** For each microbatch the clips of this rank's part of the component's samples. */
+  float[][] clipsOf(Mesh mesh, int rank, int microBatches) {
+    return joined(clips, mesh, rank, microBatches);
+  }
+
+  /** For each microbatch the rows of each clip that {@link #clipsOf} has. */
+  int[][] clipRowsOf(Mesh mesh, int rank, int microBatches) {
+    int[][] rows = new int[microBatches][];
+    for (int m = 0; m < microBatches; m++) {
+      Interval mine = samplesOf(mesh, rank, microBatches, m);
+      rows[m] =
+          Arrays.stream(clips, (int) mine.start(), (int) mine.end())
+              .mapToInt(clip -> clip.length / CLIP_ROW)
+              .toArray();
+    }
+    return rows;
+  }
+
+  private float[][] joined(float[][] values, Mesh mesh, int rank, int microBatches) {
     float[][] parts = new float[microBatches][];
     for (int m = 0; m < microBatches; m++) {
       Interval mine = samplesOf(mesh, rank, microBatches, m);
       int length = 0;
       for (long i = mine.start(); i < mine.end(); i++) {
-        length += pictures[(int) i].length;
+        length += values[(int) i].length;
       }
       parts[m] = new float[length];
       int next = 0;
       for (long i = mine.start(); i < mine.end(); i++) {
-        float[] picture = pictures[(int) i];
-        System.arraycopy(picture, 0, parts[m], next, picture.length);
-        next += picture.length;
+        float[] own = values[(int) i];
+        System.arraycopy(own, 0, parts[m], next, own.length);
+        next += own.length;
       }
     }
     return parts;
@@ -105,7 +154,16 @@ record TinyBatch(float[][] pictures, int[][] words, int[][] targets) {
       rows[i] = pictures[sample].length > 0 ? TinyModel.CONFIG.vision().patchCount() : 0;
       text[i] = words[sample].length;
     }
-    return new FusedBatch(Map.of(CaptionModel.VISION, rows), text, packed);
+    Map<String, int[]> encoders = new LinkedHashMap<>();
+    encoders.put(CaptionModel.VISION, rows);
+    if (clips.length > 0) {
+      encoders.put(
+          CaptionModel.AUDIO,
+          Arrays.stream(clips, (int) part.start(), (int) part.end())
+              .mapToInt(clip -> clip.length / CLIP_ROW)
+              .toArray());
+    }
+    return new FusedBatch(encoders, text, packed);
   }
 
   /** For each microbatch the captions of this rank's part of the component's samples. */

@@ -15,5 +15,16 @@ final class TinyModel {
           new ModelConfig.Projector(10),
           new ModelConfig.Language(2, 8, 4, 12));
 
+  /** The most rows of sound of a sample. */
+  static final int MOST_CLIP_ROWS = 4;
+
+  /** The same with an audio encoder, less deep than the other. */
+  static final ModelConfig HEARING =
+      new ModelConfig(
+          CONFIG.vision(),
+          new ModelConfig.Audio(1, 8, 4, 2, false),
+          CONFIG.projector(),
+          new ModelConfig.Language(2, 8, 4, 12 + MOST_CLIP_ROWS));
+
   private TinyModel() {}
 }

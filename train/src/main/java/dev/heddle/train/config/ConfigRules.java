@@ -83,20 +83,39 @@ final class ConfigRules {
           new View("model.vision.patchSize", reason, listed(divisors(vision.imageSize(), 1), "")));
       return;
     }
+    contextLength();
+  }
+
+  private void contextLength() {
+    ModelConfig.Vision vision = config.model().vision();
+    ModelConfig.Audio audio = config.model().audio();
+    int context = config.model().language().contextLength();
     long side = vision.imageSize() / vision.patchSize();
-    long needed = side * side + DataConfig.EMOJI_TEXT_LENGTH;
-    if (language.contextLength() < needed) {
-      String reason =
-          "a sequence is %d patches of the picture and up to %d text tokens, %d in all, and"
-              + " contextLength is %d";
-      reason =
-          reason.formatted(
-              side * side, DataConfig.EMOJI_TEXT_LENGTH, needed, language.contextLength());
-      refuse(
-          new View("model.language.contextLength", reason, "at least " + needed),
-          new View("model.vision.imageSize", reason, "a smaller picture or a longer context"),
-          new View("model.vision.patchSize", reason, "a larger patch or a longer context"));
+    long heard = audio == null ? 0 : audio.rowCount(DataConfig.EMOJI_LONGEST_SOUND);
+    long needed = side * side + heard + DataConfig.EMOJI_TEXT_LENGTH;
+    if (context >= needed) {
+      return;
     }
+    String reason =
+        "a sequence is %d patches of the picture%s and up to %d text tokens, %d in all, and"
+            + " contextLength is %d";
+    reason =
+        reason.formatted(
+            side * side,
+            audio == null ? "" : ", up to " + heard + " rows of sound",
+            DataConfig.EMOJI_TEXT_LENGTH,
+            needed,
+            context);
+    List<View> others = new ArrayList<>();
+    others.add(new View("model.vision.imageSize", reason, "a smaller picture or a longer context"));
+    others.add(new View("model.vision.patchSize", reason, "a larger patch or a longer context"));
+    if (audio != null) {
+      others.add(
+          new View("model.audio.framesPerRow", reason, "more frames a row or a longer context"));
+    }
+    refuse(
+        new View("model.language.contextLength", reason, "at least " + needed),
+        others.toArray(View[]::new));
   }
 
   private void dataPath() {
@@ -109,9 +128,7 @@ final class ConfigRules {
       reason = Files.exists(path) ? "not a folder" : "there is no such folder";
     } else {
       List<String> missing =
-          DataConfig.EMOJI_FILES.stream()
-              .filter(file -> !Files.isReadable(path.resolve(file)))
-              .toList();
+          dataFiles().stream().filter(file -> !Files.isReadable(path.resolve(file))).toList();
       if (!missing.isEmpty()) {
         reason = "cannot read " + String.join(", ", missing) + " in it";
       }
@@ -122,9 +139,17 @@ final class ConfigRules {
               "data.path",
               reason,
               "a folder with "
-                  + String.join(", ", DataConfig.EMOJI_FILES)
+                  + String.join(", ", dataFiles())
                   + ", or nothing for the pictures shipped with Heddle"));
     }
+  }
+
+  private List<String> dataFiles() {
+    List<String> files = new ArrayList<>(DataConfig.EMOJI_FILES);
+    if (config.model().audio() != null) {
+      files.addAll(DataConfig.EMOJI_SOUND_FILES);
+    }
+    return files;
   }
 
   private boolean headsDivide(String component, int hiddenSize, int heads) {

@@ -58,7 +58,13 @@ public record ModelConfig(
    * @param framesPerRow consecutive frames of the spectrogram that make one row
    * @param recompute whether blocks are computed again in the backward instead of kept
    */
-  public record Audio(int layers, int hiddenSize, int heads, int framesPerRow, boolean recompute) {}
+  public record Audio(int layers, int hiddenSize, int heads, int framesPerRow, boolean recompute) {
+
+    /** Rows of a sound in the language model's sequence; the last may be filled up with silence. */
+    public int rowCount(int frames) {
+      return Math.ceilDiv(frames, framesPerRow);
+    }
+  }
 
   /**
    * The projector.

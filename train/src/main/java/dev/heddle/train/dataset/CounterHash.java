@@ -12,7 +12,8 @@ final class CounterHash {
   enum Purpose {
     ORDER,
     AUGMENTATION,
-    TEXT_ONLY
+    TEXT_ONLY,
+    SOUND
   }
 
   private CounterHash() {}

@@ -10,8 +10,10 @@ import java.util.Map;
  * holdOut} are held out, in every drawing style. Training uses the Google drawings of the others.
  *
  * <p>Opening reads the list (names, cells), not the drawings. A sheet is decoded when the first of
- * its drawings is asked for, once per process; a drawing is cut out when a rank asks for it. Safe
- * for use by many threads; each has its own {@link PictureReader}.
+ * its drawings is asked for, once per process; a drawing is cut out when a rank asks for it. The
+ * index of the spoken words is likewise read when it is first needed, and the sounds when the first
+ * one is. Safe for use by many threads; each has its own {@link PictureReader} and {@link
+ * SoundReader}.
  */
 public final class EmojiDataset {
   private final DataFiles files;
@@ -20,6 +22,7 @@ public final class EmojiDataset {
   private final long seed;
   private final Augmentation augmentation;
   private final Map<DrawingStyle, SpriteSheet> sheets = new EnumMap<>(DrawingStyle.class);
+  private final Map<Voice, WordRecordings> recordings = new EnumMap<>(Voice.class);
 
   /**
    * A question to a trained model.
@@ -29,6 +32,11 @@ public final class EmojiDataset {
    * @param emoji which emoji, in the order of the list
    */
   public record EvaluationSet(String name, DrawingStyle style, List<Emoji> emoji) {
+
+    /** Who speaks the names: with drawings that training never sees, a voice it never hears. */
+    public Voice voice() {
+      return style == DrawingStyle.GOOGLE ? Voice.FIRST : Voice.SECOND;
+    }
 
     /** At most {@code count} of its emoji, spread evenly over the list; the same every time. */
     public EvaluationSet limit(int count) {
@@ -119,6 +127,32 @@ public final class EmojiDataset {
     return new PictureReader(this, size);
   }
 
+  /** A reader of spoken names for one rank. */
+  public SoundReader sounds() {
+    return new SoundReader(this);
+  }
+
+  /**
+   * Frames of an emoji's spoken name: known from the index of the recordings, none is read.
+   *
+   * @throws DatasetException when the recordings cannot be used, lack a word or are too long
+   */
+  public int frameCount(Emoji emoji, Voice voice) {
+    int frames = Spectrogram.frameCount(SoundReader.sampleCount(recordings(voice), emoji.words()));
+    if (frames > DataConfig.EMOJI_LONGEST_SOUND) {
+      throw new DatasetException(
+          files.name(voice.fileName()),
+          "'%s' is %d frames long, a name has at most %d"
+              .formatted(emoji.caption(), frames, DataConfig.EMOJI_LONGEST_SOUND));
+    }
+    return frames;
+  }
+
+  /** Frames of a training example's spoken name. */
+  public int frameCount(BatchPlan.Sample sample) {
+    return frameCount(training.get(sample.example()), Voice.FIRST);
+  }
+
   /**
    * A drawing on white as it is, for people to look at.
    *
@@ -132,6 +166,25 @@ public final class EmojiDataset {
 
   Augmentation.Change change(BatchPlan.Sample sample) {
     return augmentation.draw(seed, sample.epoch(), sample.example());
+  }
+
+  boolean augmented() {
+    return !augmentation.equals(Augmentation.NONE);
+  }
+
+  long seed() {
+    return seed;
+  }
+
+  WordRecordings recordings(Voice voice) {
+    synchronized (recordings) {
+      WordRecordings opened = recordings.get(voice);
+      if (opened == null) {
+        opened = WordRecordings.open(files, voice.fileName());
+        recordings.put(voice, opened);
+      }
+      return opened;
+    }
   }
 
   SpriteSheet sheet(DrawingStyle style) {

@@ -24,49 +24,69 @@ import dev.heddle.runtime.DType;
 import dev.heddle.runtime.Device;
 import dev.heddle.train.config.ModelConfig;
 import dev.heddle.train.config.ParallelConfig;
+import dev.heddle.train.dataset.Spectrogram;
+import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 
 /**
- * The captioning model as a graph of two components, vision (with the projector) and language, and
- * what a rank runs of it.
+ * The captioning model as a graph of components: vision, where the model hears also audio, each
+ * with its projector, and language, which both enter; and what a rank runs of it.
  */
 public final class CaptionModel {
   /** The name of the vision component. */
   public static final String VISION = "vision";
 
+  /** The name of the audio component, which a model may be without. */
+  public static final String AUDIO = "audio";
+
   /** The name of the language component. */
   public static final String LANGUAGE = "language";
 
-  /** The name of the boundary between them. */
+  /** The name of the boundary from vision to language. */
   public static final String BOUNDARY = VISION + " -> " + LANGUAGE;
 
   private CaptionModel() {}
 
   /**
-   * The components on their meshes and the boundary between them.
+   * The components on their meshes and the boundaries between them.
    *
    * @param packed whether the sequences of a data lane stand one after the other
    */
   public static ModelGraph graph(ModelConfig model, ParallelConfig parallel, boolean packed) {
-    Component vision = component(VISION, model, parallel.vision());
     Component language = component(LANGUAGE, model, parallel.language());
     long features = model.language().hiddenSize();
-    return new ModelGraph(
-        List.of(vision, language),
-        List.of(
-            new BoundarySpec(
-                VISION,
-                LANGUAGE,
-                features,
-                true,
-                rows ->
-                    new Boundary(
-                            leaving(vision.mesh(), parallel.vision(), rows.counts(), features),
-                            entering(language.mesh(), parallel.language(), rows, features, packed))
-                        .plan(parallel.boundary()))));
+    List<Component> components = new ArrayList<>();
+    List<BoundarySpec> boundaries = new ArrayList<>();
+    for (String name : encoders(model)) {
+      ParallelConfig.Placement placement = placement(parallel, name);
+      Component encoder = component(name, model, placement);
+      components.add(encoder);
+      boundaries.add(
+          new BoundarySpec(
+              name,
+              LANGUAGE,
+              features,
+              true,
+              rows ->
+                  new Boundary(
+                          leaving(encoder, placement, rows.counts(), features),
+                          entering(language.mesh(), parallel.language(), rows, features, packed))
+                      .plan(parallel.boundary())));
+    }
+    components.add(language);
+    return new ModelGraph(components, boundaries);
+  }
+
+  /** The encoders, in the order in which their rows stand in a sequence. */
+  public static List<String> encoders(ModelConfig model) {
+    return model.audio() == null ? List.of(VISION) : List.of(VISION, AUDIO);
+  }
+
+  private static ParallelConfig.Placement placement(ParallelConfig parallel, String component) {
+    return Objects.requireNonNull(parallel.placements().get(component), component);
   }
 
   /** A component with its stages; a stage costs what its blocks do. */
@@ -103,15 +123,19 @@ public final class CaptionModel {
 
   /**
    * Rows as they leave an encoder: from its last stage, samples divided over DP, the rows of each
-   * sample over CP in zigzag and, with sequence parallelism, over TP.
+   * sample over CP in zigzag and, with sequence parallelism, over TP. Pictures are lanes of equal
+   * length; the clips of a lane are packed, and it is the lane that is divided.
    */
   private static RowLayout leaving(
-      Mesh mesh, ParallelConfig.Placement placement, RowCounts counts, long features) {
+      Component encoder, ParallelConfig.Placement placement, RowCounts counts, long features) {
+    Mesh mesh = encoder.mesh();
     Layout.Builder layout =
         Layout.on(mesh.at(Axis.PP, mesh.size(Axis.PP) - 1))
             .shard(Axis.DP, RowLayout.SAMPLE_DIM)
             .zigzag(Axis.CP, RowLayout.POSITION_DIM);
-    return RowLayout.of(overTensorRanks(layout, placement).build(), counts, features).build();
+    RowLayout.Builder leaving =
+        RowLayout.of(overTensorRanks(layout, placement).build(), counts, features);
+    return encoder.name().equals(AUDIO) ? leaving.packed().build() : leaving.build();
   }
 
   /**
@@ -183,8 +207,7 @@ public final class CaptionModel {
         continue;
       }
       String name = component.name();
-      ParallelConfig.Placement placement =
-          Objects.requireNonNull(parallel.placements().get(name), name);
+      ParallelConfig.Placement placement = placement(parallel, name);
       Layers layers = layers(component, placement, world, device, dtype, seed);
       Stages stages = Stages.of(blocks(model, name), placement, mesh.coordinate(rank, Axis.PP));
       boolean inPlace = dividesPositions(placement);
@@ -252,7 +275,15 @@ public final class CaptionModel {
   }
 
   private static int blocks(ModelConfig model, String component) {
-    return component.equals(VISION) ? model.vision().layers() : model.language().layers();
+    return switch (component) {
+      case VISION -> model.vision().layers();
+      case AUDIO -> audio(model).layers();
+      default -> model.language().layers();
+    };
+  }
+
+  private static ModelConfig.Audio audio(ModelConfig model) {
+    return Objects.requireNonNull(model.audio(), "captioning model: no section model.audio");
   }
 
   private static ComponentProgram program(
@@ -273,6 +304,17 @@ public final class CaptionModel {
                   stages),
               layers,
               model.vision());
+      case AUDIO ->
+          new AudioProgram(
+              new AudioEncoder(
+                  layers,
+                  audio(model),
+                  Spectrogram.BANDS,
+                  model.projector().hiddenSize(),
+                  model.language().hiddenSize(),
+                  stages),
+              layers,
+              audio(model).framesPerRow() * Spectrogram.BANDS);
       case LANGUAGE ->
           new LanguageProgram(
               new LanguageModel(layers, model.language(), vocabularySize, stages),

@@ -6,7 +6,6 @@ import dev.heddle.parallel.layout.Intervals;
 import dev.heddle.parallel.layout.RowCounts;
 import dev.heddle.parallel.layout.RowPlacement;
 import java.util.ArrayList;
-import java.util.Arrays;
 import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -53,15 +52,6 @@ public final class FusedBatch {
     this.rows = Collections.unmodifiableMap(copies);
     this.textLengths = textLengths.clone();
     this.packed = packed;
-  }
-
-  /** Samples without words of their own but with {@code patches} image rows each, for plans. */
-  public static FusedBatch ofPictures(int samples, int patches, int textLength) {
-    int[] rows = new int[samples];
-    int[] words = new int[samples];
-    Arrays.fill(rows, patches);
-    Arrays.fill(words, textLength);
-    return new FusedBatch(Map.of(CaptionModel.VISION, rows), words, false);
   }
 
   /** How many samples there are. */

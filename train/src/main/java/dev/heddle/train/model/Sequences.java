@@ -65,12 +65,14 @@ public record Sequences(
   /**
    * Sequences whose next word is asked for: only the last position of each is scored.
    *
-   * @param imageRows rows of each picture, 0 for none
+   * @param rows for each encoder the rows of each sample, as in {@link FusedBatch}
    * @param words for each sample the words so far, all of the same number
    */
-  public static Sequences continuations(int imageRows, int[][] words) {
+  public static Sequences continuations(Map<String, int[]> rows, int[][] words) {
     int textLength = words.length == 0 ? 0 : words[0].length;
-    FusedBatch batch = FusedBatch.ofPictures(words.length, imageRows, textLength);
+    int[] lengths = new int[words.length];
+    Arrays.fill(lengths, textLength);
+    FusedBatch batch = new FusedBatch(rows, lengths, false);
     int[][] last = new int[words.length][textLength];
     for (int[] targets : last) {
       Arrays.fill(targets, -1);
@@ -79,7 +81,7 @@ public record Sequences(
     Sequences all = whole(batch, new Interval(0, words.length), words, last);
     long[] scored = new long[words.length];
     for (int s = 0; s < scored.length; s++) {
-      scored[s] = (s + 1) * all.spec.length() - 1;
+      scored[s] = s * all.spec.length() + batch.rows(s) + textLength - 1;
     }
     return new Sequences(
         all.spec,

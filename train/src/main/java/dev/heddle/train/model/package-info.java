@@ -1,5 +1,6 @@
 /**
- * The captioning model: {@link dev.heddle.train.model.VisionEncoder} with its projector, {@link
+ * The captioning model: {@link dev.heddle.train.model.VisionEncoder} and, where the model hears,
+ * {@link dev.heddle.train.model.AudioEncoder}, each with its projector, {@link
  * dev.heddle.train.model.LanguageModel}, and the programs that run them as components.
  *
  * <p>The models are written against {@code dev.heddle.nn.Layers} and know no parallelism. Image

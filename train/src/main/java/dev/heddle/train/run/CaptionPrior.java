@@ -46,7 +46,8 @@ final class CaptionPrior {
         step(data, model, optimizer, plan, step, schedule.at(step));
       }
       try (GradientMode off = GradientMode.noGrad()) {
-        int[] tokens = GreedyDecoding.decode(model, null, 0, 1, data.textLength()).getFirst();
+        int[] tokens =
+            GreedyDecoding.decode(model, Map.of(), Map.of(), 1, data.textLength()).getFirst();
         return data.tokenizer().decode(tokens);
       }
     }

@@ -52,8 +52,8 @@ public record Evaluation(List<Result> results, List<String> priorCaption, List<W
       List<Written> written = new ArrayList<>();
       for (EvaluationSet whole : data.dataset().evaluationSets()) {
         EvaluationSet set = whole.limit(MOST_PICTURES);
-        List<List<String>> captions = captioner.captions(set.emoji(), set.style());
-        results.add(result(set, captions, prior));
+        List<List<String>> captions = captioner.captions(set.emoji(), set.style(), set.voice());
+        results.add(result(name(config, set), set, captions, prior));
         if (set.emoji().stream().noneMatch(data.dataset().training()::contains)) {
           for (int i = 0; i < captions.size(); i++) {
             written.add(new Written(set.emoji().get(i), set.style(), captions.get(i)));
@@ -64,7 +64,19 @@ public record Evaluation(List<Result> results, List<String> priorCaption, List<W
     }
   }
 
-  private static Result result(EvaluationSet set, List<List<String>> captions, List<String> prior) {
+  private static String name(RunConfig config, EvaluationSet set) {
+    if (config.model().audio() == null) {
+      return set.name();
+    }
+    return set.name()
+        + switch (set.voice()) {
+          case FIRST -> ", trained voice";
+          case SECOND -> ", another voice";
+        };
+  }
+
+  private static Result result(
+      String name, EvaluationSet set, List<List<String>> captions, List<String> prior) {
     List<CaptionMetrics.Pair> model = new ArrayList<>();
     List<CaptionMetrics.Pair> baseline = new ArrayList<>();
     for (int i = 0; i < captions.size(); i++) {
@@ -72,7 +84,7 @@ public record Evaluation(List<Result> results, List<String> priorCaption, List<W
       model.add(new CaptionMetrics.Pair(captions.get(i), truth));
       baseline.add(new CaptionMetrics.Pair(prior, truth));
     }
-    return new Result(set.name(), CaptionMetrics.of(model), CaptionMetrics.of(baseline));
+    return new Result(name, CaptionMetrics.of(model), CaptionMetrics.of(baseline));
   }
 
   /** {@code count} of the written captions, spread evenly. */

@@ -2,18 +2,21 @@ package dev.heddle.train.run;
 
 import dev.heddle.parallel.layout.Interval;
 import dev.heddle.parallel.layout.Split;
+import dev.heddle.train.config.ModelConfig;
 import dev.heddle.train.config.RunConfig;
 import dev.heddle.train.dataset.BatchPlan;
 import dev.heddle.train.dataset.BatchPlan.Sample;
 import dev.heddle.train.model.CaptionModel;
 import dev.heddle.train.model.FusedBatch;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 
 /**
  * What each microbatch of a step consists of: which samples, and how long their fused sequences
  * are. Worked out from the plan and the captions alone, so every rank knows it of all samples
- * without reading a picture. Not safe for use by several threads.
+ * without reading a picture or a sound. Not safe for use by several threads.
  */
 final class StepPlan {
   private final RunConfig config;
@@ -47,7 +50,20 @@ final class StepPlan {
     int patches = config.model().vision().patchCount();
     int[] rows = samples.stream().mapToInt(s -> s.hasPicture() ? patches : 0).toArray();
     int[] words = samples.stream().mapToInt(this::textLength).toArray();
-    return new FusedBatch(Map.of(CaptionModel.VISION, rows), words, config.data().packed());
+    Map<String, int[]> encoders = new LinkedHashMap<>();
+    encoders.put(CaptionModel.VISION, rows);
+    if (config.model().audio() != null) {
+      encoders.put(CaptionModel.AUDIO, clipRows(samples));
+    }
+    return new FusedBatch(encoders, words, config.data().packed());
+  }
+
+  /** The rows of each sample's spoken name; none for a sample of words only. */
+  int[] clipRows(List<Sample> samples) {
+    ModelConfig.Audio audio = Objects.requireNonNull(config.model().audio());
+    return samples.stream()
+        .mapToInt(s -> s.hasPicture() ? audio.rowCount(data.dataset().frameCount(s)) : 0)
+        .toArray();
   }
 
   /** Packed captions take what they need; others all take as much as the longest of the data. */

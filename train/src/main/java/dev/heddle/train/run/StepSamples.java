@@ -8,6 +8,7 @@ import dev.heddle.parallel.mesh.Mesh;
 import dev.heddle.train.config.RunConfig;
 import dev.heddle.train.dataset.BatchPlan.Sample;
 import dev.heddle.train.dataset.PictureReader;
+import dev.heddle.train.model.AudioProgram;
 import dev.heddle.train.model.CaptionModel;
 import dev.heddle.train.model.FusedBatch;
 import dev.heddle.train.model.LanguageProgram;
@@ -16,10 +17,12 @@ import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Loads what one rank's components need of each step: the pictures of its part of the vision
- * component's samples, the captions of its part of the language component's. It reads no others.
+ * component's samples, the spoken names of its part of the audio component's, the captions of its
+ * part of the language component's. It reads no others.
  */
 final class StepSamples {
   private final RunConfig config;
@@ -28,6 +31,7 @@ final class StepSamples {
   private final Map<String, ComponentProgram> programs;
   private final StepPlan plan;
   private final PictureReader pictures;
+  private final @Nullable ClipStage clips;
   private final FusedBatch[] batches;
 
   /** The pictures of each microbatch, the same arrays in every step where their number is. */
@@ -41,6 +45,11 @@ final class StepSamples {
     this.programs = programs;
     this.plan = new StepPlan(config, data);
     this.pictures = data.dataset().pictures(config.model().vision().imageSize());
+    this.clips =
+        config.model().audio() != null
+                && programs.get(CaptionModel.AUDIO) instanceof AudioProgram program
+            ? new ClipStage(config, data, program)
+            : null;
     int microBatches = config.train().microBatches();
     this.pictureValues = new float[microBatches][0];
     this.batches = new FusedBatch[microBatches];
@@ -54,6 +63,11 @@ final class StepSamples {
   /** How many pictures this rank has read. */
   long pictureCount() {
     return pictures.pictureCount();
+  }
+
+  /** How many spoken names this rank has read. */
+  long clipCount() {
+    return clips == null ? 0 : clips.clipCount();
   }
 
   /** Hands this rank's programs their samples of a step. */
@@ -76,6 +90,10 @@ final class StepSamples {
         pictureCounts[i] = seen.size();
         readPictures(vision.readsPictures() ? seen : List.of(), i);
       }
+      if (clips != null) {
+        List<Sample> heard = part(samples, lane(CaptionModel.AUDIO, samples.size()));
+        clips.read(i, heard, plan.clipRows(heard));
+      }
       if (language != null) {
         Interval lane = lane(CaptionModel.LANGUAGE, samples.size());
         captions.add(captions(batches[i], lane, part(samples, lane)));
@@ -83,6 +101,9 @@ final class StepSamples {
     }
     if (vision != null) {
       vision.stage(pictureCounts, pictureValues);
+    }
+    if (clips != null) {
+      clips.stage();
     }
     if (language != null) {
       language.stage(captions);

@@ -11,9 +11,13 @@ import dev.heddle.runtime.cpu.CpuDevice;
 import dev.heddle.runtime.memory.MemoryScope;
 import dev.heddle.train.config.ParallelConfig;
 import dev.heddle.train.config.RunConfig;
+import dev.heddle.train.dataset.BatchPlan;
 import dev.heddle.train.model.CaptionModel;
+import dev.heddle.train.model.FusedBatch;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.List;
 import java.util.Map;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -24,13 +28,18 @@ class StepSamplesTest {
 
   @TempDir Path folder;
 
-  /** For each rank the pictures and the valid tokens of three steps. */
-  private record Read(long[] pictures, long[] tokens) {}
+  /** For each rank the pictures, the spoken names and the valid tokens of three steps. */
+  private record Read(long[] pictures, long[] clips, long[] tokens) {}
 
   private Read read(ParallelConfig layout) {
-    RunConfig config = TinyRun.config(folder, layout);
+    return read(TinyRun.config(folder, layout));
+  }
+
+  private static Read read(RunConfig config) {
+    ParallelConfig layout = config.parallel();
     TrainingData data = TinyRun.data(config);
-    Read read = new Read(new long[layout.ranks()], new long[layout.ranks()]);
+    Read read =
+        new Read(new long[layout.ranks()], new long[layout.ranks()], new long[layout.ranks()]);
     LocalWorld.run(
         layout.ranks(),
         world -> {
@@ -54,6 +63,7 @@ class StepSamplesTest {
               }
             }
             read.pictures[world.rank()] = samples.pictureCount();
+            read.clips[world.rank()] = samples.clipCount();
             int patches = config.model().vision().patchCount();
             assertThat(samples.rows(CaptionModel.VISION, 0).counts())
                 .isEqualTo(RowCounts.perSample(patches, patches, patches));
@@ -62,6 +72,37 @@ class StepSamplesTest {
           }
         });
     return read;
+  }
+
+  @Test
+  void audio_eachRankReadsItsPart_andRankWithoutItNone() {
+    RunConfig deaf = TinyRun.config(folder, TinyRun.DP2_TP2);
+    assertThat(read(deaf).clips).containsOnly(0);
+    assertThat(read(TinyRun.hearing(deaf, TinyRun.placement(2, 1, 1))).clips)
+        .containsExactly(0, 0, STEPS * 5);
+    // Of 3 samples 2 and 1, of 2 samples 1 and 1; both tensor ranks of a lane read the lane's.
+    Read divided = read(TinyRun.hearing(deaf, TinyRun.placement(1, 2, 2)));
+    assertThat(divided.clips).containsExactly(0, STEPS * 3, STEPS * 3, STEPS * 2, STEPS * 2);
+    assertThat(divided.pictures).containsExactly(STEPS * 3, STEPS * 2, 0, 0, 0);
+  }
+
+  @Test
+  void rowsOfSound_areWhatTheIndexSays_uneven() {
+    RunConfig config =
+        TinyRun.hearing(TinyRun.config(folder, TinyRun.ONE_RANK), TinyRun.placement(0, 1, 1));
+    TrainingData data = TinyRun.data(config);
+    StepPlan plan = new StepPlan(config, data);
+    List<BatchPlan.Sample> samples = plan.samples(1, 0);
+    FusedBatch batch = plan.batch(samples);
+    int patches = config.model().vision().patchCount();
+    List<Integer> rows = new ArrayList<>();
+    for (int i = 0; i < samples.size(); i++) {
+      int frames = data.dataset().frameCount(samples.get(i));
+      assertThat(batch.rows(CaptionModel.AUDIO, i)).isEqualTo((frames + 15) / 16);
+      assertThat(batch.firstRow(CaptionModel.AUDIO, i)).as("behind the picture").isEqualTo(patches);
+      rows.add(batch.rows(CaptionModel.AUDIO, i));
+    }
+    assertThat(rows.stream().distinct().count()).as("%s", rows).isGreaterThan(1);
   }
 
   @Test

@@ -31,6 +31,14 @@ final class TinyRun {
           new ModelConfig.Projector(10),
           new ModelConfig.Language(2, 8, 4, 16));
 
+  /** The same with ears; a name is up to 19 rows. */
+  static final ModelConfig HEARING =
+      new ModelConfig(
+          MODEL.vision(),
+          new ModelConfig.Audio(1, 8, 2, 16, false),
+          MODEL.projector(),
+          new ModelConfig.Language(2, 8, 4, 40));
+
   static final int STEPS = 8;
 
   private TinyRun() {}
@@ -38,6 +46,19 @@ final class TinyRun {
   /** Vision and language on ranks from {@code first} on, tp times dp of them. */
   static Placement placement(int first, int tp, int dp) {
     return new Placement(RankSet.range(first, tp * dp), tp, 1, 1, dp);
+  }
+
+  /** The same with an optimizer that its replicas divide. */
+  static Placement divided(Placement placement) {
+    ParallelConfig.Division usual = placement.division();
+    return new Placement(
+        placement.ranks(),
+        placement.tp(),
+        placement.cp(),
+        placement.pp(),
+        placement.dp(),
+        new ParallelConfig.Division(
+            usual.cpMethod(), usual.sequenceParallel(), usual.stageLayers(), usual.chunks(), true));
   }
 
   static ParallelConfig layout(Placement vision, Placement language) {
@@ -50,6 +71,11 @@ final class TinyRun {
   static final ParallelConfig TP2_DP2 = layout(placement(0, 2, 1), placement(0, 1, 2));
   static final ParallelConfig TP3_APART_DP2 = layout(placement(2, 3, 1), placement(0, 1, 2));
 
+  static final ParallelConfig DIVIDED_DP2_TP2 =
+      layout(divided(placement(0, 1, 2)), placement(0, 2, 1));
+  static final ParallelConfig DIVIDED_TP2DP2_DP3 =
+      layout(divided(placement(0, 2, 2)), divided(placement(1, 1, 3)));
+
   /** A run in {@code folder}, where the data are put if they are not there. */
   static RunConfig config(Path folder, ParallelConfig layout) {
     return new RunConfig(
@@ -60,6 +86,21 @@ final class TinyRun {
         MODEL,
         layout,
         new TrainConfig(STEPS, 5, 2, 0.01, 2, 0.01, 1.0));
+  }
+
+  /** The same run of the model with ears, the audio encoder placed as said. */
+  static RunConfig hearing(RunConfig config, Placement audio) {
+    ParallelConfig layout = config.parallel();
+    int ranks = Math.max(layout.ranks(), 1 + audio.ranks().last());
+    return with(config, config.dtype(), HEARING)
+        .withParallel(
+            new ParallelConfig(
+                ranks,
+                layout.schedule(),
+                layout.boundary(),
+                layout.vision(),
+                audio,
+                layout.language()));
   }
 
   static RunConfig with(RunConfig config, Precision dtype, ModelConfig model) {
@@ -89,7 +130,9 @@ final class TinyRun {
     try {
       if (!Files.isDirectory(data)) {
         Files.createDirectory(data);
-        for (String file : DataConfig.EMOJI_FILES) {
+        List<String> files = new ArrayList<>(DataConfig.EMOJI_FILES);
+        files.addAll(DataConfig.EMOJI_SOUND_FILES);
+        for (String file : files) {
           try (InputStream stream =
               Objects.requireNonNull(EmojiDataset.class.getResourceAsStream("emoji/" + file))) {
             Files.copy(stream, data.resolve(file));
