@@ -152,7 +152,8 @@ public final class ParameterDirectory {
     global.forEach(parameter -> shapes.put(parameter.name(), parameter.globalShape()));
     Map<String, Parameter> held = new LinkedHashMap<>();
     for (Parameter parameter : program.parameters()) {
-      if (!parameter.globalShape().equals(shapes.get(parameter.name()))) {
+      Shape wanted = shapes.get(parameter.name());
+      if (wanted == null || !wanted.equals(parameter.globalShape())) {
         throw new IllegalArgumentException(
             "parameter directory: this rank's program of component "
                 + component.name()
