@@ -234,7 +234,7 @@ public final class NDArray implements Owned {
     dims[j] = shape.dim(i);
     newStrides[i] = strides[j];
     newStrides[j] = strides[i];
-    return view(Shape.owning(dims), newStrides, offset);
+    return view(Shape.of(dims), newStrides, offset);
   }
 
   /** A view with the dims in the given order. */
@@ -261,7 +261,7 @@ public final class NDArray implements Owned {
       dims[i] = shape.dim(from);
       newStrides[i] = strides[from];
     }
-    return view(Shape.owning(dims), newStrides, offset);
+    return view(Shape.of(dims), newStrides, offset);
   }
 
   /** A view of indices {@code start} (inclusive) to {@code end} (exclusive) along one dim. */
@@ -369,7 +369,7 @@ public final class NDArray implements Owned {
     }
     long[] full = dims.clone();
     full[unknown] = size() / known;
-    return Shape.owning(full);
+    return Shape.of(full);
   }
 
   /** Strides for a reshape without copy, or an empty array where there are none. */

@@ -7,6 +7,13 @@ import org.jspecify.annotations.Nullable;
 public final class Shape {
   private static final Shape SCALAR = new Shape(new long[0]);
 
+  /**
+   * Shapes by the low bits of their hash code: a training step asks for the same ones every time.
+   * Threads may overwrite each other's entries, which costs a shape and no more, since shapes are
+   * immutable.
+   */
+  private static final @Nullable Shape[] SHARED = new @Nullable Shape[1024];
+
   private final long[] dims;
   private final long size;
   // Volatile: shapes are shared between rank threads.
@@ -27,11 +34,22 @@ public final class Shape {
 
   /** The shape with the given sizes; no argument gives the scalar shape. */
   public static Shape of(long... dims) {
-    return dims.length == 0 ? SCALAR : new Shape(dims.clone());
+    return shared(dims, true);
   }
 
-  static Shape owning(long[] dims) {
-    return new Shape(dims);
+  /** The shape of these sizes; {@code copies} says whether the array may change later. */
+  private static Shape shared(long[] dims, boolean copies) {
+    if (dims.length == 0) {
+      return SCALAR;
+    }
+    int hash = Arrays.hashCode(dims);
+    int slot = (hash ^ hash >>> 10) & SHARED.length - 1;
+    Shape shape = SHARED[slot];
+    if (shape == null || !Arrays.equals(shape.dims, dims)) {
+      shape = new Shape(copies ? dims.clone() : dims);
+      SHARED[slot] = shape;
+    }
+    return shape;
   }
 
   /** Number of dims. */
@@ -72,7 +90,7 @@ public final class Shape {
     }
     long[] copy = dims.clone();
     copy[changed] = newSize;
-    return new Shape(copy);
+    return shared(copy, false);
   }
 
   /** Element strides of a row-major, gapless array of this shape. */
@@ -134,7 +152,7 @@ public final class Shape {
       }
       result[rank - i] = sizeA == 1 ? sizeB : sizeA;
     }
-    return new Shape(result);
+    return shared(result, false);
   }
 
   @Override

@@ -22,13 +22,14 @@ import dev.heddle.runtime.cpu.CpuBackend;
 import dev.heddle.runtime.cpu.CpuDevice;
 import dev.heddle.runtime.memory.MemoryPool;
 import dev.heddle.runtime.memory.MemoryScope;
+import java.lang.management.CompilationMXBean;
 import java.lang.management.ManagementFactory;
 import java.util.Random;
 
 /**
  * Trains a small GPT and prints {@code SYSTEM n}, the pool's system allocations after the third
- * step and at the end, and {@code HEAP n}, heap bytes of all threads a step, for windows of steps.
- * Argument: threads.
+ * step and at the end, and {@code HEAP n}, heap bytes of all threads a step, for windows of steps
+ * until nothing is compiled any more. Argument: threads.
  */
 public final class SteadyLoop {
   /** As many layers as the GPT of the step comparison: heap bytes go with operators, not sizes. */
@@ -39,8 +40,16 @@ public final class SteadyLoop {
   private static final int LENGTH = 24;
   private static final int BATCH = 2;
   private static final int WORDS = 40;
-  private static final int WINDOWS = 16;
   private static final int WINDOW = 50;
+  private static final int WINDOWS = 16;
+
+  /**
+   * Windows without a compilation after which all is compiled. Steps are short and compilations are
+   * not: on a busy machine the compiler is behind for dozens of windows.
+   */
+  private static final int QUIET_WINDOWS = 10;
+
+  private static final int MOST_WINDOWS = 400;
 
   private SteadyLoop() {}
 
@@ -92,13 +101,22 @@ public final class SteadyLoop {
       }
       System.out.println("SYSTEM " + pool.systemAllocations());
       double loss = 0;
-      for (int window = 0; window < WINDOWS; window++) {
+      CompilationMXBean compiler = ManagementFactory.getCompilationMXBean();
+      long compiled = 0;
+      int quiet = 0;
+      for (int window = 0; window < MOST_WINDOWS; window++) {
+        if (window >= WINDOWS && quiet >= QUIET_WINDOWS) {
+          break;
+        }
         long before = threads.getTotalThreadAllocatedBytes();
         for (int i = 0; i < WINDOW; i++) {
           loss = step(gpt, optimizer, ids, targets);
         }
         long after = threads.getTotalThreadAllocatedBytes();
         System.out.println("HEAP " + (after - before) / WINDOW);
+        long total = compiler.getTotalCompilationTime();
+        quiet = total == compiled ? quiet + 1 : 0;
+        compiled = total;
       }
       System.out.println("SYSTEM " + pool.systemAllocations());
       System.out.println("LOSS " + loss);

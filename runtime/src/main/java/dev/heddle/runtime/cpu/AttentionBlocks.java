@@ -18,6 +18,19 @@ import dev.heddle.runtime.NDArray;
  * #limit}, and beyond it neither written nor read.
  */
 final class AttentionBlocks {
+  /** A part of the work on one block of queries. */
+  @FunctionalInterface
+  interface Stage {
+    /**
+     * Does the part.
+     *
+     * @param first first query of the block
+     * @param count its queries
+     * @param own the thread's scratch memory
+     */
+    void run(long batch, long head, int first, int count, long own);
+  }
+
   /** Bytes of a block's scores to stay below where the number of keys allows. */
   private static final long SCORE_BYTES = 128 << 10;
 
@@ -85,6 +98,21 @@ final class AttentionBlocks {
   /** The first row of a block that sees a key, maybe beyond the block. */
   private long firstRow(int block, long key) {
     return mask.causal() ? Math.max(0, mask.keyStart() + key - mask.queryStart() - block) : 0;
+  }
+
+  /**
+   * Runs all stages, one after the other, for each block of each query head that reads a key head.
+   * There are at least three of different classes, so the compiler cannot tell which one the call
+   * below means and compiles each for itself; see {@link RowStages}.
+   */
+  void run(Stage[] stages, long batchIndex, long keyHead, long own) {
+    for (long head = keyHead * group; head < (keyHead + 1) * group; head++) {
+      for (int first = 0; first < queries; first += rows) {
+        for (Stage stage : stages) {
+          stage.run(batchIndex, head, first, Math.min(rows, queries - first), own);
+        }
+      }
+    }
   }
 
   /**

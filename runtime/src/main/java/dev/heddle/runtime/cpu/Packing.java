@@ -118,35 +118,6 @@ final class Packing {
         .intoMemorySegment(MEMORY, to, ORDER);
   }
 
-  /**
-   * The dot product of each row of one set of row panels with the same row of another, summed in
-   * the order in which {@link MicroKernel} sums.
-   *
-   * @param to address of as many floats as the panels have rows
-   */
-  static void rowDots(long xPanels, long yPanels, int rows, int depth, long to) {
-    for (int row = 0; row < rows; row += ROWS) {
-      long offset = (long) (row / ROWS) * depth * ROW_BYTES;
-      long x = address(xPanels + offset);
-      long y = address(yPanels + offset);
-      float s0 = 0;
-      float s1 = 0;
-      float s2 = 0;
-      float s3 = 0;
-      for (int k = 0; k < depth; k++) {
-        long at = (long) k * ROW_BYTES;
-        s0 = Math.fma(Lanes.get(x + at), Lanes.get(y + at), s0);
-        s1 = Math.fma(Lanes.get(x + at + 4), Lanes.get(y + at + 4), s1);
-        s2 = Math.fma(Lanes.get(x + at + 8), Lanes.get(y + at + 8), s2);
-        s3 = Math.fma(Lanes.get(x + at + 12), Lanes.get(y + at + 12), s3);
-      }
-      Lanes.set(to + 4L * row, s0);
-      Lanes.set(to + 4L * row + 4, s1);
-      Lanes.set(to + 4L * row + 8, s2);
-      Lanes.set(to + 4L * row + 12, s3);
-    }
-  }
-
   private static void copyColumns(long from, long rowStride, int panels, int depth, long panel) {
     long step = stride(rowStride);
     long panelBytes = stride((long) depth * COLUMN_BYTES);

@@ -8,6 +8,10 @@ import java.lang.foreign.MemorySegment;
  * that is copied here, computed as a whole vector by the same loop, and copied back. A masked
  * version of the loop's body behind it would be too seldom executed for the compiler to inline what
  * it calls, and then makes garbage for each row.
+ *
+ * <p>The loop is called in the code once, and again by another loop around it, because two calls of
+ * a loop over an exponential are more than the compiler inlines; see {@link RowStages}. That outer
+ * loop has its test first: the compiler doubles the code that comes before a loop's test.
  */
 final class Pad {
   private static final ThreadLocal<Pad> OF_THREAD = ThreadLocal.withInitial(Pad::new);
@@ -19,5 +23,20 @@ final class Pad {
   /** Address of room for four vectors, this thread's own. */
   static long address() {
     return OF_THREAD.get().memory.address();
+  }
+
+  /** Copies fewer floats than a vector has to {@code pad} and makes the others {@code filler}. */
+  static void fill(long pad, long from, int count, float filler) {
+    copy(from, pad, count);
+    for (int i = count; i < Lanes.LENGTH; i++) {
+      Lanes.set(pad + 4L * i, filler);
+    }
+  }
+
+  /** Copies fewer floats than a vector has. */
+  static void copy(long from, long to, int count) {
+    for (int i = 0; i < count; i++) {
+      Lanes.set(to + 4L * i, Lanes.get(from + 4L * i));
+    }
   }
 }

@@ -113,15 +113,22 @@ final class Runs {
 
   /** y = e^(x - shift), each to be at most 1; returns the sum of y. y may be x. */
   static float expAndSum(long x, float shift, long y, int n) {
-    int whole = n & -LENGTH;
-    float sum = expAndSumOfVectors(x, shift, y, whole);
-    if (whole < n) {
-      long pad = Pad.address();
-      Tiles.fill(pad, LENGTH, Float.NEGATIVE_INFINITY);
-      Tiles.copy(x + 4L * whole, pad, n - whole);
-      sum += expAndSumOfVectors(pad, shift, pad, LENGTH);
-      Tiles.copy(pad, y + 4L * whole, n - whole);
+    int rest = n % LENGTH;
+    long end = 4L * (n - rest);
+    long from = x;
+    long to = y;
+    int count = n - rest;
+    float sum = 0;
+    for (int turns = rest == 0 ? 1 : 2; turns > 0; turns--) {
+      sum += expAndSumOfVectors(from, shift, to, count);
+      if (turns > 1) {
+        from = Pad.address();
+        Pad.fill(from, x + end, rest, Float.NEGATIVE_INFINITY);
+        to = from;
+        count = LENGTH;
+      }
     }
+    Pad.copy(to, y + end, rest);
     return sum;
   }
 
@@ -140,13 +147,17 @@ final class Runs {
 
   /** Σ e^(x - shift), each to be at most 1. */
   static float sumOfExp(long x, float shift, int n) {
-    int whole = n & -LENGTH;
-    float sum = sumOfExpOfVectors(x, shift, whole);
-    if (whole < n) {
-      long pad = Pad.address();
-      Tiles.fill(pad, LENGTH, Float.NEGATIVE_INFINITY);
-      Tiles.copy(x + 4L * whole, pad, n - whole);
-      sum += sumOfExpOfVectors(pad, shift, LENGTH);
+    int rest = n % LENGTH;
+    long from = x;
+    int count = n - rest;
+    float sum = 0;
+    for (int turns = rest == 0 ? 1 : 2; turns > 0; turns--) {
+      sum += sumOfExpOfVectors(from, shift, count);
+      if (turns > 1) {
+        from = Pad.address();
+        Pad.fill(from, x + 4L * count, rest, Float.NEGATIVE_INFINITY);
+        count = LENGTH;
+      }
     }
     return sum;
   }

@@ -26,6 +26,9 @@ final class VectorAttention {
   private final WorkerPool workers;
   private final MemoryPool memory;
   private final WorkerPool.WorkerTask task = this::headRange;
+  private final AttentionBlocks.Stage[] stages = {
+    this::scoreRows, this::exponentialRows, this::mixRows, this::finishRows
+  };
 
   private final AttentionBlocks blocks = new AttentionBlocks();
   private final HeadRows q = new HeadRows();
@@ -91,7 +94,7 @@ final class VectorAttention {
     scratchBytes = roundUp(zeros + MicroKernel.COLUMN_BYTES, 2 * MemoryPool.ALIGNMENT);
   }
 
-  private static long statisticBytes(int rows) {
+  static long statisticBytes(int rows) {
     return 4 * roundUp(rows, Lanes.LENGTH);
   }
 
@@ -107,44 +110,46 @@ final class VectorAttention {
       VectorArithmetic.scale(own, scale, own, (int) (valuePanels / Float.BYTES));
       Packing.columnPanels(
           v.at(batch, 0, keyHead), v.rowBytes, false, g.headSize, g.keys, own + valuePanels);
-      for (long head = keyHead * g.group; head < (keyHead + 1) * g.group; head++) {
-        for (int query = 0; query < g.queries; query += g.rows) {
-          queryBlock(batch, head, query, Math.min(g.rows, g.queries - query), own);
-        }
-      }
+      g.run(stages, batch, keyHead, own);
     }
   }
 
-  private void queryBlock(long batch, long head, int first, int count, long own) {
+  private void scoreRows(long batch, long head, int first, int count, long own) {
     AttentionBlocks g = blocks;
     long packed = own + queryPanels;
-    long scoreRows = own + scores;
-    long mixedRows = own + mixed;
+    Packing.rowPanels(q.at(batch, first, head), q.rowBytes, false, count, g.headSize, packed);
+    g.scores(first, count, packed, own, own + zeros, own + scores);
+  }
+
+  private void exponentialRows(long batch, long head, int first, int count, long own) {
+    AttentionBlocks g = blocks;
     long sums = own + statistics;
     long maxima = sums + statisticBytes(g.rows);
-    Packing.rowPanels(q.at(batch, first, head), q.rowBytes, false, count, g.headSize, packed);
-    g.scores(first, count, packed, own, own + zeros, scoreRows);
     for (int row = 0; row < count; row++) {
       exponentials(
-          scoreRows + row * g.scoreBytes,
+          own + scores + row * g.scoreBytes,
           g.visible(first + row),
           g.limit(first, row, count),
           maxima + 4L * row,
           sums + 4L * row);
     }
-    g.mix(first, count, scoreRows, own + valuePanels, own + zeros, mixedRows);
-    finishRows(batch, head, first, count, mixedRows, sums, maxima);
+  }
+
+  private void mixRows(long batch, long head, int first, int count, long own) {
+    blocks.mix(first, count, own + scores, own + valuePanels, own + zeros, own + mixed);
   }
 
   /** Divides the rows of a block by their sums, and writes their log-sum-exps. */
-  private void finishRows(
-      long batch, long head, int first, int count, long mixedRows, long sums, long maxima) {
+  private void finishRows(long batch, long head, int first, int count, long own) {
     AttentionBlocks g = blocks;
+    long sums = own + statistics;
+    long maxima = sums + statisticBytes(g.rows);
     long statistic = logSumExp + 4 * ((batch * g.heads + head) * g.queries + first);
     for (int row = 0; row < count; row++) {
       float sum = Lanes.get(sums + 4L * row);
-      long from = mixedRows + row * g.sizeBytes;
-      scaled(from, sum == 0 ? 0 : 1 / sum, out.at(batch, first + row, head), g.headSize);
+      long from = own + mixed + row * g.sizeBytes;
+      long to = out.at(batch, first + row, head);
+      VectorArithmetic.scale(from, sum == 0 ? 0 : 1 / sum, to, g.headSize);
       // -infinity for an empty sum.
       double logSum = Lanes.get(maxima + 4L * row) + Math.log(sum);
       Lanes.set(statistic + 4L * row, (float) logSum);
@@ -188,35 +193,5 @@ final class VectorAttention {
       Lanes.set(row + 4L * i, Float.NEGATIVE_INFINITY);
     }
     return bound;
-  }
-
-  /**
-   * {@code count} floats times {@code factor}. Eight vectors are written out a turn so that the
-   * method is too large to be inlined: where it is, its caller reaches the compiler's limit and
-   * every vector becomes an object.
-   */
-  static void scaled(long from, float factor, long to, int count) {
-    long x = address(from);
-    long y = address(to);
-    FloatVector factors = broadcast(factor);
-    int unrolled = count & -(8 * Lanes.LENGTH);
-    for (int i = 0; i < unrolled; i += 8 * Lanes.LENGTH) {
-      long at = 4L * i;
-      store(load(x + at).mul(factors), y + at);
-      store(load(x + at + Lanes.BYTES).mul(factors), y + at + Lanes.BYTES);
-      store(load(x + at + 2L * Lanes.BYTES).mul(factors), y + at + 2L * Lanes.BYTES);
-      store(load(x + at + 3L * Lanes.BYTES).mul(factors), y + at + 3L * Lanes.BYTES);
-      store(load(x + at + 4L * Lanes.BYTES).mul(factors), y + at + 4L * Lanes.BYTES);
-      store(load(x + at + 5L * Lanes.BYTES).mul(factors), y + at + 5L * Lanes.BYTES);
-      store(load(x + at + 6L * Lanes.BYTES).mul(factors), y + at + 6L * Lanes.BYTES);
-      store(load(x + at + 7L * Lanes.BYTES).mul(factors), y + at + 7L * Lanes.BYTES);
-    }
-    int bound = count & -Lanes.LENGTH;
-    for (int i = unrolled; i < bound; i += Lanes.LENGTH) {
-      store(load(x + 4L * i).mul(factors), y + 4L * i);
-    }
-    for (int i = bound; i < count; i++) {
-      Lanes.set(y + 4L * i, Lanes.get(x + 4L * i) * factor);
-    }
   }
 }

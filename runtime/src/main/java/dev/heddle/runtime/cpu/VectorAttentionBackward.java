@@ -25,6 +25,13 @@ final class VectorAttentionBackward {
   private final WorkerPool workers;
   private final MemoryPool memory;
   private final WorkerPool.WorkerTask task = this::headRange;
+  private final AttentionBlocks.Stage[] stages = {
+    this::scoreRows,
+    this::deltaRows,
+    this::probabilityRows,
+    this::addToKeysAndValues,
+    this::queryGradients
+  };
 
   private final AttentionBlocks blocks = new AttentionBlocks();
   private final HeadRows q = new HeadRows();
@@ -51,6 +58,7 @@ final class VectorAttentionBackward {
   private long scores;
   private long dscores;
   private long transposed;
+  private long deltas;
   private long zeros;
 
   VectorAttentionBackward(WorkerPool workers, MemoryPool memory) {
@@ -110,7 +118,8 @@ final class VectorAttentionBackward {
     scores = roundUp(dqBlock + blockBytes, MemoryPool.ALIGNMENT);
     dscores = scores + g.rows * g.scoreBytes;
     transposed = dscores + g.rows * g.scoreBytes;
-    zeros = transposed + g.rows * g.scoreBytes;
+    deltas = transposed + g.rows * g.scoreBytes;
+    zeros = deltas + VectorAttention.statisticBytes(g.rows);
     scratchBytes = roundUp(zeros + MicroKernel.COLUMN_BYTES, 2 * MemoryPool.ALIGNMENT);
   }
 
@@ -130,60 +139,71 @@ final class VectorAttentionBackward {
       Packing.columnPanels(keyRows, k.rowBytes, false, g.headSize, g.keys, own + keyPanels);
       // dkSums and dvSums are neighbours.
       Tiles.fill(own + dkSums, (rowPanels - dkSums) / 4, 0);
-      for (long head = keyHead * g.group; head < (keyHead + 1) * g.group; head++) {
-        for (int query = 0; query < g.queries; query += g.rows) {
-          queryBlock(batch, head, query, Math.min(g.rows, g.queries - query), own);
-        }
-      }
+      g.run(stages, batch, keyHead, own);
       long dkRows = dk.at(batch, 0, keyHead);
       long dvRows = dv.at(batch, 0, keyHead);
       for (int key = 0; key < g.keys; key++) {
         long from = own + dkSums + key * g.sizeBytes;
-        VectorAttention.scaled(from, scale, dkRows + key * dk.rowBytes, g.headSize);
+        VectorArithmetic.scale(from, scale, dkRows + key * dk.rowBytes, g.headSize);
       }
       Tiles.copy(own + dvSums, g.sizeBytes, dvRows, dv.rowBytes, g.keys, g.headSize);
     }
   }
 
-  private void queryBlock(long batch, long head, int first, int count, long own) {
+  private void scoreRows(long batch, long head, int first, int count, long own) {
     AttentionBlocks g = blocks;
-    long queryRows = q.at(batch, first, head);
+    long panels = own + rowPanels;
+    Packing.rowPanels(q.at(batch, first, head), q.rowBytes, false, count, g.headSize, panels);
+    g.scores(first, count, panels, own, own + zeros, own + scores);
     long doutRows = dout.at(batch, first, head);
-    long scoreRows = own + scores;
-    long dscoreRows = own + dscores;
-    long zeroRow = own + zeros;
-    Packing.rowPanels(queryRows, q.rowBytes, false, count, g.headSize, own + rowPanels);
-    g.scores(first, count, own + rowPanels, own, zeroRow, scoreRows);
-    Packing.rowPanels(doutRows, dout.rowBytes, false, count, g.headSize, own + rowPanels);
-    g.scores(first, count, own + rowPanels, own + valuePanels, zeroRow, dscoreRows);
+    Packing.rowPanels(doutRows, dout.rowBytes, false, count, g.headSize, panels);
+    g.scores(first, count, panels, own + valuePanels, own + zeros, own + dscores);
+  }
+
+  private void deltaRows(long batch, long head, int first, int count, long own) {
+    for (int row = 0; row < count; row++) {
+      long gradient = dout.at(batch, first + row, head);
+      long value = out.at(batch, first + row, head);
+      Lanes.set(own + deltas + 4L * row, dot(gradient, value, blocks.headSize));
+    }
+  }
+
+  private void probabilityRows(long batch, long head, int first, int count, long own) {
+    AttentionBlocks g = blocks;
     long statistic = logSumExp + 4 * ((batch * g.heads + head) * g.queries + first);
     for (int row = 0; row < count; row++) {
       float logSum = Lanes.get(statistic + 4L * row);
-      float delta =
-          dot(doutRows + row * dout.rowBytes, out.at(batch, first + row, head), g.headSize);
+      float delta = Lanes.get(own + deltas + 4L * row);
       // A query without keys has no gradients, and -infinity - -infinity would be NaN.
       int visible = logSum == Float.NEGATIVE_INFINITY ? 0 : g.visible(first + row);
-      long at = row * g.scoreBytes;
+      long at = own + row * g.scoreBytes;
       int limit = g.limit(first, row, count);
-      probabilities(scoreRows + at, dscoreRows + at, visible, limit, logSum, delta);
+      probabilities(at + scores, at + dscores, visible, limit, logSum, delta);
     }
+  }
+
+  /** Adds pᵀ dout to the sums for dv and dsᵀ q to those for dk. */
+  private void addToKeysAndValues(long batch, long head, int first, int count, long own) {
+    AttentionBlocks g = blocks;
     int seen = (int) roundUp(g.visible(first + count - 1), MicroKernel.ROWS);
-    // A loop, so that each call is in the code once: the compiler stops inlining in a method that
-    // has grown too large, and vectors then become objects.
     for (int part = 0; part < 2; part++) {
       boolean ofValues = part == 0;
-      long weights = ofValues ? scoreRows : dscoreRows;
-      long rows = ofValues ? doutRows : queryRows;
-      long rowBytes = ofValues ? dout.rowBytes : q.rowBytes;
+      HeadRows rows = ofValues ? dout : q;
+      long from = rows.at(batch, first, head);
+      long weights = own + (ofValues ? scores : dscores);
       long sums = own + (ofValues ? dvSums : dkSums);
       Packing.rowPanels(weights, g.scoreBytes, true, seen, count, own + transposed);
-      Packing.columnPanels(rows, rowBytes, false, g.headSize, count, own + columnPanels);
+      Packing.columnPanels(from, rows.rowBytes, false, g.headSize, count, own + columnPanels);
       g.addTransposed(first, count, own + transposed, own + columnPanels, sums);
     }
-    g.mix(first, count, dscoreRows, own + keyPanels, zeroRow, own + dqBlock);
+  }
+
+  private void queryGradients(long batch, long head, int first, int count, long own) {
+    AttentionBlocks g = blocks;
+    g.mix(first, count, own + dscores, own + keyPanels, own + zeros, own + dqBlock);
     for (int row = 0; row < count; row++) {
       long from = own + dqBlock + row * g.sizeBytes;
-      VectorAttention.scaled(from, scale, dq.at(batch, first + row, head), g.headSize);
+      VectorArithmetic.scale(from, scale, dq.at(batch, first + row, head), g.headSize);
     }
   }
 
@@ -206,6 +226,10 @@ final class VectorAttentionBackward {
     }
   }
 
+  /**
+   * Σ a b. A rest is summed one by one, as {@link MicroKernel} sums, so that in small heads the δ
+   * of a query with one key is exactly its gradient, and dq exactly 0.
+   */
   private static float dot(long a, long b, int count) {
     long left = address(a);
     long right = address(b);

@@ -85,16 +85,24 @@ final class VectorElementwise {
   }
 
   private static void swigluRow(long gate, long up, long y, int n) {
-    int whole = n & -LENGTH;
-    swigluVectors(gate, up, y, whole);
-    if (whole < n) {
-      long at = 4L * whole;
-      long pad = Pad.address();
-      Tiles.copy(gate + at, pad, n - whole);
-      Tiles.copy(up + at, pad + Lanes.BYTES, n - whole);
-      swigluVectors(pad, pad + Lanes.BYTES, pad, LENGTH);
-      Tiles.copy(pad, y + at, n - whole);
+    int rest = n % LENGTH;
+    long end = 4L * (n - rest);
+    long gates = gate;
+    long ups = up;
+    long to = y;
+    int count = n - rest;
+    for (int turns = rest == 0 ? 1 : 2; turns > 0; turns--) {
+      swigluVectors(gates, ups, to, count);
+      if (turns > 1) {
+        gates = Pad.address();
+        ups = gates + Lanes.BYTES;
+        Pad.fill(gates, gate + end, rest, 0);
+        Pad.fill(ups, up + end, rest, 0);
+        to = gates;
+        count = LENGTH;
+      }
     }
+    Pad.copy(to, y + end, rest);
   }
 
   private static void swigluVectors(long gateStart, long upStart, long yStart, int n) {
@@ -134,20 +142,30 @@ final class VectorElementwise {
   }
 
   private static void swigluBackwardRow(long gate, long up, long dy, long dgate, long dup, int n) {
-    int whole = n & -LENGTH;
-    swigluBackwardVectors(gate, up, dy, dgate, dup, whole);
-    if (whole < n) {
-      long at = 4L * whole;
-      long pad = Pad.address();
-      long pad1 = pad + Lanes.BYTES;
-      long pad2 = pad1 + Lanes.BYTES;
-      Tiles.copy(gate + at, pad, n - whole);
-      Tiles.copy(up + at, pad1, n - whole);
-      Tiles.copy(dy + at, pad2, n - whole);
-      swigluBackwardVectors(pad, pad1, pad2, pad, pad1, LENGTH);
-      Tiles.copy(pad, dgate + at, n - whole);
-      Tiles.copy(pad1, dup + at, n - whole);
+    int rest = n % LENGTH;
+    long end = 4L * (n - rest);
+    long gates = gate;
+    long ups = up;
+    long gradient = dy;
+    long toGates = dgate;
+    long toUps = dup;
+    int count = n - rest;
+    for (int turns = rest == 0 ? 1 : 2; turns > 0; turns--) {
+      swigluBackwardVectors(gates, ups, gradient, toGates, toUps, count);
+      if (turns > 1) {
+        gates = Pad.address();
+        ups = gates + Lanes.BYTES;
+        gradient = ups + Lanes.BYTES;
+        Pad.fill(gates, gate + end, rest, 0);
+        Pad.fill(ups, up + end, rest, 0);
+        Pad.fill(gradient, dy + end, rest, 0);
+        toGates = gates;
+        toUps = ups;
+        count = LENGTH;
+      }
     }
+    Pad.copy(toGates, dgate + end, rest);
+    Pad.copy(toUps, dup + end, rest);
   }
 
   private static void swigluBackwardVectors(

@@ -48,7 +48,7 @@ final class VectorKernels implements Kernels {
     this.broadcast = new VectorBroadcast(workers);
     ColumnSums columnSums = new ColumnSums(workers, memory);
     this.sums = new VectorSums(workers, memory, columnSums);
-    this.softmax = new VectorSoftmax(workers);
+    this.softmax = new VectorSoftmax(workers, memory);
     this.norms = new VectorNorms(workers, memory, columnSums);
     this.rotary = new VectorRotary(workers);
     this.attention = new VectorAttention(workers, memory);

@@ -13,8 +13,11 @@ import jdk.incubator.vector.VectorMask;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Layer and RMS norm. A row is read from memory once and its passes run in the first-level cache.
- * Parameter gradients are summed over the rows of a chunk first, then over chunks in their order.
+ * Layer and RMS norm. A piece of rows is read from memory once and its passes run in the
+ * first-level cache. Parameter gradients are summed over the rows of a chunk first, then over
+ * chunks in their order.
+ *
+ * <p>The object's own fields describe the running call to the workers.
  */
 final class VectorNorms {
   /** Chunks of rows in a backward: what each sums apart costs a row of memory. */
@@ -25,6 +28,35 @@ final class VectorNorms {
   private final WorkerPool workers;
   private final MemoryPool memory;
   private final ColumnSums sums;
+  private final RowStages forward =
+      new RowStages(this::centerRows, this::measureRows, this::normalizeRows);
+  private final RowStages backward =
+      new RowStages(this::addToParameters, this::averageRows, this::writeInputGradients);
+
+  private int columns;
+  private long rowBytes;
+  private double epsilon;
+  private long xs;
+  private long weights;
+
+  /** 0 where there are none. */
+  private long biases;
+
+  /** 0 for RMS norm. */
+  private long means;
+
+  private long rstds;
+  private long ys;
+  private long dys;
+
+  /** 0 where it is not wanted. */
+  private long dxs;
+
+  private boolean parameters;
+  private long grain;
+  private long weightSums;
+  private long biasSums;
+  private long averages;
 
   VectorNorms(WorkerPool workers, MemoryPool memory, ColumnSums sums) {
     this.workers = workers;
@@ -32,41 +64,73 @@ final class VectorNorms {
     this.sums = sums;
   }
 
-  // ---- layer norm
+  // ---- forward
 
   void layerNorm(
       NDArray x,
       NDArray weight,
       @Nullable NDArray bias,
-      double epsilon,
+      double newEpsilon,
       NDArray y,
       NDArray mean,
       NDArray rstd) {
-    int columns = Math.toIntExact(x.dim(-1));
-    long from = x.address();
-    long to = y.address();
-    long weights = weight.address();
-    long biases = bias == null ? 0 : bias.address();
-    long means = mean.address();
-    long rstds = rstd.address();
-    workers.run(
-        x.shape().rows(),
-        VectorSoftmax.rowGrain(columns),
-        (start, end) -> {
-          for (long row = start; row < end; row++) {
-            long offset = 4 * row * columns;
-            float center = Runs.sum(from + offset, columns) / columns;
-            double squares = Runs.sumOfSquares(from + offset, center, columns);
-            float scale = (float) (1 / Math.sqrt(squares / columns + epsilon));
-            Lanes.set(means + 4 * row, center);
-            Lanes.set(rstds + 4 * row, scale);
-            if (biases == 0) {
-              normalize(from + offset, center, scale, weights, to + offset, columns);
-            } else {
-              normalize(from + offset, center, scale, weights, biases, to + offset, columns);
-            }
-          }
-        });
+    biases = bias == null ? 0 : bias.address();
+    normalize(x, weight, newEpsilon, y, mean.address(), rstd);
+  }
+
+  void rmsNorm(NDArray x, NDArray weight, double newEpsilon, NDArray y, NDArray rstd) {
+    biases = 0;
+    normalize(x, weight, newEpsilon, y, 0, rstd);
+  }
+
+  private void normalize(
+      NDArray x, NDArray weight, double newEpsilon, NDArray y, long newMeans, NDArray rstd) {
+    describe(x, weight, newMeans, rstd);
+    epsilon = newEpsilon;
+    ys = y.address();
+    workers.run(x.shape().rows(), VectorSoftmax.rowGrain(columns), forward.forColumns(columns));
+  }
+
+  private void describe(NDArray x, NDArray weight, long newMeans, NDArray rstd) {
+    columns = Math.toIntExact(x.dim(-1));
+    rowBytes = 4L * columns;
+    xs = x.address();
+    weights = weight.address();
+    means = newMeans;
+    rstds = rstd.address();
+  }
+
+  private float mean(long row) {
+    return means == 0 ? 0 : Lanes.get(means + 4 * row);
+  }
+
+  private void centerRows(long start, long end) {
+    if (means == 0) {
+      return;
+    }
+    for (long row = start; row < end; row++) {
+      Lanes.set(means + 4 * row, Runs.sum(xs + row * rowBytes, columns) / columns);
+    }
+  }
+
+  private void measureRows(long start, long end) {
+    for (long row = start; row < end; row++) {
+      double squares = Runs.sumOfSquares(xs + row * rowBytes, mean(row), columns);
+      Lanes.set(rstds + 4 * row, (float) (1 / Math.sqrt(squares / columns + epsilon)));
+    }
+  }
+
+  private void normalizeRows(long start, long end) {
+    for (long row = start; row < end; row++) {
+      long offset = row * rowBytes;
+      float center = mean(row);
+      float scale = Lanes.get(rstds + 4 * row);
+      if (biases == 0) {
+        normalize(xs + offset, center, scale, weights, ys + offset, columns);
+      } else {
+        normalize(xs + offset, center, scale, weights, biases, ys + offset, columns);
+      }
+    }
   }
 
   /** y = (x - center) scale weight. */
@@ -116,6 +180,8 @@ final class VectorNorms {
     }
   }
 
+  // ---- backward
+
   void layerNormBackward(
       NDArray x,
       NDArray weight,
@@ -125,29 +191,8 @@ final class VectorNorms {
       @Nullable NDArray dx,
       @Nullable NDArray dweight,
       @Nullable NDArray dbias) {
-    backward(x, weight, mean.address(), rstd, dy, dx, dweight, dbias);
-  }
-
-  // ---- RMS norm
-
-  void rmsNorm(NDArray x, NDArray weight, double epsilon, NDArray y, NDArray rstd) {
-    int columns = Math.toIntExact(x.dim(-1));
-    long from = x.address();
-    long to = y.address();
-    long weights = weight.address();
-    long rstds = rstd.address();
-    workers.run(
-        x.shape().rows(),
-        VectorSoftmax.rowGrain(columns),
-        (start, end) -> {
-          for (long row = start; row < end; row++) {
-            long offset = 4 * row * columns;
-            double squares = Runs.sumOfSquares(from + offset, 0, columns);
-            float scale = (float) (1 / Math.sqrt(squares / columns + epsilon));
-            Lanes.set(rstds + 4 * row, scale);
-            normalize(from + offset, 0, scale, weights, to + offset, columns);
-          }
-        });
+    describe(x, weight, mean.address(), rstd);
+    differentiate(x.shape().rows(), dy, dx, dweight, dbias);
   }
 
   void rmsNormBackward(
@@ -157,71 +202,32 @@ final class VectorNorms {
       NDArray dy,
       @Nullable NDArray dx,
       @Nullable NDArray dweight) {
-    backward(x, weight, 0, rstd, dy, dx, dweight, null);
+    describe(x, weight, 0, rstd);
+    differentiate(x.shape().rows(), dy, dx, dweight, null);
   }
-
-  // ---- the common backward
 
   /**
    * With n = (x - mean) rstd and g = dy weight: dx = rstd (g - mean(g) - n mean(g n)), dweight = Σ
    * dy n, dbias = Σ dy. RMS norm is the case without means, where mean(g) does not come in.
-   *
-   * @param means address of the rows' means, or 0 for RMS norm
    */
-  private void backward(
-      NDArray x,
-      NDArray weight,
-      long means,
-      NDArray rstd,
+  private void differentiate(
+      long rows,
       NDArray dy,
       @Nullable NDArray dx,
       @Nullable NDArray dweight,
       @Nullable NDArray dbias) {
-    int columns = Math.toIntExact(x.dim(-1));
-    long rows = x.shape().rows();
-    long grain = Math.max(MIN_CHUNK_ROWS, (rows + CHUNKS - 1) / CHUNKS);
+    grain = Math.max(MIN_CHUNK_ROWS, (rows + CHUNKS - 1) / CHUNKS);
     long chunks = (rows + grain - 1) / grain;
-    boolean parameters = dweight != null || dbias != null;
-    long from = x.address();
-    long gradient = dy.address();
-    long weights = weight.address();
-    long rstds = rstd.address();
-    long to = dx == null ? 0 : dx.address();
-    long rowBytes = 4L * columns;
-    Block block = memory.borrow(parameters ? 2 * chunks * rowBytes : 0);
+    parameters = dweight != null || dbias != null;
+    dys = dy.address();
+    dxs = dx == null ? 0 : dx.address();
+    long sumBytes = parameters ? chunks * rowBytes : 0;
+    Block block = memory.borrow(2 * sumBytes + (dx == null ? 0 : 8 * rows));
     try {
-      long weightSums = block.segment().address();
-      long biasSums = weightSums + chunks * rowBytes;
-      workers.run(
-          rows,
-          grain,
-          (start, end) -> {
-            long dw = weightSums + start / grain * rowBytes;
-            long db = biasSums + start / grain * rowBytes;
-            if (parameters) {
-              Tiles.fill(dw, columns, 0);
-              Tiles.fill(db, columns, 0);
-            }
-            for (long row = start; row < end; row++) {
-              long offset = row * rowBytes;
-              float center = means == 0 ? 0 : Lanes.get(means + 4 * row);
-              float scale = Lanes.get(rstds + 4 * row);
-              if (parameters) {
-                addParameters(from + offset, center, scale, gradient + offset, dw, db, columns);
-              }
-              if (to != 0) {
-                inputGradient(
-                    from + offset,
-                    center,
-                    scale,
-                    means != 0,
-                    weights,
-                    gradient + offset,
-                    to + offset,
-                    columns);
-              }
-            }
-          });
+      weightSums = block.segment().address();
+      biasSums = weightSums + sumBytes;
+      averages = biasSums + sumBytes;
+      workers.run(rows, grain, backward.forColumns(columns));
       if (dweight != null) {
         sums.add(weightSums, rowBytes, chunks, columns, dweight.address());
       }
@@ -230,6 +236,53 @@ final class VectorNorms {
       }
     } finally {
       block.release();
+    }
+  }
+
+  private void addToParameters(long start, long end) {
+    if (!parameters) {
+      return;
+    }
+    long dw = weightSums + start / grain * rowBytes;
+    long db = biasSums + start / grain * rowBytes;
+    if (start % grain == 0) {
+      Tiles.fill(dw, columns, 0);
+      Tiles.fill(db, columns, 0);
+    }
+    for (long row = start; row < end; row++) {
+      long offset = row * rowBytes;
+      float scale = Lanes.get(rstds + 4 * row);
+      addParameters(xs + offset, mean(row), scale, dys + offset, dw, db, columns);
+    }
+  }
+
+  private void averageRows(long start, long end) {
+    if (dxs == 0 || columns < LENGTH) {
+      return;
+    }
+    for (long row = start; row < end; row++) {
+      long offset = row * rowBytes;
+      average(xs + offset, mean(row), weights, dys + offset, columns, averages + 8 * row);
+    }
+  }
+
+  private void writeInputGradients(long start, long end) {
+    if (dxs == 0) {
+      return;
+    }
+    for (long row = start; row < end; row++) {
+      long offset = row * rowBytes;
+      long x = xs + offset;
+      long dy = dys + offset;
+      long dx = dxs + offset;
+      float scale = Lanes.get(rstds + 4 * row);
+      if (columns < LENGTH) {
+        narrowInputGradient(x, mean(row), scale, means != 0, weights, dy, dx, columns);
+      } else {
+        float g = means == 0 ? 0 : Lanes.get(averages + 8 * row);
+        float product = Lanes.get(averages + 8 * row + 4) * scale;
+        writeInputGradient(x, mean(row), scale, weights, dy, g, product, dx, columns);
+      }
     }
   }
 
@@ -258,19 +311,9 @@ final class VectorNorms {
     }
   }
 
-  private static void inputGradient(
-      long xStart,
-      float center,
-      float scale,
-      boolean centered,
-      long weightStart,
-      long dyStart,
-      long dxStart,
-      int n) {
-    if (n < LENGTH) {
-      narrowInputGradient(xStart, center, scale, centered, weightStart, dyStart, dxStart, n);
-      return;
-    }
+  /** Writes mean(g) and mean(g (x - center)), g = dy weight, to {@code to}. */
+  private static void average(
+      long xStart, float center, long weightStart, long dyStart, int n, long to) {
     long x = address(xStart);
     long w = address(weightStart);
     long dy = address(dyStart);
@@ -298,9 +341,8 @@ final class VectorNorms {
       dot0 = load(x + at, mask).sub(c).fma(g, dot0);
       i += count;
     }
-    float sum = centered ? Lanes.sum(sum0.add(sum1)) : 0;
-    float dot = Lanes.sum(dot0.add(dot1)) * scale;
-    writeInputGradient(xStart, center, scale, weightStart, dyStart, sum / n, dot / n, dxStart, n);
+    Lanes.set(to, Lanes.sum(sum0.add(sum1)) / n);
+    Lanes.set(to + 4, Lanes.sum(dot0.add(dot1)) / n);
   }
 
   /** Of a few columns almost nothing is left after the means are taken away: double precision. */

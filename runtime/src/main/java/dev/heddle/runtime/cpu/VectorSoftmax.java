@@ -6,18 +6,39 @@ import static dev.heddle.runtime.cpu.Lanes.load;
 import static dev.heddle.runtime.cpu.Lanes.store;
 
 import dev.heddle.runtime.NDArray;
+import dev.heddle.runtime.memory.Block;
+import dev.heddle.runtime.memory.MemoryPool;
 import java.lang.foreign.ValueLayout;
 import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.VectorMask;
 
-/** Softmax and the cross-entropy, row by row: each row is read from memory once. */
+/**
+ * Softmax and the cross-entropy, row by row: each row is read from memory once. The object's own
+ * fields describe the running call to the workers.
+ */
 final class VectorSoftmax {
   private static final ValueLayout.OfLong LONG = ValueLayout.JAVA_LONG_UNALIGNED;
 
   private final WorkerPool workers;
+  private final MemoryPool memory;
+  private final RowStages softmax =
+      new RowStages(this::findMaxima, this::exponentials, this::divideRows);
+  private final RowStages crossEntropy =
+      new RowStages(this::findMaxima, this::logSums, this::pickTargets);
 
-  VectorSoftmax(WorkerPool workers) {
+  // The running call.
+  private int columns;
+  private long xs;
+  private long ys;
+  private long maxima;
+  private long sums;
+  private long targets;
+  private long firstColumn;
+  private long picked;
+
+  VectorSoftmax(WorkerPool workers, MemoryPool memory) {
     this.workers = workers;
+    this.memory = memory;
   }
 
   /** Rows of a chunk, for rows of {@code columns} elements. */
@@ -26,28 +47,49 @@ final class VectorSoftmax {
   }
 
   void softmax(NDArray x, NDArray y) {
-    int columns = Math.toIntExact(x.dim(-1));
-    long from = x.address();
-    long to = y.address();
-    workers.run(
-        columns == 0 ? 0 : x.shape().rows(),
-        rowGrain(columns),
-        (start, end) -> {
-          for (long row = start; row < end; row++) {
-            long offset = 4 * row * columns;
-            softmaxRow(from + offset, to + offset, columns);
-          }
-        });
+    columns = Math.toIntExact(x.dim(-1));
+    long rows = columns == 0 ? 0 : x.shape().rows();
+    xs = x.address();
+    ys = y.address();
+    Block block = memory.borrow(8 * rows);
+    try {
+      maxima = block.segment().address();
+      sums = maxima + 4 * rows;
+      workers.run(rows, rowGrain(columns), softmax.forColumns(columns));
+    } finally {
+      block.release();
+    }
   }
 
-  private static void softmaxRow(long x, long y, int columns) {
-    float max = Runs.max(x, columns);
-    if (max == Float.NEGATIVE_INFINITY) {
-      Tiles.fill(y, columns, Runs.hasNaN(x, columns) ? Float.NaN : 0);
-      return;
+  private void findMaxima(long start, long end) {
+    for (long row = start; row < end; row++) {
+      Lanes.set(maxima + 4 * row, Runs.max(xs + 4 * row * columns, columns));
     }
-    float sum = Runs.expAndSum(x, max, y, columns);
-    VectorArithmetic.scale(y, 1 / sum, y, columns);
+  }
+
+  private void exponentials(long start, long end) {
+    for (long row = start; row < end; row++) {
+      long offset = 4 * row * columns;
+      float max = Lanes.get(maxima + 4 * row);
+      // What a row without a finite maximum becomes is not for the exponential to say.
+      float sum =
+          max == Float.NEGATIVE_INFINITY
+              ? 0
+              : Runs.expAndSum(xs + offset, max, ys + offset, columns);
+      Lanes.set(sums + 4 * row, sum);
+    }
+  }
+
+  private void divideRows(long start, long end) {
+    for (long row = start; row < end; row++) {
+      long y = ys + 4 * row * columns;
+      if (Lanes.get(maxima + 4 * row) == Float.NEGATIVE_INFINITY) {
+        boolean hasNaN = Runs.hasNaN(xs + 4 * row * columns, columns);
+        Tiles.fill(y, columns, hasNaN ? Float.NaN : 0);
+      } else {
+        VectorArithmetic.scale(y, 1 / Lanes.get(sums + 4 * row), y, columns);
+      }
+    }
   }
 
   void softmaxBackward(NDArray y, NDArray dy, NDArray dx) {
@@ -85,38 +127,42 @@ final class VectorSoftmax {
   }
 
   void crossEntropy(
-      NDArray logits, NDArray targets, long firstColumn, NDArray logSumExp, NDArray targetLogit) {
-    int columns = Math.toIntExact(logits.dim(1));
-    long from = logits.address();
-    long wanted = targets.address();
-    long logSums = logSumExp.address();
-    long picked = targetLogit.address();
-    workers.run(
-        logits.dim(0),
-        rowGrain(columns),
-        (start, end) -> {
-          for (long row = start; row < end; row++) {
-            long x = from + 4 * row * columns;
-            Lanes.set(logSums + 4 * row, logSumExp(x, columns));
-            long column = column(wanted, row, firstColumn);
-            boolean here = column >= 0 && column < columns;
-            Lanes.set(picked + 4 * row, here ? Lanes.get(x + 4 * column) : 0);
-          }
-        });
+      NDArray logits, NDArray newTargets, long column, NDArray logSumExp, NDArray targetLogit) {
+    columns = Math.toIntExact(logits.dim(1));
+    firstColumn = column;
+    xs = logits.address();
+    targets = newTargets.address();
+    // The maxima are kept where their log-sum-exps come.
+    maxima = logSumExp.address();
+    picked = targetLogit.address();
+    workers.run(logits.dim(0), rowGrain(columns), crossEntropy.forColumns(columns));
+  }
+
+  private void logSums(long start, long end) {
+    for (long row = start; row < end; row++) {
+      long x = xs + 4 * row * columns;
+      float max = Lanes.get(maxima + 4 * row);
+      if (max != Float.NEGATIVE_INFINITY) {
+        double logSum = max + Math.log(Runs.sumOfExp(x, max, columns));
+        Lanes.set(maxima + 4 * row, (float) logSum);
+      } else if (Runs.hasNaN(x, columns)) {
+        Lanes.set(maxima + 4 * row, Float.NaN);
+      }
+    }
+  }
+
+  private void pickTargets(long start, long end) {
+    for (long row = start; row < end; row++) {
+      long column = column(targets, row, firstColumn);
+      boolean here = column >= 0 && column < columns;
+      Lanes.set(picked + 4 * row, here ? Lanes.get(xs + 4 * (row * columns + column)) : 0);
+    }
   }
 
   /** The target's column here; negative if it is ignored or lies before the first column. */
   private static long column(long targets, long row, long firstColumn) {
     long target = Lanes.MEMORY.get(LONG, targets + 8 * row);
     return target < 0 ? -1 : target - firstColumn;
-  }
-
-  private static float logSumExp(long x, int columns) {
-    float max = Runs.max(x, columns);
-    if (max == Float.NEGATIVE_INFINITY) {
-      return Runs.hasNaN(x, columns) ? Float.NaN : max;
-    }
-    return (float) (max + Math.log(Runs.sumOfExp(x, max, columns)));
   }
 
   void crossEntropyBackward(
@@ -154,14 +200,21 @@ final class VectorSoftmax {
 
   /** y = factor e^(x - shift). */
   private static void probabilities(long x, float shift, float factor, long y, int n) {
-    int whole = n & -LENGTH;
-    probabilitiesOfVectors(x, shift, factor, y, whole);
-    if (whole < n) {
-      long pad = Pad.address();
-      Tiles.copy(x + 4L * whole, pad, n - whole);
-      probabilitiesOfVectors(pad, shift, factor, pad, LENGTH);
-      Tiles.copy(pad, y + 4L * whole, n - whole);
+    int rest = n % LENGTH;
+    long end = 4L * (n - rest);
+    long from = x;
+    long to = y;
+    int count = n - rest;
+    for (int turns = rest == 0 ? 1 : 2; turns > 0; turns--) {
+      probabilitiesOfVectors(from, shift, factor, to, count);
+      if (turns > 1) {
+        from = Pad.address();
+        Pad.fill(from, x + end, rest, 0);
+        to = from;
+        count = LENGTH;
+      }
     }
+    Pad.copy(to, y + end, rest);
   }
 
   private static void probabilitiesOfVectors(

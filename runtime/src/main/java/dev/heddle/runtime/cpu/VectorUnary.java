@@ -18,14 +18,21 @@ final class VectorUnary {
 
   /** y = op(x) for {@code n} floats; y may be x. */
   static void apply(UnaryOperation op, long x, long y, int n) {
-    int whole = n & -LENGTH;
-    vectors(op, x, y, whole);
-    if (whole < n) {
-      long pad = Pad.address();
-      Tiles.copy(x + 4L * whole, pad, n - whole);
-      vectors(op, pad, pad, LENGTH);
-      Tiles.copy(pad, y + 4L * whole, n - whole);
+    int rest = n % LENGTH;
+    long end = 4L * (n - rest);
+    long from = x;
+    long to = y;
+    int count = n - rest;
+    for (int turns = rest == 0 ? 1 : 2; turns > 0; turns--) {
+      vectors(op, from, to, count);
+      if (turns > 1) {
+        from = Pad.address();
+        Pad.fill(from, x + end, rest, 1);
+        to = from;
+        count = LENGTH;
+      }
     }
+    Pad.copy(to, y + end, rest);
   }
 
   /** {@link #apply} for whole vectors. */

@@ -15,16 +15,24 @@ final class VectorUnaryBackward {
 
   /** dx = op'(x) dy for {@code n} floats; dx may be dy. */
   static void apply(UnaryOperation op, long x, long dy, long dx, int n) {
-    int whole = n & -LENGTH;
-    vectors(op, x, dy, dx, whole);
-    if (whole < n) {
-      long pad = Pad.address();
-      long other = pad + Lanes.BYTES;
-      Tiles.copy(x + 4L * whole, pad, n - whole);
-      Tiles.copy(dy + 4L * whole, other, n - whole);
-      vectors(op, pad, other, other, LENGTH);
-      Tiles.copy(other, dx + 4L * whole, n - whole);
+    int rest = n % LENGTH;
+    long end = 4L * (n - rest);
+    long in = x;
+    long gradient = dy;
+    long to = dx;
+    int count = n - rest;
+    for (int turns = rest == 0 ? 1 : 2; turns > 0; turns--) {
+      vectors(op, in, gradient, to, count);
+      if (turns > 1) {
+        in = Pad.address();
+        gradient = in + Lanes.BYTES;
+        Pad.fill(in, x + end, rest, 1);
+        Pad.fill(gradient, dy + end, rest, 1);
+        to = gradient;
+        count = LENGTH;
+      }
     }
+    Pad.copy(to, dx + end, rest);
   }
 
   /** {@link #apply} for whole vectors. */

@@ -23,12 +23,14 @@ import org.jspecify.annotations.Nullable;
 public final class MemoryScope implements AutoCloseable {
   private static final ThreadLocal<@Nullable MemoryScope> CURRENT = new ThreadLocal<>();
 
+  private static final Resource[] NO_RESOURCES = {};
+
   private final @Nullable MemoryScope parent;
   private final boolean temporary;
   private final Thread thread = Thread.currentThread();
   private @Nullable Block[] blocks = new Block[16];
   private int blockCount;
-  private @Nullable Resource[] resources = new Resource[0];
+  private @Nullable Resource[] resources = NO_RESOURCES;
   private int resourceCount;
   private boolean closed;
 
