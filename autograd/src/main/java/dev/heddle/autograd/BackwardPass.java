@@ -3,6 +3,7 @@ package dev.heddle.autograd;
 import dev.heddle.runtime.NDArray;
 import dev.heddle.runtime.memory.MemoryScope;
 import java.util.ArrayList;
+import java.util.Collection;
 import java.util.List;
 import org.jspecify.annotations.Nullable;
 
@@ -23,23 +24,54 @@ final class BackwardPass {
 
   /** What an outer pass knew of a tensor that this pass walks over too. */
   private record Aside(
-      Tensor tensor, BackwardPass pass, int pendingUses, @Nullable NDArray incoming) {}
+      Tensor tensor,
+      BackwardPass pass,
+      int pendingUses,
+      @Nullable NDArray incoming,
+      DeferredGradients.@Nullable Owed owed) {}
 
   private final boolean retainGraph;
   private final @Nullable BackwardPass around;
+  private final @Nullable DeferredGradients deferred;
   private final List<Tensor> visited = new ArrayList<>();
   private final List<Tensor> ready = new ArrayList<>();
   private final List<Aside> aside = new ArrayList<>(0);
 
   /**
    * @param around the pass in whose name this one contributes to the tensors that it ends at
+   * @param deferred where to leave what can be computed later; null to compute everything now
    */
-  private BackwardPass(boolean retainGraph, @Nullable BackwardPass around) {
+  private BackwardPass(
+      boolean retainGraph, @Nullable BackwardPass around, @Nullable DeferredGradients deferred) {
     this.retainGraph = retainGraph;
     this.around = around;
+    this.deferred = deferred;
   }
 
   static void run(Tensor root, NDArray dy, boolean retainGraph) {
+    checkRoot(root, dy);
+    new BackwardPass(retainGraph, null, null).walk(root, dy);
+  }
+
+  /** Walks the graph and returns what it left for later. */
+  static DeferredGradients runInputs(Tensor root, NDArray dy, Collection<Tensor> waitedFor) {
+    checkRoot(root, dy);
+    DeferredGradients deferred = new DeferredGradients(waitedFor);
+    boolean walked = false;
+    try {
+      new BackwardPass(false, null, deferred).walk(root, dy);
+      walked = true;
+    } finally {
+      if (walked) {
+        deferred.recorded();
+      } else {
+        deferred.abandon();
+      }
+    }
+    return deferred;
+  }
+
+  private static void checkRoot(Tensor root, NDArray dy) {
     if (!root.requiresGradient()) {
       throw new IllegalStateException(
           "backward: "
@@ -48,7 +80,6 @@ final class BackwardPass {
               + " was computed under noGrad() or detached");
     }
     checkGradient(null, 0, root, dy);
-    new BackwardPass(retainGraph, null).walk(root, dy);
   }
 
   /** Walks the graph of a recomputed block; called by its node's backward. */
@@ -62,7 +93,7 @@ final class BackwardPass {
               + " than in the forward; a recomputed block must do the same when called again");
     }
     checkGradient(null, 0, root, dy);
-    new BackwardPass(false, around).walk(root, dy);
+    new BackwardPass(false, around, around.deferred).walk(root, dy);
   }
 
   private void walk(Tensor root, NDArray dy) {
@@ -115,11 +146,12 @@ final class BackwardPass {
       if (around != null && around.contains(other)) {
         return false;
       }
-      aside.add(new Aside(tensor, other, tensor.pendingUses, tensor.incoming));
+      aside.add(new Aside(tensor, other, tensor.pendingUses, tensor.incoming, tensor.owed));
     }
     tensor.pass = this;
     tensor.pendingUses = 0;
     tensor.incoming = null;
+    tensor.owed = null;
     visited.add(tensor);
     return true;
   }
@@ -152,6 +184,9 @@ final class BackwardPass {
     }
     GraphRecord record = tensor.record;
     if (record == null) {
+      if (tensor.owed != null && deferred != null) {
+        deferred.complete(tensor.owed);
+      }
       return;
     }
     Tensor[] inputs = record.inputs();
@@ -167,7 +202,8 @@ final class BackwardPass {
     }
   }
 
-  private static void stepLeaf(Tensor leaf, NDArray dy, MemoryScope scratch) {
+  /** Accumulates a leaf's complete gradient, held by the caller, and tells its hooks. */
+  static void stepLeaf(Tensor leaf, NDArray dy, MemoryScope scratch) {
     leaf.accumulate(dy);
     scratch.clear();
     NDArray complete = leaf.gradient();
@@ -176,7 +212,7 @@ final class BackwardPass {
     }
   }
 
-  private static void runNode(Tensor tensor, GraphRecord record, NDArray dy) {
+  private void runNode(Tensor tensor, GraphRecord record, NDArray dy) {
     Node node = record.check(tensor);
     Tensor[] inputs = record.inputs();
     Gradients gradients = node.backward(dy);
@@ -191,29 +227,42 @@ final class BackwardPass {
               + " inputs");
     }
     for (int i = 0; i < inputs.length; i++) {
+      Tensor input = inputs[i];
+      if (!input.requiresGradient()) {
+        continue;
+      }
+      if (deferred != null && deferred.takes(input, gradients.later(i) != null)) {
+        deferred.add(input, node, i, gradients);
+        continue;
+      }
       NDArray gradient = gradients.get(i);
-      if (inputs[i].requiresGradient() && gradient != null) {
-        checkGradient(node, i, inputs[i], gradient);
-        contribute(inputs[i], gradient);
+      if (gradient != null) {
+        checkGradient(node, i, input, gradient);
+        input.incoming = sum(input.incoming, gradient);
       }
     }
   }
 
-  private static void contribute(Tensor input, NDArray gradient) {
-    NDArray sum = input.incoming;
+  /**
+   * {@code sum + gradient}; the caller holds one reference on the sum, and on the result instead.
+   *
+   * @param sum null for none yet
+   */
+  static NDArray sum(@Nullable NDArray sum, NDArray gradient) {
     if (sum == null) {
       gradient.retain();
-      input.incoming = gradient;
-    } else if (sum.isContiguous() && sum.block().references() == 1) {
+      return gradient;
+    }
+    if (sum.isContiguous() && sum.block().references() == 1) {
       // Nobody else holds this sum: add in place.
       sum.kernels().addScaled(gradient.contiguous(), 1, sum);
-    } else {
-      NDArray total = sum.copy();
-      total.kernels().addScaled(gradient.contiguous(), 1, total);
-      total.retain();
-      input.incoming = total;
-      sum.release();
+      return sum;
     }
+    NDArray total = sum.copy();
+    total.kernels().addScaled(gradient.contiguous(), 1, total);
+    total.retain();
+    sum.release();
+    return total;
   }
 
   /** Takes this pass's marks off the tensors, also after a failure half-way. */
@@ -224,6 +273,7 @@ final class BackwardPass {
         left.release();
       }
       tensor.incoming = null;
+      tensor.owed = null;
       tensor.pendingUses = 0;
       tensor.pass = null;
     }
@@ -231,6 +281,7 @@ final class BackwardPass {
       outer.tensor.pass = outer.pass;
       outer.tensor.pendingUses = outer.pendingUses;
       outer.tensor.incoming = outer.incoming;
+      outer.tensor.owed = outer.owed;
     }
   }
 
@@ -239,8 +290,7 @@ final class BackwardPass {
    *
    * @param node whose backward gave it for its input {@code index}; null for a root's
    */
-  private static void checkGradient(
-      @Nullable Node node, int index, Tensor tensor, NDArray gradient) {
+  static void checkGradient(@Nullable Node node, int index, Tensor tensor, NDArray gradient) {
     if (!gradient.shape().equals(tensor.shape()) || gradient.dtype() != tensor.dtype()) {
       throw new IllegalArgumentException(
           (node == null ? "backward" : "backward of " + node.operator() + ", input " + index)

@@ -51,21 +51,29 @@ final class GraphRecord implements Resource {
     }
     for (int i = 0; i < saved.length; i++) {
       NDArray array = saved[i];
-      if (array != null && array.block().version() != versions[i]) {
-        throw new IllegalStateException(
-            "backward of "
-                + current.operator()
-                + ": the value "
-                + array
-                + " that it saved was"
-                + " changed in place (version "
-                + array.block().version()
-                + ", saved at "
-                + versions[i]
-                + "); change a copy, or run backward first");
+      if (array != null) {
+        checkVersion(current, array, versions[i]);
       }
     }
     return current;
+  }
+
+  /** That an array which a node's backward will read is as it was when {@code saved}. */
+  static void checkVersion(Node node, NDArray array, int saved) {
+    int version = array.block().version();
+    if (version != saved) {
+      throw new IllegalStateException(
+          "backward of "
+              + node.operator()
+              + ": the value "
+              + array
+              + " that it saved was"
+              + " changed in place (version "
+              + version
+              + ", saved at "
+              + saved
+              + "); change a copy, or run backward first");
+    }
   }
 
   /** The node's inputs, asked for once; none after the release. */

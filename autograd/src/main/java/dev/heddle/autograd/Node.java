@@ -22,9 +22,10 @@ public interface Node {
   /**
    * The gradients of the inputs, given the gradient of the value: one entry an input, of the
    * input's shape and dtype. Null where {@link Tensor#requiresGradient()} is false, or where the
-   * gradient is zero everywhere. May return {@code dy} itself or a view of it; must not change
-   * {@code dy}, which may have any strides. Runs with gradients off; what it allocates and does not
-   * return is given back afterwards.
+   * gradient is zero everywhere. What is costly and nobody may wait for, such as the gradient of a
+   * weight, it can offer to compute {@linkplain Gradients#later later}. May return {@code dy}
+   * itself or a view of it; must not change {@code dy}, which may have any strides. Runs with
+   * gradients off; what it allocates and does not return is given back afterwards.
    */
   Gradients backward(NDArray dy);
 

@@ -9,6 +9,7 @@ import dev.heddle.runtime.memory.Block;
 import dev.heddle.runtime.memory.MemoryScope;
 import dev.heddle.runtime.memory.Owned;
 import java.util.ArrayList;
+import java.util.Collection;
 import java.util.List;
 import org.jspecify.annotations.Nullable;
 
@@ -26,12 +27,17 @@ public final class Tensor implements Owned {
   private final @Nullable MemoryScope home;
   @Nullable GraphRecord record;
   private @Nullable NDArray gradient;
+  private @Nullable NDArray gradientPlace;
   private @Nullable List<GradientHook> hooks;
 
   // State of the backward pass that is walking over this tensor; see BackwardPass.
   @Nullable BackwardPass pass;
   int pendingUses;
   @Nullable NDArray incoming;
+  DeferredGradients.@Nullable Owed owed;
+
+  // How many second halves of backward passes still owe this leaf something.
+  int owing;
 
   private Tensor(
       NDArray value,
@@ -159,6 +165,12 @@ public final class Tensor implements Owned {
     requireGradientLeaf("gradientOrZeros");
     NDArray present = gradient;
     if (present == null) {
+      NDArray place = gradientPlace;
+      if (place != null) {
+        place.kernels().fill(place, 0);
+        gradient = place;
+        return place;
+      }
       MemoryScope scope = MemoryScope.current();
       present = NDArray.zeros(value.device(), value.dtype(), value.shape());
       if (home != null && home != scope) {
@@ -175,8 +187,34 @@ public final class Tensor implements Owned {
     NDArray old = gradient;
     if (old != null) {
       gradient = null;
-      old.free();
+      if (gradientPlace == null) {
+        old.free();
+      }
     }
+  }
+
+  /**
+   * From now on this leaf's gradient is accumulated in {@code place}, for example in a buffer that
+   * is sent as it is. The place stays the caller's: {@link #clearGradient} forgets what is in it.
+   *
+   * @param place contiguous, of this tensor's shape and dtype; lives as long as this tensor
+   * @throws IllegalStateException if there is a gradient already, or a place for it
+   */
+  public void keepGradientIn(NDArray place) {
+    requireGradientLeaf("keepGradientIn");
+    if (!place.shape().equals(shape()) || place.dtype() != dtype() || !place.isContiguous()) {
+      throw new IllegalArgumentException(
+          "Tensor.keepGradientIn: got " + place + ", wanted a contiguous array like " + describe());
+    }
+    if (gradient != null || gradientPlace != null) {
+      throw new IllegalStateException(
+          "Tensor.keepGradientIn: "
+              + describe()
+              + (gradientPlace == null
+                  ? " has a gradient already; clear it first"
+                  : " has a place for its gradient already"));
+    }
+    gradientPlace = place;
   }
 
   /** Calls {@code hook} in every backward pass when this tensor's gradient is complete. */
@@ -203,17 +241,8 @@ public final class Tensor implements Owned {
    * @throws IllegalStateException if nothing here requires a gradient or the graph was released
    */
   public void backward() {
-    if (value.size() != 1) {
-      throw new IllegalArgumentException(
-          "Tensor.backward: "
-              + describe()
-              + " has "
-              + value.size()
-              + " elements; a gradient to"
-              + " start from is needed: backward(gradient)");
-    }
-    try (MemoryScope scope = MemoryScope.open()) {
-      backward(NDArray.full(value.device(), value.dtype(), value.shape(), 1), false);
+    try (MemoryScope scope = MemoryScope.temporaries()) {
+      backward(one(), false);
     }
   }
 
@@ -233,9 +262,47 @@ public final class Tensor implements Owned {
   }
 
   /**
+   * {@link #backwardInputs(NDArray, Collection)} of this one-element tensor.
+   *
+   * @param waitedFor leaves whose gradients are wanted now
+   */
+  public DeferredGradients backwardInputs(Collection<Tensor> waitedFor) {
+    try (MemoryScope scope = MemoryScope.temporaries()) {
+      return backwardInputs(one(), waitedFor);
+    }
+  }
+
+  /**
+   * The first half of {@link #backward(NDArray)}: walks the graph and releases it, and leaves to
+   * the second half what operators offer to compute later for leaves other than {@code waitedFor}.
+   * A leaf that no such product contributes to has its gradient when this returns.
+   *
+   * @param dy of this tensor's shape and dtype; not to be changed before the second half has run
+   * @param waitedFor leaves whose gradients are wanted now, such as rows that another stage sent
+   * @return the second half, to be run before the {@link MemoryScope} open now closes
+   */
+  public DeferredGradients backwardInputs(NDArray dy, Collection<Tensor> waitedFor) {
+    return BackwardPass.runInputs(this, dy, waitedFor);
+  }
+
+  /** The gradient that a backward pass of a one-element tensor starts from. */
+  private NDArray one() {
+    if (value.size() != 1) {
+      throw new IllegalArgumentException(
+          "Tensor.backward: "
+              + describe()
+              + " has "
+              + value.size()
+              + " elements; a gradient to"
+              + " start from is needed: backward(gradient)");
+    }
+    return NDArray.full(value.device(), value.dtype(), value.shape(), 1);
+  }
+
+  /**
    * Adds a complete contribution to this leaf's gradient. The caller holds one reference on it; if
    * nobody else does, and it does not keep a much larger block alive, the array itself becomes the
-   * gradient.
+   * gradient; where the gradient has a place, the first contribution is copied to it.
    */
   void accumulate(NDArray contribution) {
     NDArray sum = gradient;
@@ -243,6 +310,9 @@ public final class Tensor implements Owned {
       sum.kernels().addScaled(contribution.contiguous(), 1, sum);
     } else if (home == null) {
       throw new IllegalStateException("accumulate: not a leaf");
+    } else if (gradientPlace != null) {
+      gradientPlace.kernels().copy(contribution, gradientPlace);
+      gradient = gradientPlace;
     } else if (contribution.isContiguous()
         && contribution.block().references() == 1
         && contribution.size() * dtype().byteSize() * 2 > contribution.block().byteSize()) {

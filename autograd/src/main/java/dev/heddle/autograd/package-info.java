@@ -9,6 +9,7 @@
  *
  * <p>{@link dev.heddle.autograd.GradientMode} turns recording off and on, {@link
  * dev.heddle.autograd.Recompute} trades time for memory, {@link dev.heddle.autograd.GradientHook}
- * tells when a gradient is complete. Operators themselves are in {@code dev.heddle.ops}.
+ * tells when a gradient is complete, {@link dev.heddle.autograd.DeferredGradients} puts the
+ * gradients of weights off. Operators themselves are in {@code dev.heddle.ops}.
  */
 package dev.heddle.autograd;

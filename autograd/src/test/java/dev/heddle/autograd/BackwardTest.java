@@ -49,6 +49,29 @@ class BackwardTest extends DeviceTest {
   }
 
   @Test
+  void gradientWithAPlace_isAccumulatedThere_andForgottenNotFreed() {
+    NDArray place = vector(7, 7);
+    Tensor x = leaf(3, -4);
+    x.keepGradientIn(place);
+    assertThat(x.gradient()).isNull();
+    for (int step = 0; step < 2; step++) {
+      sum(multiply(x, x)).backward();
+      sum(x).backward();
+      assertThat(gradient(x)).containsExactly(7, -7);
+      assertThat(place.toDoubles()).containsExactly(7, -7);
+      x.clearGradient();
+      assertThat(x.gradient()).isNull();
+      assertThat(place.isLive()).isTrue();
+    }
+    assertThat(x.gradientOrZeros()).isSameAs(place);
+    assertThat(place.toDoubles()).containsOnly(0);
+    assertThatThrownBy(() -> x.keepGradientIn(place))
+        .hasMessageContaining("has a place for its gradient already");
+    assertThatThrownBy(() -> leaf(1).keepGradientIn(place))
+        .hasMessageContaining("wanted a contiguous array like tensor F64[1]");
+  }
+
+  @Test
   void sameTensorTwiceInOneOperator_countsTwice() {
     Tensor x = leaf(3, -4);
     sum(multiply(x, x)).backward();

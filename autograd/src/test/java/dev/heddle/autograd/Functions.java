@@ -82,6 +82,45 @@ final class Functions {
     }
   }
 
+  /** y = x w, where the gradient of w can wait. */
+  static Tensor weigh(Tensor x, Tensor w) {
+    return Tensor.from(
+        apply(BinaryOperation.MULTIPLY, x.value(), w.value()),
+        new Weighed(x, w, x.value(), x.requiresGradient() ? w.value() : null));
+  }
+
+  private record Weighed(Tensor x, Tensor w, NDArray savedX, @Nullable NDArray savedW)
+      implements Node {
+    @Override
+    public Tensor[] inputs() {
+      return new Tensor[] {x, w};
+    }
+
+    @Override
+    public @Nullable NDArray[] saved() {
+      return new @Nullable NDArray[] {savedX, savedW};
+    }
+
+    @Override
+    public Gradients backward(NDArray dy) {
+      BACKWARDS.add("weigh");
+      return Gradients.of(savedW == null ? null : apply(BinaryOperation.MULTIPLY, dy, savedW), null)
+          .later(
+              1,
+              () -> {
+                BACKWARDS.add("weight");
+                return apply(BinaryOperation.MULTIPLY, dy, savedX);
+              },
+              dy,
+              savedX);
+    }
+
+    @Override
+    public String operator() {
+      return "Weigh";
+    }
+  }
+
   /** y = Σ x. */
   static Tensor sum(Tensor x) {
     NDArray y = NDArray.empty(x.device(), x.dtype(), Shape.of(1));

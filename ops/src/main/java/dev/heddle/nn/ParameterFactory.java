@@ -1,5 +1,6 @@
 package dev.heddle.nn;
 
+import dev.heddle.autograd.GradientMode;
 import dev.heddle.autograd.Tensor;
 import dev.heddle.runtime.DType;
 import dev.heddle.runtime.Device;
@@ -20,6 +21,7 @@ import dev.heddle.runtime.memory.MemoryScope;
 public record ParameterFactory(Device device, DType dtype, long seed) {
   /**
    * A parameter, or the part [{@code start}, {@code start + count}) of dim {@code splitDim} of it.
+   * Made while gradients are off ({@link GradientMode#noGrad}) it is frozen: a constant.
    *
    * @param splitDim the divided dim, or {@link Parameter#WHOLE}
    */
@@ -48,7 +50,7 @@ public record ParameterFactory(Device device, DType dtype, long seed) {
     }
     return new Parameter(
         name,
-        Tensor.leaf(value),
+        GradientMode.isEnabled() ? Tensor.leaf(value) : Tensor.constant(value),
         globalShape,
         whole ? Parameter.WHOLE : splitDim,
         whole ? 0 : start,

@@ -45,9 +45,13 @@ public final class GatherRows {
 
     @Override
     public Gradients backward(NDArray dy) {
+      return Gradients.of((NDArray) null).later(0, () -> dx(dy), dy, rows);
+    }
+
+    private NDArray dx(NDArray dy) {
       NDArray dx = NDArray.zeros(dy.device(), dy.dtype(), x.shape());
       dy.kernels().scatterAddRows(Matrices.rows(dy), rows, dx);
-      return Gradients.of(dx);
+      return dx;
     }
   }
 

@@ -7,6 +7,7 @@ import dev.heddle.autograd.Tensor;
 import dev.heddle.runtime.NDArray;
 import dev.heddle.runtime.Shape;
 import dev.heddle.runtime.UnaryOperation;
+import java.util.Objects;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -76,34 +77,39 @@ public final class Linear {
 
     @Override
     public Gradients backward(NDArray dy) {
-      NDArray dz = Matrices.rows(dy);
-      if (z != null) {
-        dz = dz.contiguous();
-        NDArray throughF = Matrices.emptyLike(z);
-        dz.kernels().unaryBackward(f, z, dz, throughF);
-        dz = throughF;
-      }
+      NDArray dz = throughF(Matrices.rows(dy));
       NDArray dx = null;
       if (weight != null) {
         dx = NDArray.empty(dz.device(), dz.dtype(), rowsShape);
         dz.kernels().gemm(dz, false, weight, false, 1, 0, dx);
         dx = dx.reshape(x.shape());
       }
-      NDArray dw = null;
-      if (rows != null) {
-        dw = NDArray.empty(dz.device(), dz.dtype(), weightShape);
-        dz.kernels().gemm(dz, true, rows, false, 1, 0, dw);
-        dw = dw.reshape(w.shape());
+      return b == null
+          ? Gradients.of(dx, null).later(1, () -> dw(dz), dz, rows)
+          : Gradients.of(dx, null, null)
+              .later(1, () -> dw(dz), dz, rows)
+              .later(2, () -> db(dz, b), dz);
+    }
+
+    private NDArray throughF(NDArray dy) {
+      if (z == null) {
+        return dy;
       }
-      if (b == null) {
-        return Gradients.of(dx, dw);
-      }
-      NDArray db = null;
-      if (b.requiresGradient()) {
-        db = NDArray.empty(dz.device(), dz.dtype(), b.shape());
-        dz.kernels().sumTo(dz, db.reshape(db.size()));
-      }
-      return Gradients.of(dx, dw, db);
+      NDArray dz = Matrices.emptyLike(z);
+      dy.kernels().unaryBackward(f, z, dy.contiguous(), dz);
+      return dz;
+    }
+
+    private NDArray dw(NDArray dz) {
+      NDArray dw = NDArray.empty(dz.device(), dz.dtype(), weightShape);
+      dz.kernels().gemm(dz, true, Objects.requireNonNull(rows), false, 1, 0, dw);
+      return dw.reshape(w.shape());
+    }
+
+    private static NDArray db(NDArray dz, Tensor b) {
+      NDArray db = NDArray.empty(dz.device(), dz.dtype(), b.shape());
+      dz.kernels().sumTo(dz, db.reshape(db.size()));
+      return db;
     }
   }
 

@@ -4,6 +4,7 @@ import dev.heddle.autograd.Gradients;
 import dev.heddle.autograd.Node;
 import dev.heddle.autograd.Tensor;
 import dev.heddle.runtime.NDArray;
+import java.util.Objects;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -55,21 +56,21 @@ public final class MatMul {
 
     @Override
     public Gradients backward(NDArray dc) {
-      NDArray da = null;
-      if (savedB != null) {
-        da =
-            transposeA
-                ? product(savedB, transposeB, dc, true)
-                : product(dc, false, savedB, !transposeB);
-      }
-      NDArray db = null;
-      if (savedA != null) {
-        db =
-            transposeB
-                ? product(dc, true, savedA, transposeA)
-                : product(savedA, !transposeA, dc, false);
-      }
-      return Gradients.of(da, db);
+      return Gradients.of(null, null)
+          .later(0, () -> da(dc, Objects.requireNonNull(savedB)), dc, savedB)
+          .later(1, () -> db(dc, Objects.requireNonNull(savedA)), dc, savedA);
+    }
+
+    private NDArray da(NDArray dc, NDArray valueB) {
+      return transposeA
+          ? product(valueB, transposeB, dc, true)
+          : product(dc, false, valueB, !transposeB);
+    }
+
+    private NDArray db(NDArray dc, NDArray valueA) {
+      return transposeB
+          ? product(dc, true, valueA, transposeA)
+          : product(valueA, !transposeA, dc, false);
     }
   }
 

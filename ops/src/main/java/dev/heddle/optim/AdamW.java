@@ -34,7 +34,8 @@ public final class AdamW {
   }
 
   /**
-   * The state of one parameter, of the shape of this rank's part.
+   * The state of one parameter, of the shape of this rank's values; flat where only a stretch of
+   * them is updated.
    *
    * @param firstMoment running mean of gradients
    * @param secondMoment running mean of squared gradients
@@ -42,27 +43,39 @@ public final class AdamW {
    */
   public record State(NDArray firstMoment, NDArray secondMoment, @Nullable NDArray master) {}
 
-  private final List<Parameter> parameters;
+  private final List<ParameterPart> parts;
   private final Map<String, State> states = new LinkedHashMap<>();
   private final Settings settings;
   private long steps;
 
   /** An optimizer of {@code parameters} that has not stepped yet: moments zero. */
   public AdamW(List<Parameter> parameters, Settings settings) {
-    this.parameters = List.copyOf(parameters);
+    this(settings, parameters.stream().map(ParameterPart::whole).toList());
+  }
+
+  /**
+   * An optimizer that updates parts of parameters, one of each at most; others update the rest. It
+   * has state for what it updates only.
+   */
+  public static AdamW ofParts(List<ParameterPart> parts, Settings settings) {
+    return new AdamW(settings, parts.stream().filter(part -> part.size() > 0).toList());
+  }
+
+  private AdamW(Settings settings, List<ParameterPart> parts) {
+    this.parts = List.copyOf(parts);
     this.settings = settings;
-    for (Parameter parameter : parameters) {
-      NDArray weight = parameter.tensor().value();
+    for (ParameterPart part : parts) {
+      NDArray weight = part.weight();
       DType wide = weight.dtype().accumulation();
       State state =
           new State(
               NDArray.zeros(weight.device(), wide, weight.shape()),
               NDArray.zeros(weight.device(), wide, weight.shape()),
               wide == weight.dtype() ? null : weight.cast(wide));
-      if (states.put(parameter.name(), state) != null) {
+      if (states.put(part.parameter().name(), state) != null) {
         throw new IllegalArgumentException(
             "AdamW: two parameters are called "
-                + parameter.name()
+                + part.parameter().name()
                 + "; state goes by name, so give each once and under its own name");
       }
     }
@@ -78,18 +91,18 @@ public final class AdamW {
     AdamWStep decaying = numbers(learningRate, gradientScale, settings.weightDecay());
     AdamWStep plain = numbers(learningRate, gradientScale, 0);
     try (MemoryScope inside = MemoryScope.open()) {
-      for (Parameter parameter : parameters) {
-        NDArray gradient = parameter.tensor().gradient();
+      for (ParameterPart part : parts) {
+        NDArray gradient = part.gradient();
         if (gradient == null) {
           continue;
         }
-        NDArray weight = parameter.tensor().value();
-        State state = state(parameter);
+        NDArray weight = part.weight();
+        State state = state(part.parameter());
         NDArray master = state.master();
         weight
             .kernels()
             .adamW(
-                parameter.decays() ? decaying : plain,
+                part.parameter().decays() ? decaying : plain,
                 master == null ? weight : master,
                 gradient,
                 state.firstMoment(),
@@ -113,9 +126,7 @@ public final class AdamW {
 
   /** Forgets all gradients, so that the next backward pass starts from none. */
   public void clearGradients() {
-    for (Parameter parameter : parameters) {
-      parameter.tensor().clearGradient();
-    }
+    parts.forEach(part -> part.parameter().tensor().clearGradient());
   }
 
   /** The state of a parameter, to be read and written by checkpoints. */
@@ -138,8 +149,28 @@ public final class AdamW {
     this.steps = taken;
   }
 
-  /** The parameters that are updated. */
+  /** What is updated of which parameters. */
+  public List<ParameterPart> parts() {
+    return parts;
+  }
+
+  /** The parameters of which something is updated. */
   public List<Parameter> parameters() {
-    return parameters;
+    return parts.stream().map(ParameterPart::parameter).toList();
+  }
+
+  /** The bytes of the state. */
+  public long stateBytes() {
+    long bytes = 0;
+    for (State state : states.values()) {
+      bytes += bytes(state.firstMoment()) + bytes(state.secondMoment());
+      NDArray master = state.master();
+      bytes += master == null ? 0 : bytes(master);
+    }
+    return bytes;
+  }
+
+  private static long bytes(NDArray array) {
+    return array.size() * array.dtype().byteSize();
   }
 }

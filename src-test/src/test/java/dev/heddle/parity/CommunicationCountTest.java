@@ -63,17 +63,33 @@ class CommunicationCountTest {
         (1 + 2 * LANGUAGE_LAYERS + 3) + (1 + 2 * LANGUAGE_LAYERS), (forward + backward) * BYTES);
   }
 
-  /** Data parallelism: every gradient once a step, however many microbatches. */
+  /** Data parallelism: every gradient once a step, in one bucket, however many microbatches. */
   private static Expected gradients(ModelGraph graph, String component) {
+    return gradients(graph, component, Long.MAX_VALUE);
+  }
+
+  /**
+   * The same in buckets: from the last parameter on, each filled until the next parameter is too
+   * much for it.
+   */
+  private static Expected gradients(ModelGraph graph, String component, long bucketBytes) {
     try (MetaDevice meta = MetaDevice.open();
         MemoryScope scope = MemoryScope.open()) {
       List<Parameter> parameters =
           CaptionModel.globalParameters(
                   TinyModel.CONFIG, TinyModel.VOCABULARY, graph, meta, DType.F64)
               .get(component);
-      return new Expected(
-          parameters.size(),
-          parameters.stream().mapToLong(p -> p.globalShape().size()).sum() * BYTES);
+      long count = 0;
+      long filled = 0;
+      long bytes = 0;
+      for (Parameter parameter : parameters.reversed()) {
+        long own = parameter.globalShape().size() * BYTES;
+        boolean next = count == 0 || filled + own > bucketBytes;
+        count += next ? 1 : 0;
+        filled = next ? own : filled + own;
+        bytes += own;
+      }
+      return new Expected(count, bytes);
     }
   }
 
@@ -161,6 +177,20 @@ class CommunicationCountTest {
             .plus(gradients(experiment.graph(), CaptionModel.VISION));
     for (int rank = 0; rank < 2; rank++) {
       assertAllReduces(step(outcome, rank), expected);
+    }
+  }
+
+  @Test
+  void smallerBuckets_areMoreReductions_ofTheSameBytes() {
+    Experiment experiment = Experiment.under("dp2@0-1 | tp2@0-1").steps(STEPS);
+    for (long bytes : new long[] {1, 512, 2048}) {
+      experiment.bucketBytes = bytes;
+      Expected buckets = gradients(experiment.graph(), CaptionModel.VISION, bytes);
+      assertThat(buckets.count).isGreaterThan(1);
+      Outcome outcome = experiment.run();
+      for (int rank = 0; rank < 2; rank++) {
+        assertAllReduces(step(outcome, rank), languageTensorParallel(SAMPLES).plus(buckets));
+      }
     }
   }
 

@@ -14,6 +14,7 @@ import dev.heddle.parallel.component.ModelGraph;
 import dev.heddle.parallel.component.ModelRunner;
 import dev.heddle.parallel.component.ParameterDirectory;
 import dev.heddle.parallel.component.StepResult;
+import dev.heddle.parallel.data.GradientReduction;
 import dev.heddle.parallel.layout.RowPlacement;
 import dev.heddle.parallel.mesh.Mesh;
 import dev.heddle.parallel.redistribute.Strategy;
@@ -38,7 +39,9 @@ import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.TreeMap;
+import java.util.function.Supplier;
 import org.jspecify.annotations.Nullable;
 
 /** A training run of the tiny model: what to change is set, then {@link #run} trains. */
@@ -60,6 +63,13 @@ final class Experiment {
   double clipNorm = Double.POSITIVE_INFINITY;
   double learningRate = 1e-2;
   AdamW.Settings settings = AdamW.Settings.withDecay(0.01);
+  Set<String> frozen = Set.of();
+  Supplier<LossScaler> scaler = () -> LossScaler.fixed(1);
+  long bucketBytes = GradientReduction.BUCKET_BYTES;
+
+  /** Learning rates of components that have their own. */
+  Map<String, Double> learningRates = Map.of();
+
   Duration timeout = Duration.ofSeconds(30);
   Wrapper wrapper = (rank, component, program) -> program;
 
@@ -104,6 +114,10 @@ final class Experiment {
     copy.clipNorm = clipNorm;
     copy.learningRate = learningRate;
     copy.settings = settings;
+    copy.frozen = frozen;
+    copy.scaler = scaler;
+    copy.bucketBytes = bucketBytes;
+    copy.learningRates = learningRates;
     copy.timeout = timeout;
     copy.wrapper = wrapper;
     copy.padded = padded;
@@ -143,7 +157,7 @@ final class Experiment {
             layout.vision(),
             layout.audio(),
             layout.language());
-    return CaptionModel.graph(model, crossed, packed);
+    return CaptionModel.graph(model, crossed, packed).withFrozen(frozen);
   }
 
   Outcome run() {
@@ -211,21 +225,28 @@ final class Experiment {
             optimizers.put(
                 name,
                 new ComponentOptimizer(
-                    world, graph.component(name), program.parameters(), settings));
+                    world,
+                    graph.component(name),
+                    frozen.contains(name) ? List.of() : program.parameters(),
+                    ComponentOptimizer.Options.of(settings)
+                        .withBucketBytes(bucketBytes)
+                        .withSharedStages(CaptionModel.sharedStages(program))
+                        .withDivided(layout.placements().get(name).division().shardOptimizer())));
           });
     }
 
     void train() {
+      LossScaler lossScaler = scaler.get();
       ModelRunner runner =
           new ModelRunner(
               world,
               graph,
-              graph.schedule(microBatches),
+              graph.schedule(layout.schedule(), microBatches),
               device,
               dtype,
               wrapped,
               optimizers,
-              LossScaler.fixed(1));
+              lossScaler);
       List<StepResult> results = new ArrayList<>();
       RankLog log = collected.logs.get(rank);
       for (int number : batches) {
@@ -238,11 +259,15 @@ final class Experiment {
             runner.step(
                 (boundary, microBatch) ->
                     rows(batch, graph.boundary(boundary).source(), microBatch),
-                new ModelRunner.Update(learningRate, clipNorm)));
+                new ModelRunner.Update(
+                    component -> learningRates.getOrDefault(component, learningRate), clipNorm)));
+        log.lossScales.add(lossScaler.scale());
         log.communication.add(world.totalStatistics().since(before));
         log.systemAllocations.add(device.memory().systemAllocations());
         log.heapBytes.add(heapBytes() - Math.max(heap, staged));
       }
+      optimizers.forEach(
+          (name, optimizer) -> log.stateBytes.put(name, optimizer.adamW().stateBytes()));
       log.peakBytes = device.memory().peakLiveBytes();
       handIn(results);
     }
@@ -272,7 +297,9 @@ final class Experiment {
     private void handIn(List<StepResult> results) {
       List<Outcome.Shard> shards = new ArrayList<>();
       List<Long> steps = new ArrayList<>();
-      optimizers.values().forEach(optimizer -> steps.add(optimizer.adamW().steps()));
+      optimizers.values().stream()
+          .filter(optimizer -> !optimizer.parameters().isEmpty())
+          .forEach(optimizer -> steps.add(optimizer.adamW().steps()));
       for (ComponentProgram program : programs.values()) {
         for (Parameter parameter : program.parameters()) {
           int dim = parameter.shardDim();
@@ -303,21 +330,25 @@ final class Experiment {
                 world,
                 graph,
                 CaptionModel.globalParameters(model, TinyModel.VOCABULARY, graph, meta, dtype),
-                programs);
+                programs,
+                optimizers);
         for (ParameterDirectory.Entry entry : directory.entries()) {
           put(
               collected.weights,
               entry.name(),
               directory.gather(entry, device, dtype, p -> p.tensor().value()));
+          if (entry.state().isEmpty()) {
+            continue;
+          }
           put(
               collected.moments,
               entry.name() + ".firstMoment",
-              directory.gather(
+              directory.gatherState(
                   entry, device, dtype.accumulation(), p -> state(entry, p).firstMoment()));
           put(
               collected.moments,
               entry.name() + ".secondMoment",
-              directory.gather(
+              directory.gatherState(
                   entry, device, dtype.accumulation(), p -> state(entry, p).secondMoment()));
         }
       }
@@ -344,6 +375,8 @@ final class Experiment {
   public String toString() {
     return Layouts.toText(layout)
         + ", "
+        + model
+        + ", "
         + strategy.label()
         + ", "
         + dtype
@@ -362,6 +395,10 @@ final class Experiment {
         + clipNorm
         + ", rate "
         + learningRate
+        + ", "
+        + learningRates
+        + ", frozen "
+        + frozen
         + ", "
         + settings
         + ", "

@@ -75,9 +75,16 @@ class LayoutParityTest {
         "tp2cp2@0-3 | dp3@1-3",
         "cp2dp2@0-3 | cp2dp2@0-3",
         "dp3@0-2 | cp4all-gather@2-5",
-        "cp4@0-3 | cp3all-to-all@1-3"
+        "cp4@0-3 | cp3all-to-all@1-3",
+        "dp2@0-1 | tp2sp@0-1",
+        "tp2sp@0-1 | dp2@0-1",
+        "tp3sp@0-2 | tp3sp@1-3",
+        "tp2sp.cp2@0-3 | tp2sp.cp2@0-3",
+        "tp2sp.dp2@0-3 | tp3sp.cp2@2-7",
+        "dp3@0-2 | tp4sp.cp2all-gather@0-7",
+        "tp2dp2z@0-3 | tp2sp.cp2z@0-3"
       })
-  void contextParallelComponents_trainAsOneRank(String layout) {
+  void componentsThatDivideSequences_trainAsOneRank(String layout) {
     assertParity(Experiment.under(layout).steps(6), F64_TOLERANCE);
   }
 
@@ -93,7 +100,10 @@ class LayoutParityTest {
     "dp2@0-1 | cp2@0-1, 1, true",
     "dp2@0-1 | cp3all-gather@0-2, 2, true",
     "cp2@0-1 | cp2dp2all-to-all@1-4, 2, true",
-    "cp2dp2@0-3 | tp2cp2@0-3, 5, true"
+    "cp2dp2@0-3 | tp2cp2@0-3, 5, true",
+    "tp2sp@0-1 | tp2sp.cp2@0-3, 2, false",
+    "tp2sp@0-1 | tp2sp.dp2@0-3, 2, true",
+    "dp2@0-1 | tp2sp.cp3@0-5, 3, true"
   })
   void samplesWithoutPictures_paddedAndPacked_trainAsOnOneRank(
       String layout, int microBatches, boolean packed) {

@@ -2,20 +2,23 @@ package dev.heddle.parity;
 
 import dev.heddle.parallel.redistribute.Strategy;
 import dev.heddle.train.config.ParallelConfig;
+import dev.heddle.train.config.ParallelConfig.Division;
 import dev.heddle.train.config.ParallelConfig.Placement;
 import dev.heddle.train.config.RankSet;
+import dev.heddle.train.model.CaptionModel;
 import java.util.ArrayList;
 import java.util.Collections;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Random;
+import java.util.Set;
 import org.junit.jupiter.api.Test;
 
 /**
  * Layouts that nobody thought of: any sizes of both axes on both sides, ranks in common or not, any
- * strategy, microbatches, padding, clipping. A failure names its seed; {@code -Dheddle.seed=N}
- * repeats just that one.
+ * strategy, optimizers divided or not, a frozen component, microbatches, padding, clipping. A
+ * failure names its seed; {@code -Dheddle.seed=N} repeats just that one.
  */
 class RandomLayoutParityTest {
   private static final int COUNT = 40;
@@ -59,6 +62,13 @@ class RandomLayoutParityTest {
     experiment.samples = 3 + random.nextInt(3);
     experiment.microBatches = 1 + random.nextInt(3);
     experiment.clipNorm = random.nextBoolean() ? 0.3 : Double.POSITIVE_INFINITY;
+    experiment.frozen =
+        switch (random.nextInt(6)) {
+          case 0 -> Set.of(CaptionModel.VISION);
+          case 1 -> Set.of(CaptionModel.LANGUAGE);
+          default -> Set.of();
+        };
+    experiment.bucketBytes = 1L << (3 + random.nextInt(16));
     experiment.padded = random.nextInt(3) == 0 ? new int[] {0, 2} : new int[0];
     return experiment.steps(5);
   }
@@ -76,6 +86,14 @@ class RandomLayoutParityTest {
     Collections.shuffle(all, random);
     List<Integer> chosen = new ArrayList<>(all.subList(0, tp * dp));
     Collections.sort(chosen);
-    return new Placement(new RankSet(chosen), tp, 1, 1, dp);
+    Division usual = Division.USUAL;
+    Division division =
+        new Division(
+            usual.cpMethod(),
+            usual.sequenceParallel(),
+            usual.stageLayers(),
+            usual.chunks(),
+            random.nextBoolean());
+    return new Placement(new RankSet(chosen), tp, 1, 1, dp, division);
   }
 }

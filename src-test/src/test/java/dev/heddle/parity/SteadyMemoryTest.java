@@ -25,7 +25,9 @@ class SteadyMemoryTest {
     "dp3@0-2 | tp2@1-2, 3, DIRECT, F64, REFERENCE",
     "dp2@0-1 | tp2@0-1, 1, LEADER, F32, BEST",
     "tp2dp2@0-3 | dp4@0-3, 1, SCATTER_GATHER, F32, BEST",
-    "dp2@0-1 | tp2@0-1, 1, DIRECT, BF16, BEST"
+    "dp2@0-1 | tp2@0-1, 1, DIRECT, BF16, BEST",
+    "dp2z@0-1 | dp3z@0-2, 2, DIRECT, BF16, BEST",
+    "dp3z@0-2 | tp2dp2z@0-3, 1, DIRECT, F32, BEST"
   })
   void trainingLoop_afterTheThirdStep_takesNoMemoryFromTheSystem(
       String layout, int microBatches, Strategy strategy, DType dtype, CpuBackend backend) {

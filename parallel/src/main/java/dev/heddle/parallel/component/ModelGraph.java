@@ -1,7 +1,10 @@
 package dev.heddle.parallel.component;
 
 import dev.heddle.parallel.mesh.Mesh;
+import dev.heddle.parallel.pipeline.PipelineGraph;
 import dev.heddle.parallel.pipeline.Schedule;
+import dev.heddle.parallel.pipeline.ScheduleKind;
+import dev.heddle.parallel.redistribute.BoundaryPlan;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Set;
@@ -11,12 +14,20 @@ import java.util.Set;
  *
  * @param components sources before their destinations; the last one ends in the loss
  * @param boundaries the edges
+ * @param frozen the components that are not trained, by name
  */
-public record ModelGraph(List<Component> components, List<BoundarySpec> boundaries) {
+public record ModelGraph(
+    List<Component> components, List<BoundarySpec> boundaries, Set<String> frozen) {
+  /** A graph of components that are all trained. */
+  public ModelGraph(List<Component> components, List<BoundarySpec> boundaries) {
+    this(components, boundaries, Set.of());
+  }
+
   /** Checks that names are unique and edges go from earlier to later components. */
   public ModelGraph {
     components = List.copyOf(components);
     boundaries = List.copyOf(boundaries);
+    frozen = Set.copyOf(frozen);
     if (components.isEmpty()) {
       throw new IllegalArgumentException("model graph: it has no component");
     }
@@ -25,6 +36,12 @@ public record ModelGraph(List<Component> components, List<BoundarySpec> boundari
       if (!names.add(component.name())) {
         throw new IllegalArgumentException(
             "model graph: two components are called " + component.name());
+      }
+    }
+    for (String name : frozen) {
+      if (!names.contains(name)) {
+        throw new IllegalArgumentException(
+            "model graph: frozen component " + name + " is not one of " + names);
       }
     }
     Set<String> edges = new HashSet<>();
@@ -57,6 +74,38 @@ public record ModelGraph(List<Component> components, List<BoundarySpec> boundari
     return -1;
   }
 
+  /**
+   * The same with components that are not trained. Gradients are sent no further back than to the
+   * components that need them: where nothing is trained from the beginning on to a boundary, none
+   * cross it.
+   */
+  public ModelGraph withFrozen(Set<String> names) {
+    ModelGraph graph = new ModelGraph(components, boundaries, names);
+    return new ModelGraph(
+        components,
+        boundaries.stream()
+            .map(
+                edge ->
+                    !edge.gradients() || graph.needsBackward(edge.source())
+                        ? edge
+                        : new BoundarySpec(
+                            edge.source(),
+                            edge.destination(),
+                            edge.features(),
+                            false,
+                            edge.plan().andThen(BoundaryPlan::withoutBackward)))
+            .toList(),
+        names);
+  }
+
+  /** Whether gradients are computed in a component: for itself, or for one before it. */
+  public boolean needsBackward(String component) {
+    return !frozen.contains(component)
+        || boundaries.stream()
+            .filter(edge -> edge.destination().equals(component) && edge.gradients())
+            .anyMatch(edge -> needsBackward(edge.source()));
+  }
+
   /** The component that ends in the loss. */
   public Component sink() {
     return components.getLast();
@@ -85,13 +134,24 @@ public record ModelGraph(List<Component> components, List<BoundarySpec> boundari
     return component(name).mesh();
   }
 
-  /** The schedule that runs one microbatch after the other. */
-  public Schedule schedule(int microBatches) {
-    return Schedule.oneMicroBatchAtATime(
-        components.stream().map(c -> new Schedule.Stage(c.name(), c.mesh())).toList(),
-        boundaries.stream()
-            .map(b -> new Schedule.Edge(b.name(), b.source(), b.destination(), b.gradients()))
+  /** What is to be scheduled. */
+  public PipelineGraph pipeline() {
+    return new PipelineGraph(
+        components.stream()
+            .map(c -> new PipelineGraph.Stages(c.name(), c.mesh(), c.stages()))
             .toList(),
-        microBatches);
+        boundaries.stream()
+            .map(b -> new PipelineGraph.Edge(b.name(), b.source(), b.destination(), b.gradients()))
+            .toList());
+  }
+
+  /** The schedule of a step. */
+  public Schedule schedule(ScheduleKind kind, int microBatches) {
+    return Schedule.of(pipeline(), kind, microBatches);
+  }
+
+  /** The usual schedule of a step, 1F1B. */
+  public Schedule schedule(int microBatches) {
+    return schedule(ScheduleKind.ONE_FORWARD_ONE_BACKWARD, microBatches);
   }
 }

@@ -2,22 +2,29 @@ package dev.heddle.parallel.component;
 
 import dev.heddle.autograd.Tensor;
 import dev.heddle.parallel.comm.Communicator;
+import dev.heddle.parallel.component.RunningComponent.Work;
 import dev.heddle.parallel.layout.RowPlacement;
-import dev.heddle.parallel.mesh.Axis;
-import dev.heddle.parallel.mesh.Mesh;
 import dev.heddle.parallel.pipeline.Instruction;
-import dev.heddle.parallel.pipeline.Instruction.Direction;
+import dev.heddle.parallel.pipeline.Instruction.Backward;
+import dev.heddle.parallel.pipeline.Instruction.Compute;
+import dev.heddle.parallel.pipeline.Instruction.Forward;
+import dev.heddle.parallel.pipeline.Instruction.Receive;
+import dev.heddle.parallel.pipeline.Instruction.ReduceGradients;
+import dev.heddle.parallel.pipeline.Instruction.Send;
+import dev.heddle.parallel.pipeline.Instruction.Step;
+import dev.heddle.parallel.pipeline.Instruction.Transport;
+import dev.heddle.parallel.pipeline.Instruction.WeightGradients;
+import dev.heddle.parallel.pipeline.PipelineGraph;
+import dev.heddle.parallel.pipeline.PipelineGraph.Link;
+import dev.heddle.parallel.pipeline.PipelineGraph.Place;
 import dev.heddle.parallel.pipeline.Schedule;
-import dev.heddle.parallel.redistribute.BoundaryExchange;
 import dev.heddle.runtime.DType;
 import dev.heddle.runtime.Device;
 import dev.heddle.runtime.NDArray;
-import dev.heddle.runtime.memory.Block;
 import dev.heddle.runtime.memory.MemoryScope;
-import java.util.ArrayList;
-import java.util.HashMap;
+import java.util.ArrayDeque;
+import java.util.Deque;
 import java.util.HashSet;
-import java.util.IdentityHashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -54,72 +61,22 @@ public final class ModelRunner {
     }
   }
 
-  /** How many plans of a boundary are kept. */
-  private static final int KEPT_PLANS = 64;
-
   private final ModelGraph graph;
   private final Map<String, ComponentOptimizer> optimizers;
   private final ModelUpdate update;
-  private final Device device;
-  private final DType dtype;
-  private final Map<String, Hosted> hosted = new LinkedHashMap<>();
-  private final Map<String, Crossing> crossings = new LinkedHashMap<>();
+  private final MicroBatchMemory memory;
+  private final Map<String, RunningComponent> running = new LinkedHashMap<>();
+  private final Map<String, LinkTransport> links = new LinkedHashMap<>();
   private final List<Instruction> instructions;
 
   /** For each instruction the microbatch that is done with it on this rank, or -1. */
   private final int[] finished;
 
-  /** What the microbatches under way hold beside their graphs. */
-  private final Map<Integer, List<NDArray>> held = new HashMap<>();
+  /** For each instruction whether its component has no backward behind it on this rank. */
+  private final boolean[] lastBackward;
 
-  /** A component that this rank runs. */
-  private static final class Hosted {
-    final Component component;
-    final ComponentProgram program;
-    final boolean firstTensorRank;
-
-    /** Outputs of the microbatches that have gone forward and not yet back. */
-    final Map<Integer, Tensor> outputs = new HashMap<>();
-
-    /** Gradients of these outputs that boundaries have brought back. */
-    final Map<Integer, NDArray> outputGradients = new HashMap<>();
-
-    Hosted(Component component, ComponentProgram program, int rank) {
-      this.component = component;
-      this.program = program;
-      firstTensorRank = component.mesh().coordinate(rank, Axis.TP) == 0;
-    }
-  }
-
-  /** A boundary that this rank stands on. */
-  private static final class Crossing {
-    final BoundarySpec spec;
-    final Communicator group;
-
-    /** By rows, the ones not used for longest dropped: they may differ in every step. */
-    final Map<RowPlacement, BoundaryExchange> exchanges =
-        new LinkedHashMap<>(16, 0.75f, true) {
-          private static final long serialVersionUID = 1L;
-
-          @Override
-          protected boolean removeEldestEntry(Map.Entry<RowPlacement, BoundaryExchange> eldest) {
-            return size() > KEPT_PLANS;
-          }
-        };
-
-    /** What came in, by microbatch: leaves of the destination's graph. */
-    final Map<Integer, Tensor> arrived = new HashMap<>();
-
-    Crossing(BoundarySpec spec, Communicator group) {
-      this.spec = spec;
-      this.group = group;
-    }
-
-    BoundaryExchange exchange(RowPlacement rows) {
-      return exchanges.computeIfAbsent(
-          rows, key -> new BoundaryExchange(spec.plan().apply(key), group));
-    }
-  }
+  /** Microbatches that are done but for messages that have not been taken. */
+  private final Deque<Integer> leaving = new ArrayDeque<>();
 
   /**
    * The runner of this rank.
@@ -143,46 +100,95 @@ public final class ModelRunner {
       LossScaler scaler) {
     this.graph = graph;
     this.optimizers = optimizers;
-    this.device = device;
-    this.dtype = dtype;
+    this.memory = new MicroBatchMemory(device, dtype);
     int rank = world.globalRank(world.rank());
+    PipelineGraph pipeline = schedule.graph();
     instructions = schedule.ranks().getOrDefault(rank, List.of());
     finished = finished(instructions);
+    lastBackward = lastBackward(instructions);
     for (Component component : graph.components()) {
-      Mesh mesh = component.mesh();
-      if (mesh.contains(rank)) {
-        require(optimizers.get(component.name()), component.name());
-        hosted.put(
-            component.name(),
-            new Hosted(component, require(programs.get(component.name()), component.name()), rank));
+      if (component.mesh().contains(rank)) {
+        String name = component.name();
+        optimizer(name);
+        running.put(
+            name,
+            new RunningComponent(
+                component,
+                require(programs.get(name), name),
+                rank,
+                pipeline.hasBackward(name),
+                component.equals(graph.sink())));
       }
     }
     update = new ModelUpdate(world, List.copyOf(programs.values()), optimizers, scaler);
-    for (BoundarySpec boundary : graph.boundaries()) {
-      List<Integer> members = schedule.meeting().getOrDefault(boundary.name(), List.of());
+    for (Link link : pipeline.links().values()) {
+      List<Integer> members = pipeline.ranksOf(link);
       if (members.contains(rank)) {
-        world
-            .subgroup(boundary.name(), members)
-            .ifPresent(group -> crossings.put(boundary.name(), new Crossing(boundary, group)));
+        Communicator forward = world.subgroup(link.name(), members).orElseThrow();
+        Communicator backward =
+            pipeline.hasGradients(link)
+                ? world.subgroup(link.name() + " back", members).orElseThrow()
+                : forward;
+        links.put(link.name(), transport(pipeline, link, rank, forward, backward));
       }
     }
+  }
+
+  private LinkTransport transport(
+      PipelineGraph pipeline, Link link, int rank, Communicator forward, Communicator backward) {
+    return switch (link) {
+      case PipelineGraph.StageLink inside ->
+          new StageTransport(
+              pipeline, inside, running(inside.component()), memory, forward, backward);
+      case PipelineGraph.BoundaryLink across ->
+          new BoundaryTransport(
+              graph.boundary(across.name()),
+              at(pipeline, link.from(), rank),
+              at(pipeline, link.to(), rank),
+              memory,
+              forward,
+              backward);
+    };
+  }
+
+  /** The component whose stage {@code place} this rank runs, or null. */
+  private @Nullable RunningComponent at(PipelineGraph pipeline, Place place, int rank) {
+    return pipeline.component(place.component()).ranksOf(place.stage()).contains(rank)
+        ? running.get(place.component())
+        : null;
+  }
+
+  private static int microBatch(Instruction instruction) {
+    return switch (instruction) {
+      case Compute compute -> compute.microBatch();
+      case Transport transport -> transport.microBatch();
+      case ReduceGradients reduce -> -1;
+      case Step step -> -1;
+    };
   }
 
   private static int[] finished(List<Instruction> instructions) {
     int[] finished = new int[instructions.size()];
     Set<Integer> later = new HashSet<>();
     for (int i = finished.length - 1; i >= 0; i--) {
-      int microBatch =
-          switch (instructions.get(i)) {
-            case Instruction.Forward forward -> forward.microBatch();
-            case Instruction.Backward backward -> backward.microBatch();
-            case Instruction.Exchange exchange -> exchange.microBatch();
-            case Instruction.ReduceGradients unused -> -1;
-            case Instruction.Step unused -> -1;
-          };
+      int microBatch = microBatch(instructions.get(i));
       finished[i] = microBatch >= 0 && later.add(microBatch) ? microBatch : -1;
     }
     return finished;
+  }
+
+  private static boolean[] lastBackward(List<Instruction> instructions) {
+    boolean[] last = new boolean[instructions.size()];
+    Set<String> later = new HashSet<>();
+    for (int i = last.length - 1; i >= 0; i--) {
+      last[i] =
+          switch (instructions.get(i)) {
+            case Backward backward -> !backward.inputsOnly() && later.add(backward.component());
+            case WeightGradients weights -> later.add(weights.component());
+            default -> false;
+          };
+    }
+    return last;
   }
 
   private static <T> T require(@Nullable T value, String component) {
@@ -203,145 +209,142 @@ public final class ModelRunner {
   public StepResult step(Rows rows, Update numbers) {
     double lossSum = 0;
     StepResult result = null;
+    for (LinkTransport link : links.values()) {
+      if (link instanceof BoundaryTransport boundary) {
+        boundary.begin(microBatch -> rows.of(boundary.spec().name(), microBatch));
+      }
+    }
     try (MemoryScope step = MemoryScope.open()) {
       for (int i = 0; i < finished.length; i++) {
         switch (instructions.get(i)) {
-          case Instruction.Forward forward -> lossSum += forward(forward);
-          case Instruction.Backward backward -> backward(backward);
-          case Instruction.Exchange exchange -> exchange(exchange, rows);
-          case Instruction.ReduceGradients reduce ->
-              require(optimizers.get(reduce.component()), reduce.component()).reduce();
-          case Instruction.Step unused -> result = update.step(lossSum, validTokens(), numbers);
+          case Forward forward -> lossSum += forward(forward);
+          case Backward backward -> backward(backward, lastBackward[i]);
+          case WeightGradients weights -> weightGradients(weights, lastBackward[i]);
+          case Send send -> link(send.link()).send(send.microBatch(), send.direction());
+          case Receive receive ->
+              link(receive.link()).receive(receive.microBatch(), receive.direction());
+          case ReduceGradients reduce -> {
+            links.values().forEach(LinkTransport::awaitSent);
+            optimizer(reduce.component()).reduce();
+          }
+          case Step unused -> {
+            links.values().forEach(LinkTransport::awaitSent);
+            result = update.step(lossSum, validTokens(), numbers);
+          }
         }
         if (finished[i] >= 0) {
-          giveBack(finished[i], step);
+          leaving.add(finished[i]);
         }
+        giveBack(step);
       }
+      giveBack(step);
     } finally {
-      held.clear();
-      for (Hosted component : hosted.values()) {
-        component.outputs.clear();
-        component.outputGradients.clear();
-      }
-      crossings.values().forEach(crossing -> crossing.arrived.clear());
+      memory.clear();
+      leaving.clear();
+      running.values().forEach(RunningComponent::clear);
+      links.values().forEach(LinkTransport::clear);
     }
     // A rank that runs no component still owes its part of the agreement.
     return result == null ? update.step(0, 0, numbers) : result;
   }
 
-  private void hold(int microBatch, NDArray array) {
-    held.computeIfAbsent(microBatch, key -> new ArrayList<>()).add(array);
-  }
-
-  /** So the memory of a step does not grow with its microbatches. */
-  private void giveBack(int microBatch, MemoryScope step) {
-    // The same memory may be there by several names, where nothing had to move at a boundary; and
-    // what a program handed through, such as a parameter, is not the step's to give back.
-    Map<Block, NDArray> blocks = new IdentityHashMap<>();
-    for (NDArray array : held.getOrDefault(microBatch, List.of())) {
-      if (step.owns(array)) {
-        blocks.put(array.block(), array);
+  /** Gives back the memory of microbatches that are done and whose messages have been taken. */
+  private void giveBack(MemoryScope step) {
+    for (var candidates = leaving.iterator(); candidates.hasNext(); ) {
+      int microBatch = candidates.next();
+      boolean sent = true;
+      for (LinkTransport link : links.values()) {
+        sent &= link.isSent(microBatch);
+      }
+      if (sent) {
+        candidates.remove();
+        links.values().forEach(link -> link.forget(microBatch));
+        running.values().forEach(component -> component.forget(microBatch));
+        memory.giveBack(microBatch, step);
       }
     }
-    held.remove(microBatch);
-    blocks.values().forEach(NDArray::free);
   }
 
-  private Hosted hosted(String name) {
-    return require(hosted.get(name), name);
+  private RunningComponent running(String name) {
+    return require(running.get(name), name);
   }
 
-  /** Runs a component forward; returns this rank's contribution to the sum of the losses. */
-  private double forward(Instruction.Forward forward) {
-    Hosted component = hosted(forward.component());
+  private ComponentOptimizer optimizer(String component) {
+    return require(optimizers.get(component), component);
+  }
+
+  private LinkTransport link(String name) {
+    LinkTransport link = links.get(name);
+    if (link == null) {
+      throw new IllegalStateException("model runner: this rank stands on no link " + name);
+    }
+    return link;
+  }
+
+  /** Runs a stage forward; returns this rank's contribution to the sum of the losses. */
+  private double forward(Forward forward) {
+    RunningComponent component = running(forward.component());
+    Work work = new Work(forward.stage(), forward.microBatch());
     Map<String, Tensor> incoming = new LinkedHashMap<>();
-    for (Crossing crossing : crossings.values()) {
-      Tensor arrived = crossing.arrived.get(forward.microBatch());
-      if (arrived != null && crossing.spec.destination().equals(forward.component())) {
-        incoming.put(crossing.spec.source(), arrived);
+    if (forward.stage() == 0) {
+      for (LinkTransport link : links.values()) {
+        if (link instanceof BoundaryTransport boundary
+            && boundary.spec().destination().equals(forward.component())) {
+          Tensor arrived = boundary.arrived(forward.microBatch());
+          if (arrived != null) {
+            incoming.put(boundary.spec().source(), arrived);
+          }
+        }
       }
     }
     Tensor output;
     try (MemoryScope inside = MemoryScope.temporaries()) {
-      output = component.program.forward(forward.microBatch(), incoming);
+      output = component.forward(work, incoming);
       if (output == null) {
         return 0;
       }
       inside.keep(output);
     }
-    hold(forward.microBatch(), output.value());
-    component.outputs.put(forward.microBatch(), output);
-    boolean isLoss = component.component.equals(graph.sink());
-    return isLoss && component.firstTensorRank ? output.item() : 0;
+    memory.hold(forward.microBatch(), output.value());
+    return component.reportsLoss(forward.stage()) ? output.item() : 0;
   }
 
-  private void backward(Instruction.Backward backward) {
-    Hosted component = hosted(backward.component());
-    Tensor output = component.outputs.remove(backward.microBatch());
-    NDArray gradient = component.outputGradients.remove(backward.microBatch());
+  private void backward(Backward backward, boolean last) {
+    RunningComponent component = running(backward.component());
+    Work work = new Work(backward.stage(), backward.microBatch());
+    if (last) {
+      optimizer(backward.component()).lastBackward(component.parameters());
+    }
+    Tensor output = component.takeOutput(work);
+    NDArray gradient = component.takeOutputGradient(work);
     if (output == null || !output.requiresGradient()) {
       return;
     }
-    if (component.component.equals(graph.sink())) {
-      try (MemoryScope inside = MemoryScope.open()) {
-        output.backward(NDArray.full(device, output.dtype(), output.shape(), update.lossScale()));
-      }
-    } else if (gradient != null) {
+    if (component.isLoss(backward.stage())) {
+      gradient =
+          memory.hold(
+              backward.microBatch(),
+              NDArray.full(memory.device(), output.dtype(), output.shape(), update.lossScale()));
+    }
+    if (gradient == null) {
+      return;
+    }
+    if (backward.inputsOnly()) {
+      component.defer(work, output.backwardInputs(gradient, component.takeLeaves(work)));
+    } else {
       output.backward(gradient);
     }
   }
 
-  private void exchange(Instruction.Exchange instruction, Rows rows) {
-    Crossing crossing = require(crossings.get(instruction.boundary()), instruction.boundary());
-    BoundarySpec spec = crossing.spec;
-    int microBatch = instruction.microBatch();
-    BoundaryExchange exchange = crossing.exchange(rows.of(instruction.boundary(), microBatch));
-    Hosted source = hosted.get(spec.source());
-    boolean isDestination = hosted.containsKey(spec.destination());
-    if (instruction.direction() == Direction.FORWARD) {
-      Tensor output = source == null ? null : source.outputs.get(microBatch);
-      NDArray sent = source == null ? null : rowsOrNone(output, spec.features());
-      if (sent != null) {
-        hold(microBatch, sent);
-      }
-      NDArray arrived = exchange.forward(sent, device, dtype);
-      if (arrived != null) {
-        hold(microBatch, arrived);
-      }
-      if (isDestination && arrived != null) {
-        crossing.arrived.put(
-            microBatch, spec.gradients() ? Tensor.leaf(arrived) : Tensor.constant(arrived));
-      }
-    } else {
-      Tensor arrived = crossing.arrived.remove(microBatch);
-      NDArray gradient = isDestination && arrived != null ? arrived.gradientOrZeros() : null;
-      if (gradient != null) {
-        hold(microBatch, gradient);
-      }
-      NDArray back = exchange.backward(gradient, device, dtype);
-      if (back != null) {
-        hold(microBatch, back);
-      }
-      if (source != null && back != null) {
-        NDArray before = source.outputGradients.get(microBatch);
-        if (before == null) {
-          source.outputGradients.put(microBatch, back);
-        } else {
-          // An output that leaves by several boundaries gets the sum of their gradients.
-          before.kernels().addScaled(back, 1, before);
-        }
-      }
+  private void weightGradients(WeightGradients weights, boolean last) {
+    RunningComponent component = running(weights.component());
+    if (last) {
+      optimizer(weights.component()).lastBackward(component.parameters());
     }
-  }
-
-  private NDArray rowsOrNone(@Nullable Tensor output, long features) {
-    return output == null ? NDArray.empty(device, dtype, 0, features) : output.value().contiguous();
+    component.runDeferred(new Work(weights.stage(), weights.microBatch()));
   }
 
   private long validTokens() {
-    return hosted.values().stream()
-        .filter(component -> component.firstTensorRank)
-        .mapToLong(component -> component.program.validTokens())
-        .sum();
+    return running.values().stream().mapToLong(RunningComponent::validTokens).sum();
   }
 }

@@ -1,26 +1,31 @@
 package dev.heddle.parallel.component;
 
 import dev.heddle.nn.Parameter;
+import dev.heddle.optim.AdamW;
+import dev.heddle.optim.ParameterPart;
 import dev.heddle.parallel.comm.Communicator;
 import dev.heddle.parallel.comm.Message;
 import dev.heddle.parallel.mesh.Axis;
-import dev.heddle.parallel.mesh.Mesh;
 import dev.heddle.runtime.DType;
 import dev.heddle.runtime.Device;
 import dev.heddle.runtime.NDArray;
 import dev.heddle.runtime.Shape;
 import java.util.ArrayList;
+import java.util.Collection;
+import java.util.Collections;
 import java.util.Comparator;
+import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.function.Function;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Who holds which part of which parameter of a model: the same on every rank. With it global
- * tensors can be put together on rank 0, for checkpoints and for whoever wants to look at a whole
- * weight.
+ * Who holds which part of which parameter of a model, and of its optimizer's state: the same on
+ * every rank. With it global tensors can be put together on rank 0, for checkpoints and for whoever
+ * wants to look at a whole weight. Parameters go by name: a rank may hold any of a component's.
  */
 public final class ParameterDirectory {
   /**
@@ -30,8 +35,17 @@ public final class ParameterDirectory {
    * @param name its global name
    * @param shape its global shape
    * @param parts in ascending order of their start
+   * @param state who holds the optimizer's state, in ascending order; empty if the parameter is not
+   *     trained
    */
-  public record Entry(String component, String name, Shape shape, List<Part> parts) {}
+  public record Entry(
+      String component, String name, Shape shape, List<Part> parts, List<StatePart> state) {
+    /** Takes copies. */
+    public Entry {
+      parts = List.copyOf(parts);
+      state = List.copyOf(state);
+    }
+  }
 
   /**
    * One rank's part of a parameter.
@@ -41,9 +55,35 @@ public final class ParameterDirectory {
    * @param start the first index along it
    * @param count how many indices
    */
-  public record Part(int rank, int dim, long start, long count) {}
+  public record Part(int rank, int dim, long start, long count) {
+    private boolean isSameIntervalAs(Part other) {
+      return dim == other.dim && start == other.start && count == other.count;
+    }
 
-  private static final int FIELDS = 4;
+    private Shape of(Shape whole) {
+      return dim == Parameter.WHOLE ? whole : whole.with(dim, count);
+    }
+
+    private NDArray of(NDArray whole) {
+      return dim == Parameter.WHOLE ? whole : whole.slice(dim, start, start + count);
+    }
+  }
+
+  /**
+   * The stretch of a rank's part of a parameter that the rank has optimizer state of.
+   *
+   * @param part the rank's part
+   * @param first the first element, counted in row-major order within the part
+   * @param end the element behind the last
+   */
+  public record StatePart(Part part, long first, long end) {
+    private boolean isSameStretchAs(StatePart other) {
+      return part.isSameIntervalAs(other.part) && first == other.first && end == other.end;
+    }
+  }
+
+  /** A parameter's numbers: held, divided dim, start, count, first and end of the state. */
+  private static final int FIELDS = 6;
 
   private final Communicator world;
   private final List<Entry> entries;
@@ -55,22 +95,39 @@ public final class ParameterDirectory {
    * @param global the global parameters of every component in the order of the graph, for example
    *     those of programs built on a meta device
    * @param programs the programs of this rank
+   * @param optimizers the optimizers of this rank; without one a component has no state
    */
   public ParameterDirectory(
       Communicator world,
       ModelGraph graph,
       Map<String, List<Parameter>> global,
-      Map<String, ? extends ComponentProgram> programs) {
+      Map<String, ? extends ComponentProgram> programs,
+      Map<String, ComponentOptimizer> optimizers) {
     this.world = world;
-    int rank = world.globalRank(world.rank());
     List<Long> fields = new ArrayList<>();
     for (Component component : graph.components()) {
       ComponentProgram program = programs.get(component.name());
+      ComponentOptimizer optimizer = optimizers.get(component.name());
       List<Parameter> names = globals(global, component);
       Map<String, Parameter> held = program == null ? Map.of() : held(program, names, component);
       mine.putAll(held);
+      Map<String, ParameterPart> updated = new LinkedHashMap<>();
+      if (optimizer != null) {
+        AdamW adamW = optimizer.adamW();
+        adamW.parts().forEach(part -> updated.put(part.parameter().name(), part));
+      }
+      int rank = world.globalRank(world.rank());
+      boolean firstTensorRank =
+          component.mesh().contains(rank) && component.mesh().coordinate(rank, Axis.TP) == 0;
       for (Parameter parameter : names) {
-        describe(held.get(parameter.name()), program, component.mesh(), rank, fields);
+        ParameterPart part = updated.get(parameter.name());
+        // Where TP ranks have copies, each of their columns may be divided at other places.
+        boolean counts =
+            part != null
+                && (firstTensorRank
+                    || part.parameter().isSharded()
+                    || part.parameter().partialGradient());
+        describe(held.get(parameter.name()), counts ? part : null, fields);
       }
     }
     long[][] all = world.allGather(fields.stream().mapToLong(Long::longValue).toArray());
@@ -78,21 +135,9 @@ public final class ParameterDirectory {
     int offset = 0;
     for (Component component : graph.components()) {
       for (Parameter parameter : globals(global, component)) {
-        List<Part> parts = new ArrayList<>();
-        for (int member = 0; member < all.length; member++) {
-          long[] theirs = all[member];
-          if (theirs[offset] == 1) {
-            parts.add(
-                new Part(
-                    world.globalRank(member),
-                    (int) theirs[offset + 1],
-                    theirs[offset + 2],
-                    theirs[offset + 3]));
-          }
-        }
-        parts.sort(Comparator.comparingLong(Part::start));
-        Entry entry = new Entry(component.name(), parameter.name(), parameter.globalShape(), parts);
+        Entry entry = entry(component, parameter, all, offset);
         checkHeldOnce(entry);
+        checkStateHeldOnce(entry);
         collected.add(entry);
         offset += FIELDS;
       }
@@ -124,6 +169,55 @@ public final class ParameterDirectory {
     return held;
   }
 
+  private static List<Parameter> globals(Map<String, List<Parameter>> global, Component component) {
+    return global.getOrDefault(component.name(), List.of());
+  }
+
+  private static void describe(
+      @Nullable Parameter parameter, @Nullable ParameterPart updated, List<Long> fields) {
+    if (parameter == null) {
+      fields.addAll(Collections.nCopies(FIELDS, 0L));
+      return;
+    }
+    boolean sharded = parameter.isSharded();
+    fields.add(1L);
+    fields.add((long) parameter.shardDim());
+    fields.add(parameter.shardStart());
+    fields.add(sharded ? parameter.tensor().dim(parameter.shardDim()) : 0L);
+    fields.add(updated == null ? 0 : updated.start());
+    fields.add(updated == null ? 0 : updated.end());
+  }
+
+  /** Of ranks that hold the same, the first of the world stands for all. */
+  private Entry entry(Component component, Parameter parameter, long[][] all, int offset) {
+    List<Part> parts = new ArrayList<>();
+    List<StatePart> state = new ArrayList<>();
+    for (int member = 0; member < all.length; member++) {
+      long[] fields = all[member];
+      if (fields[offset] == 0) {
+        continue;
+      }
+      Part part =
+          new Part(
+              world.globalRank(member),
+              (int) fields[offset + 1],
+              fields[offset + 2],
+              fields[offset + 3]);
+      if (parts.stream().noneMatch(part::isSameIntervalAs)) {
+        parts.add(part);
+      }
+      StatePart updated = new StatePart(part, fields[offset + 4], fields[offset + 5]);
+      if (updated.end() > updated.first() && state.stream().noneMatch(updated::isSameStretchAs)) {
+        state.add(updated);
+      }
+    }
+    parts.sort(Comparator.comparingLong(Part::start));
+    state.sort(
+        Comparator.<StatePart>comparingLong(each -> each.part().start())
+            .thenComparingLong(StatePart::first));
+    return new Entry(component.name(), parameter.name(), parameter.globalShape(), parts, state);
+  }
+
   /** A gap would be gathered as whatever was in memory. */
   private static void checkHeldOnce(Entry entry) {
     List<Part> parts = entry.parts();
@@ -135,53 +229,38 @@ public final class ParameterDirectory {
     }
     int dim = parts.isEmpty() ? Parameter.WHOLE : parts.getFirst().dim();
     if (!whole && (dim == Parameter.WHOLE || next != entry.shape().dim(dim))) {
-      throw new IllegalStateException(
-          "parameter directory: the ranks do not hold "
-              + entry.name()
-              + " "
-              + entry.shape()
-              + " exactly once: "
-              + parts);
+      throw notOnce("the ranks do not hold", entry, parts);
     }
   }
 
-  private static List<Parameter> globals(Map<String, List<Parameter>> global, Component component) {
-    return global.getOrDefault(component.name(), List.of());
+  private static IllegalStateException notOnce(String what, Entry entry, List<?> parts) {
+    return new IllegalStateException(
+        "parameter directory: "
+            + what
+            + " "
+            + entry.name()
+            + " "
+            + entry.shape()
+            + " exactly once: "
+            + parts);
   }
 
-  /** Four numbers: whether this rank stands for its part, the divided dim, start and count. */
-  private static void describe(
-      @Nullable Parameter parameter,
-      @Nullable ComponentProgram program,
-      Mesh mesh,
-      int rank,
-      List<Long> fields) {
-    boolean stands =
-        parameter != null
-            && mesh.coordinate(rank, Axis.DP) == 0
-            && mesh.coordinate(rank, Axis.CP) == 0
-            && (parameter.isSharded() || mesh.coordinate(rank, Axis.TP) == 0)
-            && isFirstHolder(parameter, program, mesh, rank);
-    if (parameter == null || !stands) {
-      fields.addAll(List.of(0L, 0L, 0L, 0L));
+  /** The stretches of each part follow one another, from its first element to its last. */
+  private static void checkStateHeldOnce(Entry entry) {
+    if (entry.state().isEmpty()) {
       return;
     }
-    boolean sharded = parameter.isSharded();
-    fields.add(1L);
-    fields.add((long) parameter.shardDim());
-    fields.add(parameter.shardStart());
-    fields.add(sharded ? parameter.tensor().dim(parameter.shardDim()) : 0L);
-  }
-
-  /** Of the ranks whose stages share a parameter, the one that runs the first of these stages. */
-  private static boolean isFirstHolder(
-      Parameter parameter, @Nullable ComponentProgram program, Mesh mesh, int rank) {
-    if (!(program instanceof StagedProgram staged)) {
-      return true;
+    for (Part part : entry.parts()) {
+      long next = 0;
+      for (StatePart stretch : entry.state()) {
+        if (stretch.part().isSameIntervalAs(part)) {
+          next = stretch.first() == next ? stretch.end() : Long.MIN_VALUE;
+        }
+      }
+      if (next != part.of(entry.shape()).size()) {
+        throw notOnce("the ranks do not have the optimizer's state of", entry, entry.state());
+      }
     }
-    List<Integer> holders = staged.sharedParameters().getOrDefault(parameter.name(), List.of());
-    return holders.isEmpty()
-        || holders.getFirst() % mesh.size(Axis.PP) == mesh.coordinate(rank, Axis.PP);
   }
 
   /** All parameters in the order of the graph. */
@@ -189,34 +268,83 @@ public final class ParameterDirectory {
     return entries;
   }
 
+  /** The parameters that this rank holds, trained or not. */
+  public Collection<Parameter> held() {
+    return Collections.unmodifiableCollection(mine.values());
+  }
+
   /**
    * Puts together on rank 0 what the ranks hold of a parameter; all ranks call it together.
    *
    * @param entry one of {@link #entries()}
    * @param dtype the type of what is gathered
-   * @param which what is gathered: the parameter's value, or an optimizer's state of its shape
+   * @param which what is gathered: the parameter's value, or something else of its shape
    * @return the global tensor on rank 0, in the current memory scope; null on the other ranks
    */
   public @Nullable NDArray gather(
       Entry entry, Device device, DType dtype, Function<Parameter, NDArray> which) {
+    List<StatePart> pieces =
+        entry.parts().stream()
+            .map(part -> new StatePart(part, 0, part.of(entry.shape()).size()))
+            .toList();
+    return gather(entry, pieces, device, dtype, which);
+  }
+
+  /**
+   * Puts together on rank 0 what the ranks have of the optimizer's state of a parameter; all ranks
+   * call it together.
+   *
+   * @param entry one of {@link #entries()} that has state
+   * @param which the state of the stretch that this rank updates
+   * @return as {@link #gather}
+   */
+  public @Nullable NDArray gatherState(
+      Entry entry, Device device, DType dtype, Function<Parameter, NDArray> which) {
+    return gather(entry, entry.state(), device, dtype, which);
+  }
+
+  private @Nullable NDArray gather(
+      Entry entry,
+      List<StatePart> pieces,
+      Device device,
+      DType dtype,
+      Function<Parameter, NDArray> which) {
     int rank = world.globalRank(world.rank());
     NDArray whole = world.rank() == 0 ? NDArray.empty(device, dtype, entry.shape()) : null;
+    // Stretches of a part that is scattered in the global tensor are put together beside it first.
+    Map<Long, NDArray> scattered = new LinkedHashMap<>();
     List<Message> messages = new ArrayList<>();
-    for (Part part : entry.parts()) {
+    for (StatePart piece : pieces) {
+      Part part = piece.part();
       Parameter parameter = mine.get(entry.name());
       if (part.rank() == rank && parameter != null) {
         messages.add(Message.send(0, which.apply(parameter)));
       }
       if (whole != null) {
-        NDArray window =
-            part.dim() == Parameter.WHOLE
-                ? whole
-                : whole.slice(part.dim(), part.start(), part.start() + part.count());
-        messages.add(Message.receive(world.globalRanks().indexOf(part.rank()), window));
+        Shape shape = part.of(entry.shape());
+        NDArray target = part.of(whole);
+        if (piece.end() - piece.first() < shape.size()) {
+          if (!target.isContiguous()) {
+            target =
+                scattered.computeIfAbsent(
+                    part.start(), start -> NDArray.empty(device, dtype, shape));
+          }
+          target = target.reshape(shape.size()).slice(0, piece.first(), piece.end());
+        }
+        messages.add(Message.receive(world.globalRanks().indexOf(part.rank()), target));
       }
     }
     if (!messages.isEmpty()) {
       world.exchange(messages).await();
+    }
+    if (whole != null) {
+      Set<Long> done = new HashSet<>();
+      for (StatePart piece : pieces) {
+        NDArray beside = scattered.get(piece.part().start());
+        if (beside != null && done.add(piece.part().start())) {
+          beside.kernels().copy(beside, piece.part().of(whole));
+        }
+      }
     }
     return whole;
   }

@@ -5,56 +5,81 @@ package dev.heddle.parallel.pipeline;
  * built and checked before anything runs; see {@link Schedule}.
  */
 public sealed interface Instruction {
-  /** Which way a boundary is crossed. */
+  /** Which way a link is used. */
   enum Direction {
-    /** Activations, source to destination. */
+    /** Activations, towards the loss. */
     FORWARD,
-    /** Gradients, destination to source. */
+    /** Gradients, away from the loss. */
     BACKWARD
   }
 
-  /**
-   * Runs a component on this rank's samples of a microbatch.
-   *
-   * @param component the component's name
-   * @param microBatch which microbatch, from 0
-   */
-  record Forward(String component, int microBatch) implements Instruction {
+  /** An instruction of a component's stage on this rank's samples of a microbatch. */
+  sealed interface Compute extends Instruction {
+    /** The component's name. */
+    String component();
+
+    /** The pipeline stage of the component, from 0. */
+    int stage();
+
+    /** Which microbatch, from 0. */
+    int microBatch();
+  }
+
+  /** An instruction that moves a microbatch's activations or gradients. */
+  sealed interface Transport extends Instruction {
+    /** The name of the link in the {@link PipelineGraph}, such as {@code vision -> language}. */
+    String link();
+
+    /** Which microbatch, from 0. */
+    int microBatch();
+
+    /** Activations or gradients. */
+    Direction direction();
+  }
+
+  /** Runs a stage forward. */
+  record Forward(String component, int stage, int microBatch) implements Compute {
     @Override
     public String toString() {
-      return "forward(" + component + ", " + microBatch + ")";
+      return text("forward", this);
     }
   }
 
   /**
-   * Walks the component's graph of a microbatch back and accumulates its parameters' gradients.
+   * Walks a stage's graph back: gradients of its input, and of its parameters too unless {@link
+   * WeightGradients} follows.
    *
-   * @param component the component's name
-   * @param microBatch which microbatch, from 0
+   * @param inputsOnly whether the parameters' gradients are left for {@link WeightGradients}
    */
-  record Backward(String component, int microBatch) implements Instruction {
+  record Backward(String component, int stage, int microBatch, boolean inputsOnly)
+      implements Compute {
     @Override
     public String toString() {
-      return "backward(" + component + ", " + microBatch + ")";
+      return text(inputsOnly ? "backward-inputs" : "backward", this);
     }
   }
 
-  /**
-   * Takes part in moving rows (or their gradients) across a boundary: one grouped exchange of all
-   * ranks of either side.
-   *
-   * @param boundary the boundary's name, such as {@code vision -> language}
-   * @param microBatch which microbatch, from 0
-   * @param direction activations or gradients
-   */
-  record Exchange(String boundary, int microBatch, Direction direction) implements Instruction {
+  /** Computes the parameters' gradients that a backward has left. */
+  record WeightGradients(String component, int stage, int microBatch) implements Compute {
     @Override
     public String toString() {
-      return (direction == Direction.FORWARD ? "exchange(" : "exchange-gradient(")
-          + boundary
-          + ", "
-          + microBatch
-          + ")";
+      return text("backward-weights", this);
+    }
+  }
+
+  /** Sends what this rank has to send over a link; returns before it has arrived. */
+  record Send(String link, int microBatch, Direction direction) implements Transport {
+    @Override
+    public String toString() {
+      return text("send", this);
+    }
+  }
+
+  /** Waits for what comes to this rank over a link. */
+  record Receive(String link, int microBatch, Direction direction) implements Transport {
+    @Override
+    public String toString() {
+      return text("receive", this);
     }
   }
 
@@ -76,5 +101,25 @@ public sealed interface Instruction {
     public String toString() {
       return "step";
     }
+  }
+
+  private static String text(String verb, Compute compute) {
+    return verb
+        + "("
+        + compute.component()
+        + ":"
+        + compute.stage()
+        + ", "
+        + compute.microBatch()
+        + ")";
+  }
+
+  private static String text(String verb, Transport transport) {
+    return verb
+        + (transport.direction() == Direction.FORWARD ? "(" : "-gradient(")
+        + transport.link()
+        + ", "
+        + transport.microBatch()
+        + ")";
   }
 }

@@ -1,139 +1,241 @@
 package dev.heddle.parallel.pipeline;
 
-import dev.heddle.parallel.mesh.Mesh;
 import dev.heddle.parallel.pipeline.Instruction.Backward;
+import dev.heddle.parallel.pipeline.Instruction.Compute;
 import dev.heddle.parallel.pipeline.Instruction.Direction;
-import dev.heddle.parallel.pipeline.Instruction.Exchange;
 import dev.heddle.parallel.pipeline.Instruction.Forward;
+import dev.heddle.parallel.pipeline.Instruction.Receive;
 import dev.heddle.parallel.pipeline.Instruction.ReduceGradients;
+import dev.heddle.parallel.pipeline.Instruction.Send;
 import dev.heddle.parallel.pipeline.Instruction.Step;
+import dev.heddle.parallel.pipeline.Instruction.WeightGradients;
+import dev.heddle.parallel.pipeline.PipelineGraph.Link;
+import dev.heddle.parallel.pipeline.PipelineGraph.Place;
+import dev.heddle.parallel.pipeline.PipelineGraph.Stages;
+import dev.heddle.parallel.pipeline.SchedulePolicy.Encoders;
 import java.util.ArrayList;
 import java.util.Collections;
+import java.util.HashMap;
+import java.util.IdentityHashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
-import java.util.TreeSet;
 
 /**
  * What every rank does in one training step: pure data, printed, checked and then executed.
  *
- * @param ranks the instruction list of each rank, by rank number
- * @param meeting the ranks that must all arrive at an instruction that communicates between
- *     components, by boundary name
+ * @param graph what is scheduled
+ * @param ranks the instruction list of each rank, by rank number; ranks that do the same share a
+ *     list
  */
-public record Schedule(Map<Integer, List<Instruction>> ranks, Map<String, List<Integer>> meeting) {
-  /** Copies, so that a schedule cannot change. */
+public record Schedule(PipelineGraph graph, Map<Integer, List<Instruction>> ranks) {
+  /** Copies, so that a schedule cannot change; a list that ranks share stays shared. */
   public Schedule {
     Map<Integer, List<Instruction>> lists = new TreeMap<>();
-    ranks.forEach((rank, list) -> lists.put(rank, List.copyOf(list)));
+    Map<List<Instruction>, List<Instruction>> copies = new IdentityHashMap<>();
+    ranks.forEach(
+        (rank, list) -> lists.put(rank, copies.computeIfAbsent(list, key -> List.copyOf(key))));
     ranks = Collections.unmodifiableMap(lists);
-    Map<String, List<Integer>> members = new TreeMap<>();
-    meeting.forEach((name, group) -> members.put(name, List.copyOf(group)));
-    meeting = Collections.unmodifiableMap(members);
   }
 
   /**
-   * A component of the graph to be scheduled.
+   * The schedule of a step. The live activations of a stage are bounded by its distance to the end
+   * of the graph, whatever the number of microbatches (but under {@link ScheduleKind#GPIPE}). Where
+   * encoders share ranks with the component that ends in the loss, their work is put into the same
+   * lists: of several orders the fastest on paper, with at most twice the depth of the graph of
+   * their microbatches alive, and with fewer where that costs less than a hundredth.
    *
-   * @param name its name
-   * @param mesh the ranks that run it
-   */
-  public record Stage(String name, Mesh mesh) {}
-
-  /**
-   * A boundary of the graph to be scheduled.
-   *
-   * @param name its name
-   * @param source the component whose output crosses it
-   * @param destination the component that takes it in
-   * @param gradients whether gradients come back
-   */
-  public record Edge(String name, String source, String destination, boolean gradients) {}
-
-  /**
-   * Each microbatch forward through all components and back before the next begins. The simplest
-   * order: one microbatch's activations are alive at a time.
-   *
-   * @param stages the components, sources before their destinations
-   * @param edges the boundaries
    * @param microBatches how many microbatches, at least 1
+   * @throws IllegalArgumentException if the schedule cannot be run, naming ranks and instructions
    */
-  public static Schedule oneMicroBatchAtATime(
-      List<Stage> stages, List<Edge> edges, int microBatches) {
+  public static Schedule of(PipelineGraph graph, ScheduleKind kind, int microBatches) {
+    ListScheduler.Order best = order(graph, kind, Encoders.BY_DISTANCE, 0, microBatches);
+    if (sharesRanks(graph)) {
+      for (int ahead : List.of(0, 1, 2, graph.depth() - 1, graph.depth())) {
+        ListScheduler.Order bestAhead = best;
+        for (Encoders encoders : Encoders.values()) {
+          if (encoders != Encoders.FIRST_AND_LAST) {
+            ListScheduler.Order order = order(graph, kind, encoders, ahead, microBatches);
+            bestAhead = order.end() < bestAhead.end() ? order : bestAhead;
+          }
+        }
+        best = ahead == 0 || bestAhead.end() < best.end() * 0.99 ? bestAhead : best;
+      }
+    }
+    return checked(graph, best);
+  }
+
+  private static ListScheduler.Order order(
+      PipelineGraph graph, ScheduleKind kind, Encoders encoders, int ahead, int microBatches) {
     if (microBatches < 1) {
       throw new IllegalArgumentException(
           "schedule: got " + microBatches + " microbatches, wanted at least 1");
     }
-    Map<String, Mesh> meshes = new LinkedHashMap<>();
-    stages.forEach(stage -> meshes.put(stage.name(), stage.mesh()));
-    Map<Integer, List<Instruction>> lists = new TreeMap<>();
-    for (Stage stage : stages) {
-      stage.mesh().ranks().forEach(rank -> lists.putIfAbsent(rank, new ArrayList<>()));
-    }
-    Map<String, List<Integer>> meeting = new LinkedHashMap<>();
-    for (Edge edge : edges) {
-      TreeSet<Integer> members = new TreeSet<>();
-      members.addAll(mesh(meshes, edge.source(), edge).ranks());
-      members.addAll(mesh(meshes, edge.destination(), edge).ranks());
-      meeting.put(edge.name(), List.copyOf(members));
-    }
-    for (int microBatch = 0; microBatch < microBatches; microBatch++) {
-      for (Stage stage : stages) {
-        for (Edge edge : edges) {
-          if (edge.destination().equals(stage.name())) {
-            append(
-                lists,
-                members(meeting, edge),
-                new Exchange(edge.name(), microBatch, Direction.FORWARD));
-          }
-        }
-        append(lists, stage.mesh().ranks(), new Forward(stage.name(), microBatch));
-      }
-      for (Stage stage : stages.reversed()) {
-        append(lists, stage.mesh().ranks(), new Backward(stage.name(), microBatch));
-        for (Edge edge : edges.reversed()) {
-          if (edge.destination().equals(stage.name()) && edge.gradients()) {
-            append(
-                lists,
-                members(meeting, edge),
-                new Exchange(edge.name(), microBatch, Direction.BACKWARD));
-          }
-        }
-      }
-    }
-    for (Stage stage : stages) {
-      append(lists, stage.mesh().ranks(), new ReduceGradients(stage.name()));
-    }
-    lists.values().forEach(list -> list.add(new Step()));
-    Schedule schedule = new Schedule(lists, meeting);
-    ScheduleCheck.check(schedule, meshes);
+    return ListScheduler.order(graph, new SchedulePolicy(kind, encoders, ahead), microBatches);
+  }
+
+  /**
+   * The simple order for encoders, to compare with: all their work forward first, all of it back
+   * last. Their live activations grow with the number of microbatches.
+   */
+  public static Schedule encodersFirst(PipelineGraph graph, ScheduleKind kind, int microBatches) {
+    return checked(graph, order(graph, kind, Encoders.FIRST_AND_LAST, 0, microBatches));
+  }
+
+  private static boolean sharesRanks(PipelineGraph graph) {
+    return graph.components().stream()
+        .anyMatch(
+            stages ->
+                !stages.equals(graph.sink()) && !stages.mesh().isDisjointFrom(graph.sink().mesh()));
+  }
+
+  private static Schedule checked(PipelineGraph graph, ListScheduler.Order order) {
+    Schedule schedule = new Schedule(graph, new Writer(graph).lists(order.tasks()));
+    ScheduleCheck.check(schedule);
     return schedule;
   }
 
-  private static Mesh mesh(Map<String, Mesh> meshes, String component, Edge edge) {
-    Mesh mesh = meshes.get(component);
-    if (mesh == null) {
-      throw new IllegalArgumentException(
-          "schedule: boundary "
-              + edge.name()
-              + " names component "
-              + component
-              + ", which is not among "
-              + meshes.keySet());
+  /** Writes tasks and what they need and hand on into the lists of their ranks. */
+  private static final class Writer {
+    private final PipelineGraph graph;
+
+    /** What a rank does goes by the lanes that it is in: ranks of the same lanes do the same. */
+    private final Map<Integer, List<Instruction>> lists = new LinkedHashMap<>();
+
+    private final Map<Place, List<List<List<Instruction>>>> ofLane = new HashMap<>();
+
+    Writer(PipelineGraph graph) {
+      this.graph = graph;
     }
-    return mesh;
+
+    Map<Integer, List<Instruction>> lists(List<Task> tasks) {
+      share();
+      for (Task task : tasks) {
+        for (List<Instruction> list : lane(task)) {
+          write(task, list);
+        }
+      }
+      Map<List<Instruction>, Boolean> ended = new IdentityHashMap<>();
+      lists.forEach(
+          (rank, list) -> {
+            if (ended.put(list, true) == null) {
+              end(rank, list);
+            }
+          });
+      return lists;
+    }
+
+    private List<List<Instruction>> lane(Task task) {
+      return ofLane.getOrDefault(task.place, List.of()).get(task.lane);
+    }
+
+    private void share() {
+      Map<Integer, List<String>> signs = new TreeMap<>();
+      forEachLane(
+          (place, lane, rank) ->
+              signs.computeIfAbsent(rank, key -> new ArrayList<>()).add(place + "/" + lane));
+      Map<List<String>, List<Instruction>> shared = new HashMap<>();
+      signs.forEach(
+          (rank, sign) -> lists.put(rank, shared.computeIfAbsent(sign, key -> new ArrayList<>())));
+      for (Stages stages : graph.components()) {
+        for (int stage = 0; stage < stages.count(); stage++) {
+          Place place = new Place(stages.name(), stage);
+          List<List<List<Instruction>>> lanes = new ArrayList<>();
+          for (List<Integer> lane : graph.lanes(place)) {
+            List<List<Instruction>> distinct = new ArrayList<>();
+            for (int rank : lane) {
+              List<Instruction> list = lists.getOrDefault(rank, List.of());
+              if (distinct.stream().noneMatch(other -> other == list)) {
+                distinct.add(list);
+              }
+            }
+            lanes.add(distinct);
+          }
+          ofLane.put(place, lanes);
+        }
+      }
+    }
+
+    private interface LaneVisitor {
+      void visit(Place place, int lane, int rank);
+    }
+
+    private void forEachLane(LaneVisitor visitor) {
+      for (Stages stages : graph.components()) {
+        for (int stage = 0; stage < stages.count(); stage++) {
+          Place place = new Place(stages.name(), stage);
+          List<List<Integer>> lanes = graph.lanes(place);
+          for (int lane = 0; lane < lanes.size(); lane++) {
+            for (int rank : lanes.get(lane)) {
+              visitor.visit(place, lane, rank);
+            }
+          }
+        }
+      }
+    }
+
+    private void write(Task task, List<Instruction> list) {
+      String component = task.place.component();
+      int stage = task.place.stage();
+      int microBatch = task.microBatch;
+      Direction direction = task.kind == Task.Kind.FORWARD ? Direction.FORWARD : Direction.BACKWARD;
+      if (task.kind != Task.Kind.WEIGHTS) {
+        for (Link link : graph.links().values()) {
+          if (ends(link, direction).equals(task.place) && moves(link, direction)) {
+            list.add(new Receive(link.name(), microBatch, direction));
+          }
+        }
+      }
+      list.add(
+          switch (task.kind) {
+            case FORWARD -> new Forward(component, stage, microBatch);
+            case BACKWARD -> new Backward(component, stage, microBatch, splits(task));
+            case WEIGHTS -> new WeightGradients(component, stage, microBatch);
+          });
+      if (task.kind != Task.Kind.WEIGHTS) {
+        for (Link link : graph.links().values()) {
+          if (begins(link, direction).equals(task.place) && moves(link, direction)) {
+            list.add(new Send(link.name(), microBatch, direction));
+          }
+        }
+      }
+    }
+
+    private static boolean splits(Task task) {
+      return task.successors.stream()
+          .anyMatch(next -> next.kind == Task.Kind.WEIGHTS && next.place.equals(task.place));
+    }
+
+    private boolean moves(Link link, Direction direction) {
+      return direction == Direction.FORWARD || graph.hasGradients(link);
+    }
+
+    private static Place begins(Link link, Direction direction) {
+      return direction == Direction.FORWARD ? link.from() : link.to();
+    }
+
+    private static Place ends(Link link, Direction direction) {
+      return direction == Direction.FORWARD ? link.to() : link.from();
+    }
+
+    /** Reductions come last and in one order, since all ranks of a component meet there. */
+    private void end(int rank, List<Instruction> list) {
+      for (Stages stages : graph.components()) {
+        if (stages.mesh().contains(rank) && graph.hasBackward(stages.name())) {
+          list.add(new ReduceGradients(stages.name()));
+        }
+      }
+      list.add(new Step());
+    }
   }
 
-  private static void append(
-      Map<Integer, List<Instruction>> lists, List<Integer> ranks, Instruction instruction) {
-    for (int rank : ranks) {
-      lists.computeIfAbsent(rank, key -> new ArrayList<>()).add(instruction);
-    }
-  }
-
-  private static List<Integer> members(Map<String, List<Integer>> meeting, Edge edge) {
-    return meeting.getOrDefault(edge.name(), List.of());
+  /** The compute instructions of a rank, in order. */
+  public List<Compute> computeOf(int rank) {
+    return ranks.getOrDefault(rank, List.of()).stream()
+        .filter(Compute.class::isInstance)
+        .map(Compute.class::cast)
+        .toList();
   }
 
   /** One line a rank. */

@@ -1,101 +1,227 @@
 package dev.heddle.parallel.pipeline;
 
-import dev.heddle.parallel.mesh.Mesh;
 import dev.heddle.parallel.pipeline.Instruction.Backward;
-import dev.heddle.parallel.pipeline.Instruction.Exchange;
+import dev.heddle.parallel.pipeline.Instruction.Compute;
+import dev.heddle.parallel.pipeline.Instruction.Direction;
 import dev.heddle.parallel.pipeline.Instruction.Forward;
+import dev.heddle.parallel.pipeline.Instruction.Receive;
 import dev.heddle.parallel.pipeline.Instruction.ReduceGradients;
+import dev.heddle.parallel.pipeline.Instruction.Send;
 import dev.heddle.parallel.pipeline.Instruction.Step;
+import dev.heddle.parallel.pipeline.Instruction.Transport;
+import dev.heddle.parallel.pipeline.Instruction.WeightGradients;
+import dev.heddle.parallel.pipeline.PipelineGraph.Link;
+import dev.heddle.parallel.pipeline.PipelineGraph.Place;
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.HashSet;
+import java.util.IdentityHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Proves before launch that a schedule ends: it is run with every communication a rendezvous (a
- * rank waits until all that must meet have arrived), which is the strictest machine there is. If no
- * rank can go on, the schedule is refused with the ranks and the instructions that wait for each
- * other. It is also checked that nothing goes backward that did not go forward, and nothing twice.
+ * Proves before launch that a schedule can be run:
+ *
+ * <ul>
+ *   <li>nothing is done twice, nothing goes backward that did not go forward, and no rank does what
+ *       does not concern it;
+ *   <li>every message that is waited for is sent and every message that is sent is waited for, and
+ *       both ends take a link's messages in the same order;
+ *   <li>it ends. It is run on paper with every message a rendezvous: a send is done only when the
+ *       receiver has come to its receive, which the sender waits for before it gives the memory
+ *       back at the end of the step; the ranks of a lane compute together; reductions and the step
+ *       wait for all ranks that they concern. If no rank can go on, the schedule is refused with
+ *       the ranks and the instructions that wait for each other.
+ * </ul>
+ *
+ * <p>Ranks that share an instruction list are run as one.
  */
 public final class ScheduleCheck {
-  private final Schedule schedule;
-  private final Map<String, Mesh> meshes;
-  private final Map<Integer, Integer> next = new HashMap<>();
+  private final PipelineGraph graph;
+  private final Map<Integer, Integer> unitOf = new HashMap<>();
+  private final List<Unit> units = new ArrayList<>();
 
-  private ScheduleCheck(Schedule schedule, Map<String, Mesh> meshes) {
-    this.schedule = schedule;
-    this.meshes = meshes;
+  /** Who meets whom, by what for. */
+  private final Map<String, List<Unit>> groups = new HashMap<>();
+
+  /** Ranks that share a list. */
+  private static final class Unit {
+    final List<Instruction> list;
+    final List<Integer> ranks = new ArrayList<>();
+    final Set<Instruction> sent = new HashSet<>();
+    int next;
+
+    Unit(List<Instruction> list) {
+      this.list = list;
+    }
+
+    @Nullable Instruction current() {
+      return next < list.size() ? list.get(next) : null;
+    }
+  }
+
+  private ScheduleCheck(Schedule schedule) {
+    this.graph = schedule.graph();
+    Map<List<Instruction>, Integer> known = new IdentityHashMap<>();
+    schedule
+        .ranks()
+        .forEach(
+            (rank, list) -> {
+              int unit =
+                  known.computeIfAbsent(
+                      list,
+                      key -> {
+                        units.add(new Unit(key));
+                        return units.size() - 1;
+                      });
+              units.get(unit).ranks.add(rank);
+              unitOf.put(rank, unit);
+            });
   }
 
   /**
    * Checks a schedule.
    *
-   * @param meshes the ranks of each component, by name
    * @throws IllegalArgumentException naming the ranks and instructions at fault
    */
-  public static void check(Schedule schedule, Map<String, Mesh> meshes) {
-    ScheduleCheck check = new ScheduleCheck(schedule, meshes);
-    check.checkOrder();
+  public static void check(Schedule schedule) {
+    ScheduleCheck check = new ScheduleCheck(schedule);
+    check.units.forEach(check::checkOrder);
+    check.checkMessages();
     check.checkProgress();
-  }
-
-  private void checkOrder() {
-    schedule
-        .ranks()
-        .forEach(
-            (rank, list) -> {
-              Set<Instruction> done = new HashSet<>();
-              for (Instruction instruction : list) {
-                if (!done.add(instruction)) {
-                  throw refuse(rank, instruction, "stands in the list twice");
-                }
-                if (instruction instanceof Backward backward
-                    && !done.contains(new Forward(backward.component(), backward.microBatch()))) {
-                  throw refuse(rank, instruction, "comes before its forward");
-                }
-                if (!members(instruction).contains(rank)) {
-                  throw refuse(rank, instruction, "does not concern this rank");
-                }
-              }
-            });
   }
 
   private static IllegalArgumentException refuse(int rank, Instruction instruction, String why) {
     return new IllegalArgumentException("schedule: rank " + rank + ": " + instruction + " " + why);
   }
 
+  private void checkOrder(Unit unit) {
+    int rank = unit.ranks.getFirst();
+    Set<Instruction> done = new HashSet<>();
+    Map<String, Integer> lastOnLink = new HashMap<>();
+    for (Instruction instruction : unit.list) {
+      if (!done.add(instruction)) {
+        throw refuse(rank, instruction, "stands in the list twice");
+      }
+      for (int member : unit.ranks) {
+        if (!concerns(instruction, member)) {
+          throw refuse(member, instruction, "does not concern this rank");
+        }
+      }
+      switch (instruction) {
+        case Backward back -> {
+          if (!done.contains(new Forward(back.component(), back.stage(), back.microBatch()))) {
+            throw refuse(rank, instruction, "comes before its forward");
+          }
+        }
+        case WeightGradients weights -> {
+          if (!done.contains(
+              new Backward(weights.component(), weights.stage(), weights.microBatch(), true))) {
+            throw refuse(rank, instruction, "comes before its backward-inputs");
+          }
+        }
+        case Transport transport -> {
+          String way =
+              transport.getClass().getSimpleName() + transport.direction() + transport.link();
+          Integer before = lastOnLink.put(way, transport.microBatch());
+          if (before != null && before > transport.microBatch()) {
+            throw refuse(
+                rank,
+                instruction,
+                "comes after that of microbatch " + before + "; a link keeps its messages' order");
+          }
+        }
+        default -> {}
+      }
+    }
+  }
+
+  private boolean concerns(Instruction instruction, int rank) {
+    return switch (instruction) {
+      case Compute compute -> isOn(rank, new Place(compute.component(), compute.stage()));
+      case Send send -> isOn(rank, sender(graph.link(send.link()), send.direction()));
+      case Receive receive -> isOn(rank, receiver(graph.link(receive.link()), receive.direction()));
+      case ReduceGradients reduce -> graph.component(reduce.component()).mesh().contains(rank);
+      case Step step -> true;
+    };
+  }
+
+  private boolean isOn(int rank, Place place) {
+    return place.stage() < graph.component(place.component()).count()
+        && graph.component(place.component()).ranksOf(place.stage()).contains(rank);
+  }
+
+  private static Place sender(Link link, Direction direction) {
+    return direction == Direction.FORWARD ? link.from() : link.to();
+  }
+
+  private static Place receiver(Link link, Direction direction) {
+    return direction == Direction.FORWARD ? link.to() : link.from();
+  }
+
+  /** Sends and receives pair up, rank by rank. */
+  private void checkMessages() {
+    Set<Instruction> everySend = new HashSet<>();
+    for (Unit unit : units) {
+      for (Instruction instruction : unit.list) {
+        if (instruction instanceof Send) {
+          unit.sent.add(instruction);
+          everySend.add(instruction);
+        }
+      }
+    }
+    for (Unit unit : units) {
+      for (Instruction instruction : unit.list) {
+        if (instruction instanceof Receive receive) {
+          Send wanted = new Send(receive.link(), receive.microBatch(), receive.direction());
+          for (Unit sender : waitsFor(unit, receive)) {
+            if (!sender.sent.contains(wanted)) {
+              throw refuse(
+                  unit.ranks.getFirst(),
+                  instruction,
+                  "waits for what rank " + sender.ranks.getFirst() + " never sends");
+            }
+          }
+          everySend.remove(wanted);
+        }
+      }
+    }
+    if (!everySend.isEmpty()) {
+      Instruction lost = everySend.iterator().next();
+      Unit sender =
+          units.stream().filter(unit -> unit.sent.contains(lost)).findFirst().orElseThrow();
+      throw refuse(sender.ranks.getFirst(), lost, "is received by no rank");
+    }
+    units.forEach(unit -> unit.sent.clear());
+  }
+
   /**
    * Every pass moves each rank on as far as it can get; no movement before the end is a deadlock.
    */
   private void checkProgress() {
-    schedule.ranks().keySet().forEach(rank -> next.put(rank, 0));
     boolean moved = true;
     while (moved) {
       moved = false;
-      for (int rank : schedule.ranks().keySet()) {
-        Instruction instruction = current(rank);
-        if (instruction == null) {
-          continue;
-        }
-        List<Integer> members = members(instruction);
-        if (members.stream().allMatch(member -> instruction.equals(current(member)))) {
-          members.forEach(member -> next.merge(member, 1, Integer::sum));
+      for (Unit unit : units) {
+        while (advance(unit)) {
           moved = true;
         }
       }
     }
     List<String> stuck = new ArrayList<>();
-    for (int rank : schedule.ranks().keySet()) {
-      Instruction instruction = current(rank);
+    for (Unit unit : units) {
+      Instruction instruction = unit.current();
       if (instruction != null) {
         List<Integer> missing =
-            members(instruction).stream()
-                .filter(member -> !instruction.equals(current(member)))
+            waitsFor(unit, instruction).stream()
+                .filter(other -> !hasCome(other, instruction))
+                .flatMap(other -> other.ranks.stream())
+                .sorted()
                 .toList();
-        stuck.add("rank " + rank + " at " + instruction + " waits for ranks " + missing);
+        stuck.add(
+            "rank " + unit.ranks.getFirst() + " at " + instruction + " waits for ranks " + missing);
       }
     }
     if (!stuck.isEmpty()) {
@@ -104,25 +230,84 @@ public final class ScheduleCheck {
     }
   }
 
-  private @Nullable Instruction current(int rank) {
-    List<Instruction> list = schedule.ranks().get(rank);
-    int index = next.getOrDefault(rank, 0);
-    return list == null || index >= list.size() ? null : list.get(index);
+  private boolean advance(Unit unit) {
+    Instruction instruction = unit.current();
+    if (instruction == null) {
+      return false;
+    }
+    List<Unit> others = waitsFor(unit, instruction);
+    for (Unit other : others) {
+      if (!hasCome(other, instruction)) {
+        return false;
+      }
+    }
+    if (instruction instanceof Transport) {
+      if (instruction instanceof Send) {
+        unit.sent.add(instruction);
+      }
+      unit.next++;
+    } else {
+      others.forEach(together -> together.next++);
+    }
+    return true;
   }
 
-  /** The ranks that must be at the instruction together: tensor-parallel ranks compute together. */
-  private List<Integer> members(Instruction instruction) {
+  /** Whether another rank has done its part of what an instruction waits for. */
+  private static boolean hasCome(Unit other, Instruction instruction) {
+    return instruction instanceof Receive receive
+        ? other.sent.contains(new Send(receive.link(), receive.microBatch(), receive.direction()))
+        : instruction.equals(other.current());
+  }
+
+  /** The ranks that an instruction waits for: itself included where ranks meet. */
+  private List<Unit> waitsFor(Unit unit, Instruction instruction) {
     return switch (instruction) {
-      case Forward forward -> ranks(forward.component());
-      case Backward backward -> ranks(backward.component());
-      case Exchange exchange -> schedule.meeting().getOrDefault(exchange.boundary(), List.of());
-      case ReduceGradients reduce -> ranks(reduce.component());
-      case Step step -> List.copyOf(schedule.ranks().keySet());
+      case Send send -> List.of();
+      case Receive receive -> {
+        Link link = graph.link(receive.link());
+        // Whatever rank of a boundary's side it is, it hears from all of the other side.
+        boolean oneForAll = link instanceof PipelineGraph.BoundaryLink;
+        String key =
+            receive.direction() + receive.link() + (oneForAll ? "" : unit.ranks.getFirst());
+        yield groups.computeIfAbsent(
+            key,
+            unused ->
+                unitsOf(
+                    unit.ranks.stream()
+                        .flatMap(rank -> graph.sendersTo(rank, link, receive.direction()).stream())
+                        .toList()));
+      }
+      case Compute compute ->
+          groups.computeIfAbsent(
+              compute.component() + ":" + compute.stage() + "/" + unit.ranks.getFirst(),
+              unused ->
+                  unitsOf(
+                      graph.lanes(new Place(compute.component(), compute.stage())).stream()
+                          .filter(lane -> unit.ranks.stream().anyMatch(lane::contains))
+                          .flatMap(List::stream)
+                          .toList()));
+      case ReduceGradients reduce ->
+          groups.computeIfAbsent(
+              reduce.component(),
+              unused -> unitsOf(graph.component(reduce.component()).mesh().ranks()));
+      case Step step -> units;
     };
   }
 
-  private List<Integer> ranks(String component) {
-    Mesh mesh = meshes.get(component);
-    return mesh == null ? List.of() : mesh.ranks();
+  /** The units of ranks; a rank without a list is one that does nothing. */
+  private List<Unit> unitsOf(List<Integer> ranks) {
+    List<Unit> found = new ArrayList<>();
+    Set<Integer> seen = new HashSet<>();
+    for (int rank : ranks) {
+      Integer index = unitOf.get(rank);
+      if (index == null) {
+        Unit idle = new Unit(List.of());
+        idle.ranks.add(rank);
+        found.add(idle);
+      } else if (seen.add(index)) {
+        found.add(units.get(index));
+      }
+    }
+    return found;
   }
 }

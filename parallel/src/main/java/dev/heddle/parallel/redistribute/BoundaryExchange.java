@@ -26,8 +26,9 @@ import org.jspecify.annotations.Nullable;
  * without packing. Summands are received apart and added in the plan's order, so a sum has the same
  * bits on every replica and in every run.
  *
- * <p>{@link #beginForward} and {@link #beginBackward} return while the first phase is under way;
- * under {@link Strategy#DIRECT} there is only that one.
+ * <p>{@link #beginForward} and {@link #beginBackward} return while rows are under way, as soon as
+ * all that this rank does on the sending side has been begun. So ranks of the sending side only may
+ * begin and go on, and await whenever it suits them.
  */
 public final class BoundaryExchange {
   private final BoundaryPlan plan;
@@ -102,6 +103,12 @@ public final class BoundaryExchange {
      * @return as {@link BoundaryExchange#forward} or {@link BoundaryExchange#backward}
      */
     @Nullable NDArray await();
+
+    /**
+     * Whether {@link #await} would return at once. Polling makes progress with what has been begun,
+     * but begins nothing.
+     */
+    boolean isDone();
   }
 
   /**
@@ -211,9 +218,22 @@ public final class BoundaryExchange {
           isDestination && input == null
               ? make(route.plan, PlanBuffer.OUTPUT, device, dtype)
               : input;
-      return () -> isDestination ? output : null;
+      return new Arrived(isDestination ? output : null);
     }
     return new Journey(route, input, device, dtype);
+  }
+
+  /** Rows that did not have to move. */
+  private record Arrived(@Nullable NDArray rows) implements Pending {
+    @Override
+    public @Nullable NDArray await() {
+      return rows;
+    }
+
+    @Override
+    public boolean isDone() {
+      return true;
+    }
   }
 
   /** One execution of a route: the buffers, and the leg that is under way. */
@@ -234,20 +254,36 @@ public final class BoundaryExchange {
       }
       if (!route.legs.isEmpty()) {
         start(route.legs.get(0));
+        // Gathering is between ranks of the sending side, which are all here.
+        while (route.legs.get(leg).phase.writes() == PlanBuffer.GATHERED && underWay != null) {
+          finishLeg();
+        }
       }
     }
 
     @Override
     public @Nullable NDArray await() {
       while (underWay != null) {
-        underWay.await();
-        underWay = null;
-        addSummands(route.legs.get(leg));
-        if (++leg < route.legs.size()) {
-          start(route.legs.get(leg));
-        }
+        finishLeg();
       }
       return buffers.get(PlanBuffer.OUTPUT);
+    }
+
+    @Override
+    public boolean isDone() {
+      return underWay == null || leg == route.legs.size() - 1 && underWay.isDone();
+    }
+
+    private void finishLeg() {
+      Handle handle = underWay;
+      if (handle != null) {
+        handle.await();
+      }
+      underWay = null;
+      addSummands(route.legs.get(leg));
+      if (leg + 1 < route.legs.size()) {
+        start(route.legs.get(++leg));
+      }
     }
 
     private void start(Leg next) {

@@ -11,6 +11,11 @@ import java.util.Optional;
  */
 public record BoundaryPlan(
     Boundary boundary, TransferPlan forward, Optional<TransferPlan> backward) {
+  /** The same for a source that needs no gradient: nothing is sent back. */
+  public BoundaryPlan withoutBackward() {
+    return new BoundaryPlan(boundary.withoutGradient(), forward, Optional.empty());
+  }
+
   /**
    * Proves both directions.
    *

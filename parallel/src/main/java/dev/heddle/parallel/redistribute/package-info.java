@@ -15,6 +15,19 @@
  * tensor or any second rank. Every rank computes the same plan from the same layouts, so nobody has
  * to be told what to send.
  *
+ * <p>Within a component, values change their axis type by operators of two types each, every one
+ * with its transpose as its backward:
+ *
+ * <table>
+ *   <caption>Operators</caption>
+ *   <tr><th>operator</th><th>forward</th><th>backward</th></tr>
+ *   <tr><td>{@code invariantToReplicate}</td><td>nothing</td><td>all-reduce</td></tr>
+ *   <tr><td>{@code partialToInvariant}</td><td>all-reduce</td><td>nothing</td></tr>
+ *   <tr><td>{@code shardToReplicate}</td><td>all-gather</td><td>reduce-scatter</td></tr>
+ *   <tr><td>{@code partialToShard}</td><td>reduce-scatter</td><td>all-gather</td></tr>
+ *   <tr><td>{@code shardToShard}</td><td>all-to-all</td><td>all-to-all</td></tr>
+ * </table>
+ *
  * <p>The strategies are different plans for the same A: see {@link
  * dev.heddle.parallel.redistribute.Strategy}.
  */

@@ -148,7 +148,7 @@ final class Diamond {
                     world,
                     graph.component(name),
                     trained ? program.parameters() : List.of(),
-                    AdamW.Settings.withDecay(0.1)));
+                    ComponentOptimizer.Options.of(AdamW.Settings.withDecay(0.1))));
           }
         });
     ModelRunner runner =
@@ -175,7 +175,8 @@ final class Diamond {
         }
       }
     }
-    ParameterDirectory directory = new ParameterDirectory(world, graph, global, programs);
+    ParameterDirectory directory =
+        new ParameterDirectory(world, graph, global, programs, optimizers);
     for (ParameterDirectory.Entry entry : directory.entries()) {
       NDArray whole = directory.gather(entry, device, DType.F64, p -> p.tensor().value());
       if (whole != null) {

@@ -8,6 +8,7 @@ import dev.heddle.parallel.mesh.Mesh;
 import dev.heddle.parallel.pipeline.Instruction;
 import dev.heddle.parallel.redistribute.BoundaryPlan;
 import java.util.List;
+import java.util.Set;
 import org.junit.jupiter.api.Test;
 
 class ModelGraphTest {
@@ -42,12 +43,47 @@ class ModelGraphTest {
         new ModelGraph(List.of(VISION, LANGUAGE), List.of(edge("vision", "language")));
     assertThat(graph.schedule(3).ranks().get(1))
         .contains(
-            new Instruction.Forward("vision", 2),
-            new Instruction.Backward("language", 2),
-            new Instruction.Exchange("vision -> language", 2, Instruction.Direction.BACKWARD))
+            new Instruction.Forward("vision", 0, 2),
+            new Instruction.Backward("language", 0, 2, false),
+            new Instruction.Receive("vision -> language", 2, Instruction.Direction.BACKWARD))
         .endsWith(new Instruction.Step());
     assertThat(graph.schedule(3).ranks().get(0))
-        .doesNotContain(new Instruction.Forward("language", 0));
+        .doesNotContain(new Instruction.Forward("language", 0, 0));
+  }
+
+  @Test
+  void frozenComponents_getGradientsOnlyForWhatIsTrainedBeforeThem() {
+    Component audio = component("audio", 2, 2);
+    Component fusion = component("fusion", 0, 2);
+    ModelGraph graph =
+        new ModelGraph(
+            List.of(VISION, audio, fusion, LANGUAGE),
+            List.of(edge("vision", "fusion"), edge("audio", "fusion"), edge("fusion", "language")));
+    assertThat(gradients(graph)).containsExactly(true, true, true);
+    assertThat(gradients(graph.withFrozen(Set.of("vision")))).containsExactly(false, true, true);
+    // Fusion and language pass on to audio what they do not need themselves.
+    ModelGraph audioOnly = graph.withFrozen(Set.of("vision", "fusion", "language"));
+    assertThat(gradients(audioOnly)).containsExactly(false, true, true);
+    assertThat(audioOnly.needsBackward("fusion")).isTrue();
+    assertThat(audioOnly.needsBackward("vision")).isFalse();
+    assertThat(gradients(graph.withFrozen(Set.of("vision", "audio", "fusion"))))
+        .containsExactly(false, false, false);
+    assertThat(gradients(graph.withFrozen(Set.of("vision", "audio"))))
+        .containsExactly(false, false, true);
+    assertThat(graph.withFrozen(Set.of("vision")).schedule(1).toString())
+        .contains("exchange-gradient(audio -> fusion, 0)")
+        .doesNotContain("exchange-gradient(vision -> fusion, 0)");
+  }
+
+  private static List<Boolean> gradients(ModelGraph graph) {
+    return graph.boundaries().stream().map(BoundarySpec::gradients).toList();
+  }
+
+  @Test
+  void frozenComponentThatIsNotThere_isRefused() {
+    ModelGraph graph = new ModelGraph(List.of(VISION), List.of());
+    assertThatThrownBy(() -> graph.withFrozen(Set.of("audio")))
+        .hasMessage("model graph: frozen component audio is not one of [vision]");
   }
 
   @Test

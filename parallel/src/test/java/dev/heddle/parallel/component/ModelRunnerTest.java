@@ -174,7 +174,7 @@ class ModelRunnerTest {
                             world,
                             graph.component(name),
                             program.parameters(),
-                            AdamW.Settings.withDecay(0))));
+                            ComponentOptimizer.Options.of(AdamW.Settings.withDecay(0)))));
             ModelRunner runner =
                 new ModelRunner(
                     world,

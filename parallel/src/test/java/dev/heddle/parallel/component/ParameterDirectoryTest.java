@@ -68,7 +68,8 @@ class ParameterDirectoryTest {
                     world,
                     graph,
                     Map.of("c", Owner.of(new LocalLayers(meta, dtype, 0)).parameters()),
-                    programs(world, mesh, device, dtype));
+                    programs(world, mesh, device, dtype),
+                    Map.of());
             check.check(world, device, directory, whole);
           }
         });
@@ -146,7 +147,7 @@ class ParameterDirectoryTest {
   void programOfAnotherModel_isRefused() {
     ModelGraph graph = new ModelGraph(List.of(new Component("c", mesh(0, 1, 1))), List.of());
     assertThatThrownBy(() -> directoryOf(graph, "lines"))
-        .hasMessageContaining("this rank's program of component c has lines [7,3]")
+        .hasMessageContaining("program of component c has lines [7,3]")
         .hasMessageContaining("not among the component's 6 parameters, {rows=[7,3]");
   }
 
@@ -164,7 +165,8 @@ class ParameterDirectoryTest {
                 world,
                 graph,
                 Map.of("c", Owner.of(layers).parameters()),
-                hosts ? Map.of("c", other) : Map.of());
+                hosts ? Map.of("c", other) : Map.of(),
+                Map.of());
           }
         });
   }

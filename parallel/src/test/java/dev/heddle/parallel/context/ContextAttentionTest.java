@@ -261,6 +261,35 @@ class ContextAttentionTest {
   }
 
   @Test
+  void ring_computesWhileKeysTravel() {
+    Problem problem = counted(ContextMethod.RING, 3);
+    ContextPlan plan = ContextPlan.of(problem.sequence, 3, true);
+    onRanks(
+        3,
+        ContextMethod.RING,
+        DType.F64,
+        CpuBackend.REFERENCE,
+        (local, divided, world) -> {
+          List<String> events = new ArrayList<>();
+          problem.compute(
+              new ContextParallelLayers(
+                  local, new RecordingCommunicator(world, events), ContextMethod.RING));
+          // A poll follows each tile: the tiles of a step lie between its post and its await. In
+          // the last step forward nothing travels, in the last one backward gradients do.
+          List<String> expected = new ArrayList<>();
+          for (int step : new int[] {0, 1, 0, 1, 2}) {
+            expected.add("post");
+            plan.ringTiles(world.rank(), step).forEach(tile -> expected.add("poll"));
+            expected.add("await");
+          }
+          // The gradients of the last step go home when all is computed.
+          expected.add("post");
+          expected.add("await");
+          assertThat(events).containsExactlyElementsOf(expected);
+        });
+  }
+
+  @Test
   void allGather_gathersEachChunkOnce_andScattersGradientsOnce() {
     Problem problem = counted(ContextMethod.ALL_GATHER, 3);
     ContextPlan plan = ContextPlan.of(problem.sequence, 3, true);

@@ -68,8 +68,6 @@ public final class ConfigLoader {
     loader.refuseIfProblems();
     ConfigRules.check(config, loader.provenance, loader.problems);
     loader.refuseIfProblems();
-    Capabilities.check(config, loader.provenance, loader.problems);
-    loader.refuseIfProblems();
     return config;
   }
 

@@ -5,6 +5,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Set;
 import java.util.stream.IntStream;
 
 /**
@@ -30,6 +31,7 @@ final class ConfigRules {
     config.parallel().placements().forEach(rules::component);
     rules.idleRanks();
     rules.batch();
+    rules.training();
     rules.dataPath();
   }
 
@@ -335,6 +337,37 @@ final class ConfigRules {
             "parallel." + component + ".dp",
             reason,
             "1 to " + train.globalBatch() / train.microBatches() + ", or globalBatch " + needed));
+  }
+
+  /** What is said of components must be of ones that there are, and leave something to train. */
+  private void training() {
+    Set<String> placed = config.parallel().placements().keySet();
+    Set<String> frozen = config.train().frozen();
+    config.train().components().keySet().stream()
+        .filter(name -> !placed.contains(name))
+        .sorted()
+        .forEach(
+            name ->
+                refuse(
+                    new View(
+                        "train."
+                            + name
+                            + (config.train().component(name).learningRate() == null
+                                ? ".frozen"
+                                : ".learningRate"),
+                        "the model has no component " + name,
+                        "one of " + String.join(", ", placed))));
+    if (frozen.containsAll(placed)) {
+      List<View> views = new ArrayList<>();
+      for (String name : placed) {
+        views.add(
+            new View(
+                "train." + name + ".frozen",
+                "every component is frozen, nothing is left to train",
+                "false, for one of " + String.join(", ", placed)));
+      }
+      refuse(views.getFirst(), views.subList(1, views.size()).toArray(View[]::new));
+    }
   }
 
   /** The divisors d of a size for which size / d is a multiple of {@code unit}. */

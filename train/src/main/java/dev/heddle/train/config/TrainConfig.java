@@ -1,7 +1,9 @@
 package dev.heddle.train.config;
 
 import java.util.Map;
+import java.util.Set;
 import java.util.TreeMap;
+import java.util.stream.Collectors;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -75,6 +77,14 @@ public record TrainConfig(
   public double learningRate(String name) {
     Double own = component(name).learningRate();
     return own == null ? learningRate : own;
+  }
+
+  /** The names of the components that stay as they are. */
+  public Set<String> frozen() {
+    return components.entrySet().stream()
+        .filter(component -> component.getValue().frozen())
+        .map(Map.Entry::getKey)
+        .collect(Collectors.toUnmodifiableSet());
   }
 
   /** The components that differ, in the order of their names. */

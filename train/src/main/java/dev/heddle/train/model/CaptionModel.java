@@ -1,5 +1,6 @@
 package dev.heddle.train.model;
 
+import dev.heddle.autograd.GradientMode;
 import dev.heddle.nn.Layers;
 import dev.heddle.nn.LocalLayers;
 import dev.heddle.nn.Parameter;
@@ -8,6 +9,7 @@ import dev.heddle.parallel.component.BoundarySpec;
 import dev.heddle.parallel.component.Component;
 import dev.heddle.parallel.component.ComponentProgram;
 import dev.heddle.parallel.component.ModelGraph;
+import dev.heddle.parallel.component.StagedProgram;
 import dev.heddle.parallel.context.ContextParallelLayers;
 import dev.heddle.parallel.layout.Layout;
 import dev.heddle.parallel.layout.RowCounts;
@@ -15,6 +17,7 @@ import dev.heddle.parallel.layout.RowLayout;
 import dev.heddle.parallel.layout.RowPlacement;
 import dev.heddle.parallel.mesh.Axis;
 import dev.heddle.parallel.mesh.Mesh;
+import dev.heddle.parallel.pipeline.PipelineGraph.Cost;
 import dev.heddle.parallel.redistribute.Boundary;
 import dev.heddle.parallel.tensor.TensorParallelLayers;
 import dev.heddle.runtime.DType;
@@ -53,13 +56,13 @@ public final class CaptionModel {
    * @param packed whether the sequences of a data lane stand one after the other
    */
   public static ModelGraph graph(ModelConfig model, ParallelConfig parallel, boolean packed) {
-    Component language = new Component(LANGUAGE, mesh(parallel.language()));
+    Component language = component(LANGUAGE, model, parallel.language());
     long features = model.language().hiddenSize();
     List<Component> components = new ArrayList<>();
     List<BoundarySpec> boundaries = new ArrayList<>();
     for (String name : encoders(model)) {
       ParallelConfig.Placement placement = placement(parallel, name);
-      Component encoder = new Component(name, mesh(placement));
+      Component encoder = component(name, model, placement);
       components.add(encoder);
       boundaries.add(
           new BoundarySpec(
@@ -84,6 +87,21 @@ public final class CaptionModel {
 
   private static ParallelConfig.Placement placement(ParallelConfig parallel, String component) {
     return Objects.requireNonNull(parallel.placements().get(component), component);
+  }
+
+  /** A component with its stages; a stage costs what its blocks do. */
+  private static Component component(
+      String name, ModelConfig model, ParallelConfig.Placement placement) {
+    Stages stages = Stages.of(blocks(model, name), placement, 0);
+    return new Component(
+        name,
+        mesh(placement),
+        stages.blocks().stream().map(blocks -> cost(blocks.size())).toList());
+  }
+
+  private static Cost cost(long blocks) {
+    Cost one = Cost.USUAL;
+    return new Cost(blocks * one.forward(), blocks * one.backward(), blocks * one.weights());
   }
 
   /** The mesh of a placement: TP varies fastest, then CP, then PP, then DP. */
@@ -170,7 +188,7 @@ public final class CaptionModel {
 
   /**
    * The programs of the components that this rank runs, each with its stages. Parameters belong to
-   * the memory scope that is open.
+   * the memory scope that is open; those of frozen components are constants.
    */
   public static Map<String, ComponentProgram> programs(
       ModelConfig model,
@@ -192,10 +210,21 @@ public final class CaptionModel {
       ParallelConfig.Placement placement = placement(parallel, name);
       Layers layers = layers(component, placement, world, device, dtype, seed);
       Stages stages = Stages.of(blocks(model, name), placement, mesh.coordinate(rank, Axis.PP));
-      programs.put(
-          name, program(model, vocabularySize, name, layers, stages, dividesPositions(placement)));
+      boolean inPlace = dividesPositions(placement);
+      if (graph.frozen().contains(name)) {
+        try (GradientMode off = GradientMode.noGrad()) {
+          programs.put(name, program(model, vocabularySize, name, layers, stages, inPlace));
+        }
+      } else {
+        programs.put(name, program(model, vocabularySize, name, layers, stages, inPlace));
+      }
     }
     return programs;
+  }
+
+  /** By name the stages of the parameters that several pipeline stages hold. */
+  public static Map<String, List<Integer>> sharedStages(ComponentProgram program) {
+    return program instanceof StagedProgram staged ? staged.sharedParameters() : Map.of();
   }
 
   /** Layers that the ranks of a component divide as its placement says. */

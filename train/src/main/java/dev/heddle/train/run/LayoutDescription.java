@@ -46,10 +46,11 @@ final class LayoutDescription {
         text.append(
             String.format(
                 Locale.ROOT,
-                "  %-10s %-40s %6.2f M parameters%n",
+                "  %-10s %-40s %6.2f M parameters%s%n",
                 component.name(),
                 component.mesh(),
-                count * 1e-6));
+                count * 1e-6,
+                graph.frozen().contains(component.name()) ? ", frozen" : ""));
       }
     }
     return text.toString();
@@ -76,7 +77,7 @@ final class LayoutDescription {
   String schedule() {
     StringBuilder text = new StringBuilder();
     data.graph()
-        .schedule(config.train().microBatches())
+        .schedule(config.parallel().schedule(), config.train().microBatches())
         .toString()
         .lines()
         .forEach(line -> text.append("  ").append(line).append(System.lineSeparator()));

@@ -2,7 +2,9 @@ package dev.heddle.train.run;
 
 import dev.heddle.nn.Parameter;
 import dev.heddle.optim.AdamW;
+import dev.heddle.optim.ParameterPart;
 import dev.heddle.parallel.component.ComponentOptimizer;
+import dev.heddle.parallel.component.LossScaler;
 import dev.heddle.parallel.component.ParameterDirectory;
 import dev.heddle.parallel.component.ParameterDirectory.Entry;
 import dev.heddle.runtime.DType;
@@ -25,21 +27,36 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
+import java.util.OptionalLong;
 import java.util.Set;
 import java.util.function.Function;
 import java.util.stream.Collectors;
+import org.jspecify.annotations.Nullable;
 
 /**
  * A model and its optimizer in a checkpoint: global tensors by global names, whatever the layout.
  * {@code model.safetensors} has the weights, {@code optimizer.safetensors} the moments and, for
- * bf16, the exact weights.
+ * bf16, the exact weights of the components that are trained. A component that was frozen when the
+ * checkpoint was written and is trained now begins without moments.
  */
 final class ModelCheckpoint {
   static final String MODEL_FILE = "model.safetensors";
   static final String OPTIMIZER_FILE = "optimizer.safetensors";
 
-  /** The manifest's attribute that says how often the optimizer had stepped. */
-  static final String UPDATES = "updates";
+  /**
+   * The manifest's attributes that say how often the optimizer of a component had stepped, and the
+   * component's name.
+   */
+  static final String UPDATES = "updates.";
+
+  /** The manifest's attribute that has an adaptive loss scale. */
+  static final String LOSS_SCALE = "lossScale";
+
+  /** The manifest's attribute that has the number of finite steps since the scale changed. */
+  static final String FINITE_STEPS = "lossScale.finiteSteps";
+
+  /** Of a component that is not trained. */
+  private static final long FROZEN = -1;
 
   /** The kinds of tensors that the optimizer's file has of each parameter. */
   private enum StateKind {
@@ -66,37 +83,52 @@ final class ModelCheckpoint {
       "model sizes and dtype must be those that it was saved with";
 
   /** A tensor of a file: which parameter it is of, and what. */
-  private record Item(Entry entry, TensorSpec spec, Function<Parameter, NDArray> which) {}
+  private record Item(
+      Entry entry, TensorSpec spec, boolean isState, Function<Parameter, NDArray> which) {}
 
   private final ParameterDirectory directory;
   private final Device device;
   private final DType dtype;
   private final Map<String, ComponentOptimizer> optimizers;
+  private final LossScaler scaler;
+  private final List<String> components;
 
   /**
    * Of the model that {@code directory} describes.
    *
    * @param dtype the parameters' type
    * @param optimizers this rank's optimizers, by component
+   * @param scaler this rank's
    */
   ModelCheckpoint(
       ParameterDirectory directory,
       Device device,
       DType dtype,
-      Map<String, ComponentOptimizer> optimizers) {
+      Map<String, ComponentOptimizer> optimizers,
+      LossScaler scaler) {
     this.directory = directory;
     this.device = device;
     this.dtype = dtype;
     this.optimizers = optimizers;
+    this.scaler = scaler;
+    components = directory.entries().stream().map(Entry::component).distinct().toList();
   }
 
   /**
-   * How often this rank's optimizers have stepped: fewer times than there were steps if some were
-   * skipped, and the moments' bias correction goes by it. The same on all ranks that have one; 0 on
-   * a rank that has none.
+   * How often this rank's optimizers have stepped, by the order of the components: fewer times than
+   * there were steps if some were skipped, and the moments' bias correction goes by it. The same on
+   * all ranks that train a component; -1 on one that does not, and for a frozen one.
    */
-  long updates() {
-    return optimizers.values().stream().mapToLong(each -> each.adamW().steps()).max().orElse(0);
+  long[] updates() {
+    return components.stream()
+        .mapToLong(
+            component -> {
+              ComponentOptimizer optimizer = optimizers.get(component);
+              return optimizer == null || optimizer.parameters().isEmpty()
+                  ? FROZEN
+                  : optimizer.adamW().steps();
+            })
+        .toArray();
   }
 
   /**
@@ -104,8 +136,16 @@ final class ModelCheckpoint {
    *
    * @param updates the largest {@link #updates} of all ranks
    */
-  void write(CheckpointDraft draft, long updates) throws IOException {
-    draft.attribute(UPDATES, Long.toString(updates));
+  void write(CheckpointDraft draft, long[] updates) throws IOException {
+    for (int i = 0; i < updates.length; i++) {
+      if (updates[i] != FROZEN) {
+        draft.attribute(UPDATES + components.get(i), Long.toString(updates[i]));
+      }
+    }
+    if (scaler.isAdaptive()) {
+      draft.attribute(LOSS_SCALE, Double.toString(scaler.scale()));
+      draft.attribute(FINITE_STEPS, Integer.toString(scaler.finiteSteps()));
+    }
     write(draft, MODEL_FILE, modelItems(), dtype);
     write(draft, OPTIMIZER_FILE, optimizerItems(), dtype.accumulation());
   }
@@ -130,7 +170,7 @@ final class ModelCheckpoint {
             Item item = item(items, spec);
             MemorySegment bytes = host.asSlice(0, spec.byteSize());
             try (MemoryScope scope = MemoryScope.open()) {
-              NDArray whole = directory.gather(item.entry, device, type, item.which);
+              NDArray whole = gather(item, type);
               if (whole != null) {
                 whole.readBytes(bytes);
               }
@@ -144,9 +184,15 @@ final class ModelCheckpoint {
     for (TensorSpec spec : SafetensorsWriter.order(specs(items))) {
       Item item = item(items, spec);
       try (MemoryScope scope = MemoryScope.open()) {
-        directory.gather(item.entry, device, type, item.which);
+        gather(item, type);
       }
     }
+  }
+
+  private @Nullable NDArray gather(Item item, DType type) {
+    return item.isState
+        ? directory.gatherState(item.entry, device, type, item.which)
+        : directory.gather(item.entry, device, type, item.which);
   }
 
   private static Item item(Map<String, Item> items, TensorSpec spec) {
@@ -161,7 +207,7 @@ final class ModelCheckpoint {
     Map<String, Item> items = new LinkedHashMap<>();
     for (Entry entry : directory.entries()) {
       TensorSpec spec = spec(entry.name(), dtype, entry.shape());
-      items.put(spec.name(), new Item(entry, spec, parameter -> parameter.tensor().value()));
+      items.put(spec.name(), new Item(entry, spec, false, parameter -> parameter.tensor().value()));
     }
     return items;
   }
@@ -169,12 +215,18 @@ final class ModelCheckpoint {
   private Map<String, Item> optimizerItems() {
     Map<String, Item> items = new LinkedHashMap<>();
     for (Entry entry : directory.entries()) {
+      if (entry.state().isEmpty()) {
+        continue;
+      }
       for (StateKind kind : kinds()) {
         TensorSpec spec = spec(entry.name() + kind.suffix, dtype.accumulation(), entry.shape());
         items.put(
             spec.name(),
             new Item(
-                entry, spec, parameter -> kind.of(optimizer(entry.component()).state(parameter))));
+                entry,
+                spec,
+                true,
+                parameter -> kind.of(optimizer(entry.component()).state(parameter))));
       }
     }
     return items;
@@ -205,34 +257,78 @@ final class ModelCheckpoint {
     SafetensorsFile model = checkpoint.tensors(MODEL_FILE);
     SafetensorsFile state = checkpoint.tensors(OPTIMIZER_FILE);
     checkNames(model, modelItems().keySet());
-    checkNames(state, optimizerItems().keySet());
-    long updates = updatesOf(checkpoint);
-    for (ComponentOptimizer component : optimizers.values()) {
-      AdamW optimizer = component.adamW();
-      for (Parameter parameter : optimizer.parameters()) {
-        read(model, parameter.name(), parameter, parameter.tensor().value());
-        for (StateKind kind : kinds()) {
-          read(
-              state,
-              parameter.name() + kind.suffix,
-              parameter,
-              kind.of(optimizer.state(parameter)));
-        }
-      }
-      optimizer.resumeAt(updates);
+    checkNames(state, stateNames());
+    for (Parameter parameter : directory.held()) {
+      read(model, parameter.name(), ParameterPart.whole(parameter), parameter.tensor().value());
+    }
+    optimizers.forEach(
+        (component, optimizer) -> {
+          AdamW adamW = optimizer.adamW();
+          OptionalLong updates = number(checkpoint, UPDATES + component);
+          for (ParameterPart part : adamW.parts()) {
+            AdamW.State own = adamW.state(part.parameter());
+            if (updates.isPresent()) {
+              for (StateKind kind : kinds()) {
+                read(state, part.parameter().name() + kind.suffix, part, kind.of(own));
+              }
+            } else {
+              begin(part, own);
+            }
+          }
+          adamW.resumeAt(updates.orElse(0));
+        });
+    checkpoint
+        .attribute(LOSS_SCALE)
+        .ifPresent(
+            scale ->
+                scaler.resumeAt(
+                    decimal(checkpoint, scale),
+                    Math.toIntExact(number(checkpoint, FINITE_STEPS).orElse(0))));
+  }
+
+  /** State of a parameter that was not trained before. */
+  private static void begin(ParameterPart part, AdamW.State state) {
+    state.firstMoment().kernels().fill(state.firstMoment(), 0);
+    state.secondMoment().kernels().fill(state.secondMoment(), 0);
+    NDArray master = state.master();
+    if (master != null) {
+      part.weight().kernels().copy(part.weight(), master);
     }
   }
 
-  private static long updatesOf(Checkpoint checkpoint) {
-    String text = checkpoint.attribute(UPDATES).orElse("missing");
-    try {
-      return Long.parseLong(text);
-    } catch (NumberFormatException e) {
-      throw new CheckpointException(
-          checkpoint.folder(),
-          "the manifest's attribute " + UPDATES + " should be a number and is " + text,
-          e);
+  /** All that the optimizer's file may have, also of components that are frozen now. */
+  private Set<String> stateNames() {
+    return directory.entries().stream()
+        .flatMap(entry -> kinds().stream().map(kind -> entry.name() + kind.suffix))
+        .collect(Collectors.toSet());
+  }
+
+  private static OptionalLong number(Checkpoint checkpoint, String attribute) {
+    String text = checkpoint.attribute(attribute).orElse(null);
+    if (text == null) {
+      return OptionalLong.empty();
     }
+    try {
+      return OptionalLong.of(Long.parseLong(text));
+    } catch (NumberFormatException e) {
+      throw noNumber(checkpoint, attribute, text, e);
+    }
+  }
+
+  private static double decimal(Checkpoint checkpoint, String text) {
+    try {
+      return Double.parseDouble(text);
+    } catch (NumberFormatException e) {
+      throw noNumber(checkpoint, LOSS_SCALE, text, e);
+    }
+  }
+
+  private static CheckpointException noNumber(
+      Checkpoint checkpoint, String attribute, String text, NumberFormatException cause) {
+    return new CheckpointException(
+        checkpoint.folder(),
+        "the manifest's attribute " + attribute + " should be a number and is " + text,
+        cause);
   }
 
   /** A model of more layers has all the tensors of a smaller one. */
@@ -258,12 +354,13 @@ final class ModelCheckpoint {
     SafetensorsFile model = checkpoint.tensors(MODEL_FILE);
     checkNames(model, parameters.stream().map(Parameter::name).collect(Collectors.toSet()));
     for (Parameter parameter : parameters) {
-      read(model, parameter.name(), parameter, parameter.tensor().value());
+      read(model, parameter.name(), ParameterPart.whole(parameter), parameter.tensor().value());
     }
   }
 
-  /** Copies this rank's interval of a global tensor into {@code target}. */
-  private static void read(SafetensorsFile file, String name, Parameter parameter, NDArray target) {
+  /** Copies what this rank has of a global tensor into {@code target}, and reads nothing else. */
+  private static void read(SafetensorsFile file, String name, ParameterPart mine, NDArray target) {
+    Parameter parameter = mine.parameter();
     TensorSpec wanted = spec(name, target.dtype(), parameter.globalShape());
     TensorSpec found = file.tensor(name).orElse(null);
     if (!wanted.equals(found)) {
@@ -279,30 +376,40 @@ final class ModelCheckpoint {
                   + OTHER_MODEL);
     }
     MemorySegment whole = file.data(name);
+    long bytes = target.dtype().byteSize();
     if (!parameter.isSharded()) {
-      target.writeBytes(whole);
-    } else {
-      int dim = parameter.shardDim();
-      Shape shape = parameter.globalShape();
-      long inner = target.dtype().byteSize();
-      for (int i = dim + 1; i < shape.rank(); i++) {
-        inner *= shape.dim(i);
-      }
-      long outer = 1;
-      for (int i = 0; i < dim; i++) {
-        outer *= shape.dim(i);
-      }
-      long wholeRun = shape.dim(dim) * inner;
-      long partRun = target.dim(dim) * inner;
-      try (Arena arena = Arena.ofConfined()) {
-        MemorySegment part = arena.allocate(Math.max(1, outer * partRun), 8);
-        for (long i = 0; i < outer; i++) {
-          MemorySegment.copy(
-              whole, i * wholeRun + parameter.shardStart() * inner, part, i * partRun, partRun);
-        }
-        target.writeBytes(part.asSlice(0, outer * partRun));
-      }
+      target.writeBytes(whole.asSlice(mine.start() * bytes, mine.size() * bytes));
+      target.block().touch();
+      return;
     }
-    target.block().touch();
+    int dim = parameter.shardDim();
+    Shape shape = parameter.globalShape();
+    long inner = bytes;
+    for (int i = dim + 1; i < shape.rank(); i++) {
+      inner *= shape.dim(i);
+    }
+    // This rank's values are one run of each index of the dims before the divided one.
+    long wholeRun = shape.dim(dim) * inner;
+    long run = parameter.tensor().dim(dim) * inner;
+    long start = mine.start() * bytes;
+    long end = mine.end() * bytes;
+    try (Arena arena = Arena.ofConfined()) {
+      MemorySegment part = arena.allocate(Math.max(1, end - start), 8);
+      long next = start;
+      while (next < end) {
+        long index = next / run;
+        long within = next - index * run;
+        long length = Math.min(run - within, end - next);
+        MemorySegment.copy(
+            whole,
+            index * wholeRun + parameter.shardStart() * inner + within,
+            part,
+            next - start,
+            length);
+        next += length;
+      }
+      target.writeBytes(part.asSlice(0, end - start));
+      target.block().touch();
+    }
   }
 }

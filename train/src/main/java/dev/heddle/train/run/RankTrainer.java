@@ -27,6 +27,7 @@ import java.nio.file.Path;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import org.jspecify.annotations.Nullable;
 
 /** One rank of a training run, from the first step to the last checkpoint. */
@@ -77,43 +78,36 @@ final class RankTrainer {
               device,
               dtype,
               config.seed());
-      Map<String, ComponentOptimizer> optimizers = new LinkedHashMap<>();
-      programs.forEach(
-          (name, program) ->
-              optimizers.put(
-                  name,
-                  new ComponentOptimizer(
-                      world,
-                      graph.component(name),
-                      program.parameters(),
-                      AdamW.Settings.withDecay(train.weightDecay()))));
+      Map<String, ComponentOptimizer> optimizers = optimizers(graph, programs);
+      LossScaler scaler =
+          train.lossScale() == 0 ? LossScaler.adaptive() : LossScaler.fixed(train.lossScale());
       ModelRunner runner =
           new ModelRunner(
               world,
               graph,
-              graph.schedule(train.microBatches()),
+              graph.schedule(config.parallel().schedule(), train.microBatches()),
               device,
               dtype,
               programs,
               optimizers,
-              LossScaler.fixed(1));
+              scaler);
       ModelCheckpoint state =
           new ModelCheckpoint(
-              directory(graph, vocabulary, dtype, programs), device, dtype, optimizers);
+              directory(graph, vocabulary, dtype, programs, optimizers),
+              device,
+              dtype,
+              optimizers,
+              scaler);
       long done = 0;
       if (resumed != null) {
         state.load(resumed);
         done = resumed.step();
       }
       StepSamples samples = new StepSamples(config, data, world.globalRank(world.rank()), programs);
-      CosineSchedule schedule =
-          new CosineSchedule(
-              train.learningRate(),
-              train.warmupSteps(),
-              train.steps(),
-              train.learningRate() * FLOOR);
+      Map<String, CosineSchedule> schedules = new LinkedHashMap<>();
+      programs.keySet().forEach(name -> schedules.put(name, schedule(train.learningRate(name))));
       for (long step = done + 1; step <= lastStep; step++) {
-        step(step, runner, samples, schedule);
+        step(step, runner, samples, schedules);
         if (step % CHECKPOINT_EVERY == 0 || step == lastStep) {
           save(step, state);
         }
@@ -121,26 +115,64 @@ final class RankTrainer {
     }
   }
 
+  /** One for each component of this rank; without parameters for one that is frozen. */
+  private Map<String, ComponentOptimizer> optimizers(
+      ModelGraph graph, Map<String, ComponentProgram> programs) {
+    Map<String, ComponentOptimizer> optimizers = new LinkedHashMap<>();
+    programs.forEach(
+        (name, program) -> {
+          boolean divided =
+              Objects.requireNonNull(config.parallel().placements().get(name))
+                  .division()
+                  .shardOptimizer();
+          AdamW.Settings settings = AdamW.Settings.withDecay(config.train().weightDecay());
+          List<Parameter> trained =
+              graph.frozen().contains(name) ? List.of() : program.parameters();
+          optimizers.put(
+              name,
+              new ComponentOptimizer(
+                  world,
+                  graph.component(name),
+                  trained,
+                  ComponentOptimizer.Options.of(settings)
+                      .withDivided(divided)
+                      .withSharedStages(CaptionModel.sharedStages(program))));
+        });
+    return optimizers;
+  }
+
+  private CosineSchedule schedule(double learningRate) {
+    TrainConfig train = config.train();
+    return new CosineSchedule(
+        learningRate, train.warmupSteps(), train.steps(), learningRate * FLOOR);
+  }
+
   /** What the parameters are called and shaped globally does not need their bytes. */
   private ParameterDirectory directory(
-      ModelGraph graph, int vocabulary, DType dtype, Map<String, ComponentProgram> programs) {
+      ModelGraph graph,
+      int vocabulary,
+      DType dtype,
+      Map<String, ComponentProgram> programs,
+      Map<String, ComponentOptimizer> optimizers) {
     try (MetaDevice meta = MetaDevice.open();
         MemoryScope shapes = MemoryScope.open()) {
       Map<String, List<Parameter>> global =
           CaptionModel.globalParameters(config.model(), vocabulary, graph, meta, dtype);
-      return new ParameterDirectory(world, graph, global, programs);
+      return new ParameterDirectory(world, graph, global, programs, optimizers);
     }
   }
 
-  private void step(long step, ModelRunner runner, StepSamples samples, CosineSchedule schedule) {
+  private void step(
+      long step, ModelRunner runner, StepSamples samples, Map<String, CosineSchedule> schedules) {
     long start = System.nanoTime();
-    double rate = schedule.at(step);
     samples.stage(step);
     StepResult result =
         runner.step(
             (boundary, microBatch) ->
                 samples.rows(data.graph().boundary(boundary).source(), microBatch),
-            new ModelRunner.Update(rate, config.train().clipNorm()));
+            new ModelRunner.Update(
+                component -> Objects.requireNonNull(schedules.get(component)).at(step),
+                config.train().clipNorm()));
     long peak = world.allReduce(device.memory().peakLiveBytes(), ReduceOp.MAX);
     if (world.rank() == 0) {
       listener.stepDone(
@@ -149,7 +181,7 @@ final class RankTrainer {
               result.loss(),
               result.tokens(),
               result.gradientNorm(),
-              rate,
+              schedule(config.train().learningRate()).at(step),
               (System.nanoTime() - start) * 1e-9,
               peak));
       if (result.skipped()) {
@@ -160,7 +192,8 @@ final class RankTrainer {
 
   private void save(long step, ModelCheckpoint state) {
     // Rank 0 writes, and may have no optimizer of its own.
-    long updates = world.allReduce(state.updates(), ReduceOp.MAX);
+    long[] updates = state.updates();
+    world.allReduce(updates, ReduceOp.MAX);
     if (world.rank() == 0) {
       CheckpointStore store =
           new CheckpointStore(CheckpointStore.folderOf(config.output()), TrainingRun.KEPT);

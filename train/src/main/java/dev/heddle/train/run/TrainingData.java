@@ -27,6 +27,7 @@ public record TrainingData(
         dataset,
         tokenizer,
         CaptionText.textLength(dataset),
-        CaptionModel.graph(config.model(), config.parallel(), config.data().packed()));
+        CaptionModel.graph(config.model(), config.parallel(), config.data().packed())
+            .withFrozen(config.train().frozen()));
   }
 }

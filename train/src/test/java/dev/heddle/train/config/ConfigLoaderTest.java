@@ -263,6 +263,13 @@ class ConfigLoaderTest {
         "train.learningRate=.inf | infinite; accepted: a number above 0",
         "train.weightDecay=-1 | negative; accepted: a number of at least 0",
         "train.clipNorm=0 | out of range; accepted: a number above 0, or .inf for no clipping",
+        "train.lossScale=-1 | negative; accepted: a number above 0, or 0 for one that adapts",
+        "train.lossScale=.inf | infinite; accepted: a number above 0, or 0 for one that adapts",
+        "train.lossScale=big | not a number; accepted: a number above 0, or 0 for one that adapts",
+        "train.vision.learningRate=0 | out of range; accepted: a number above 0",
+        "train.language.learningRate=-1 | negative; accepted: a number above 0",
+        "train.vision.frozen=yes | unknown; accepted: true, false",
+        "parallel.vision.shardOptimizer=2 | unknown; accepted: true, false",
         "data.holdOut=1 | too small; accepted: a whole number of at least 2",
         "data.kind=emojis | unknown; did you mean emoji?; accepted: emoji",
         "dtype=f16 | unknown; did you mean bf16?; accepted: f32, f64, bf16",
@@ -424,11 +431,60 @@ class ConfigLoaderTest {
 
   @ParameterizedTest
   @ValueSource(strings = {"vision.cp", "vision.pp", "language.cp", "language.pp"})
-  void parse_axisOfALaterVersion_isRefusedByCapabilitiesAlone(String axis) {
-    String component = axis.substring(0, axis.indexOf('.'));
-    String size = "parallel." + component;
-    assertThat(refusal(BASE, size + ".tp=1", size + ".dp=1", "parallel." + axis + "=2"))
-        .isEqualTo("--set parallel." + axis + "=2: not supported by this version; accepted: 1");
+  void parse_everyAxisOfEveryComponent(String axis) {
+    String component = "parallel." + axis.substring(0, axis.indexOf('.'));
+    RunConfig config =
+        parse(BASE, component + ".tp=1", component + ".dp=1", "parallel." + axis + "=2");
+    ParallelConfig.Placement placement =
+        config.parallel().placements().get(axis.substring(0, axis.indexOf('.')));
+    assertThat(axis.endsWith("cp") ? placement.cp() : placement.pp()).isEqualTo(2);
+  }
+
+  @Test
+  void parse_trainingOfOneComponent_differsFromTheOthers() {
+    RunConfig config =
+        parse(
+            BASE,
+            "train.vision.learningRate=0.0001",
+            "train.language.frozen=true",
+            "train.lossScale=0",
+            "parallel.vision.shardOptimizer=true");
+    assertThat(config.train().learningRate("vision")).isEqualTo(0.0001);
+    assertThat(config.train().learningRate("language")).isEqualTo(0.001);
+    assertThat(config.train().frozen()).containsExactly("language");
+    assertThat(config.train().lossScale()).isZero();
+    assertThat(config.parallel().vision().division().shardOptimizer()).isTrue();
+    assertThat(config.parallel().language().division().shardOptimizer()).isFalse();
+    // The run's folder keeps the configuration in words that are read again.
+    assertThat(parse(ConfigWriter.toYaml(config))).isEqualTo(config);
+  }
+
+  @Test
+  void parse_nothingLeftToTrain_isRefused() {
+    assertThat(refusal(BASE, "train.vision.frozen=true", "train.language.frozen=true"))
+        .isEqualTo(
+            "--set train.vision.frozen=true: every component is frozen, nothing is left to train;"
+                + " accepted: false, for one of vision, language");
+    assertThat(
+            refusal(
+                base("train: {steps: 400,", "train: {vision: {frozen: true}, steps: 400,"),
+                "train.language.frozen=true"))
+        .isEqualTo(
+            "--set train.language.frozen=true: every component is frozen, nothing is left to"
+                + " train; accepted: false, for one of vision, language");
+  }
+
+  @Test
+  void parse_trainingOfAComponentThatIsNotThere_isRefused() {
+    assertThat(refusal(BASE, "train.audio.frozen=true"))
+        .isEqualTo(
+            "--set train.audio.frozen=true: the model has no component audio;"
+                + " accepted: one of vision, language");
+    assertThat(refusal(base("train: {steps", "train: {audio: {learningRate: 0.1}, steps")))
+        .isEqualTo(
+            "run.yaml:13: train.audio.learningRate = 0.1: the model has no component audio;"
+                + " accepted: one of vision, language");
+    assertThat(refusal(BASE, "train.projector.frozen=true")).contains("projector: unknown key");
   }
 
   @Test

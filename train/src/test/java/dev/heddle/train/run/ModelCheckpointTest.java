@@ -9,6 +9,7 @@ import dev.heddle.optim.AdamW;
 import dev.heddle.parallel.comm.local.LocalWorld;
 import dev.heddle.parallel.component.ComponentOptimizer;
 import dev.heddle.parallel.component.ComponentProgram;
+import dev.heddle.parallel.component.LossScaler;
 import dev.heddle.parallel.component.ParameterDirectory;
 import dev.heddle.runtime.DType;
 import dev.heddle.runtime.MetaDevice;
@@ -25,11 +26,13 @@ import dev.heddle.train.config.ModelConfig;
 import dev.heddle.train.config.ParallelConfig;
 import dev.heddle.train.config.Precision;
 import dev.heddle.train.config.RunConfig;
+import dev.heddle.train.config.TrainConfig;
 import dev.heddle.train.model.CaptionModel;
 import dev.heddle.train.report.StepMetrics;
 import java.lang.foreign.ValueLayout;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -39,6 +42,7 @@ import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.EnumSource;
 import org.junit.jupiter.params.provider.MethodSource;
 
@@ -70,7 +74,9 @@ class ModelCheckpointTest {
   static Stream<List<ParallelConfig>> chains() {
     return Stream.of(
         List.of(TinyRun.DP2_TP2, TinyRun.TP2_DP2, TinyRun.ONE_RANK),
-        List.of(TinyRun.ONE_RANK, TinyRun.TP3_APART_DP2, TinyRun.DP2_TP2));
+        List.of(TinyRun.ONE_RANK, TinyRun.TP3_APART_DP2, TinyRun.DP2_TP2),
+        List.of(TinyRun.DIVIDED_DP2_TP2, TinyRun.DIVIDED_TP2DP2_DP3, TinyRun.ONE_RANK),
+        List.of(TinyRun.TP2_DP2, TinyRun.DIVIDED_TP2DP2_DP3, TinyRun.DIVIDED_DP2_TP2));
   }
 
   @ParameterizedTest
@@ -129,9 +135,10 @@ class ModelCheckpointTest {
   }
 
   @ParameterizedTest
-  @EnumSource(Precision.class)
-  void resumedUnderTheSameLayout_theRunHasTheSameBits(Precision dtype) {
-    RunConfig config = TinyRun.with(TinyRun.config(folder, TinyRun.DP2_TP2), dtype, TinyRun.MODEL);
+  @CsvSource({"F32,false", "F64,false", "BF16,false", "BF16,true", "F64,true"})
+  void resumedUnderTheSameLayout_theRunHasTheSameBits(Precision dtype, boolean divided) {
+    ParallelConfig layout = divided ? TinyRun.DIVIDED_TP2DP2_DP3 : TinyRun.DP2_TP2;
+    RunConfig config = TinyRun.with(TinyRun.config(folder, layout), dtype, TinyRun.MODEL);
     TrainingData data = TinyRun.data(config);
     List<StepMetrics> control =
         TinyRun.train(config.withOutput(folder.resolve("control")), data, null, TinyRun.STEPS);
@@ -165,7 +172,7 @@ class ModelCheckpointTest {
           .contains(TensorSpec.of("language.block1.attention.qkv.weight", TensorType.F64, 3, 8, 8));
       assertThat(checkpoint.tensors(ModelCheckpoint.OPTIMIZER_FILE).tensors())
           .hasSize(2 * expected.size());
-      assertThat(checkpoint.attribute(ModelCheckpoint.UPDATES)).contains("1");
+      assertThat(checkpoint.attribute("updates.vision")).contains("1");
       assertThat(checkpoint.text("config.yaml")).contains("hiddenSize: 8");
     }
   }
@@ -223,13 +230,120 @@ class ModelCheckpointTest {
           (state, optimizer) -> {
             state.load(checkpoint);
             assertThat(optimizer.steps()).isEqualTo(2);
-            assertThat(state.updates()).isEqualTo(2);
+            assertThat(state.updates()).containsExactly(2, 0);
           });
     }
   }
 
+  private static RunConfig frozen(RunConfig config, String... components) {
+    TrainConfig train = config.train();
+    Map<String, TrainConfig.ComponentTraining> own = new LinkedHashMap<>();
+    for (String component : components) {
+      own.put(component, new TrainConfig.ComponentTraining(null, true));
+    }
+    return TinyRun.with(
+        config,
+        new TrainConfig(
+            train.steps(),
+            train.globalBatch(),
+            train.microBatches(),
+            train.learningRate(),
+            train.warmupSteps(),
+            train.weightDecay(),
+            train.clipNorm(),
+            train.lossScale(),
+            own));
+  }
+
+  @ParameterizedTest
+  @EnumSource(
+      value = Precision.class,
+      names = {"F64", "BF16"})
+  void frozenComponent_hasNoState_andBeginsWithNoneWhenItIsTrained(Precision dtype) {
+    RunConfig single = TinyRun.with(TinyRun.config(folder, TinyRun.ONE_RANK), dtype, TinyRun.MODEL);
+    RunConfig spread = single.withParallel(TinyRun.DIVIDED_DP2_TP2);
+    TrainingData data = TinyRun.data(single);
+    TinyRun.train(frozen(spread, CaptionModel.VISION), data, null, FIRST_SAVE);
+    List<StepMetrics> here = new ArrayList<>();
+    List<StepMetrics> there = new ArrayList<>();
+    try (Checkpoint checkpoint = TinyRun.newest(spread)) {
+      assertThat(checkpoint.attribute("updates.vision")).isEmpty();
+      assertThat(checkpoint.attribute("updates.language")).contains("" + FIRST_SAVE);
+      assertThat(checkpoint.tensors(ModelCheckpoint.OPTIMIZER_FILE).tensors())
+          .allMatch(tensor -> tensor.name().startsWith("language."));
+      assertThat(checkpoint.tensors(ModelCheckpoint.MODEL_FILE).tensors())
+          .anyMatch(tensor -> tensor.name().startsWith("vision."));
+      RunConfig elsewhere = spread.withOutput(folder.resolve("there"));
+      here.addAll(
+          TinyRun.train(
+              single.withOutput(folder.resolve("here")), data, checkpoint, TinyRun.STEPS));
+      there.addAll(TinyRun.train(elsewhere, data, checkpoint, TinyRun.STEPS));
+      try (Checkpoint later = TinyRun.newest(elsewhere)) {
+        assertThat(later.attribute("updates.vision")).contains("" + (TinyRun.STEPS - FIRST_SAVE));
+        assertThat(later.attribute("updates.language")).contains("" + TinyRun.STEPS);
+      }
+    }
+    assertSameCurve(there, here, dtype == Precision.F64 ? 1e-9 : 0.05);
+  }
+
+  @Test
+  void componentThatIsFrozenFromACheckpointOn_keepsItsWeightsOfThere() {
+    RunConfig config = TinyRun.config(folder, TinyRun.DP2_TP2);
+    TrainingData data = TinyRun.data(config);
+    TinyRun.train(config, data, null, FIRST_SAVE);
+    RunConfig later = config.withOutput(folder.resolve("later"));
+    try (Checkpoint before = TinyRun.newest(config)) {
+      TinyRun.train(
+          frozen(later, CaptionModel.LANGUAGE).withParallel(TinyRun.TP3_APART_DP2),
+          data,
+          before,
+          SECOND_SAVE);
+      try (Checkpoint after = TinyRun.newest(later)) {
+        SafetensorsFile old = before.tensors(ModelCheckpoint.MODEL_FILE);
+        SafetensorsFile now = after.tensors(ModelCheckpoint.MODEL_FILE);
+        for (TensorSpec tensor : old.tensors()) {
+          boolean same = Arrays.equals(doubles(old, tensor), doubles(now, tensor));
+          assertThat(same).as(tensor.name()).isEqualTo(tensor.name().startsWith("language."));
+        }
+        assertThat(after.attribute("updates.vision")).contains("" + SECOND_SAVE);
+        assertThat(after.attribute("updates.language")).isEmpty();
+      }
+    }
+  }
+
+  @Test
+  void adaptiveLossScale_goesOnWhereItWas_andAFixedOneStays() {
+    RunConfig config = TinyRun.config(folder, TinyRun.ONE_RANK);
+    TrainingData data = TinyRun.data(config);
+    CheckpointStore store = new CheckpointStore(folder.resolve("store"), 1);
+    LossScaler scaler = LossScaler.adaptive();
+    scaler.resumeAt(512, 7);
+    onOneRank(
+        config,
+        data,
+        scaler,
+        (state, optimizer) -> store.save(5, draft -> state.write(draft, state.updates())));
+    LossScaler adaptive = LossScaler.adaptive();
+    LossScaler fixed = LossScaler.fixed(3);
+    try (Checkpoint checkpoint = CheckpointStore.resume(folder.resolve("store"))) {
+      onOneRank(config, data, adaptive, (state, optimizer) -> state.load(checkpoint));
+      onOneRank(config, data, fixed, (state, optimizer) -> state.load(checkpoint));
+    }
+    assertThat(adaptive.scale()).isEqualTo(512);
+    assertThat(adaptive.finiteSteps()).isEqualTo(7);
+    assertThat(fixed.scale()).isEqualTo(3);
+  }
+
   private static void onOneRank(
       RunConfig config, TrainingData data, BiConsumer<ModelCheckpoint, AdamW> body) {
+    onOneRank(config, data, LossScaler.fixed(1), body);
+  }
+
+  private static void onOneRank(
+      RunConfig config,
+      TrainingData data,
+      LossScaler scaler,
+      BiConsumer<ModelCheckpoint, AdamW> body) {
     LocalWorld.run(
         1,
         world -> {
@@ -255,13 +369,13 @@ class ModelCheckpointTest {
                             world,
                             data.graph().component(name),
                             program.parameters(),
-                            AdamW.Settings.withDecay(0))));
+                            ComponentOptimizer.Options.of(AdamW.Settings.withDecay(0)))));
             Map<String, List<Parameter>> global = new LinkedHashMap<>();
             programs.forEach((name, program) -> global.put(name, program.parameters()));
             ParameterDirectory directory =
-                new ParameterDirectory(world, data.graph(), global, programs);
+                new ParameterDirectory(world, data.graph(), global, programs, optimizers);
             body.accept(
-                new ModelCheckpoint(directory, device, DType.F64, optimizers),
+                new ModelCheckpoint(directory, device, DType.F64, optimizers, scaler),
                 Objects.requireNonNull(optimizers.get(CaptionModel.VISION)).adamW());
           }
         });

@@ -8,12 +8,16 @@ import dev.heddle.parallel.comm.RankFailedException;
 import dev.heddle.parallel.comm.local.LocalWorld;
 import dev.heddle.runtime.cpu.CpuBackend;
 import dev.heddle.runtime.cpu.CpuDevice;
+import dev.heddle.train.checkpoint.Checkpoint;
 import dev.heddle.train.config.ParallelConfig;
 import dev.heddle.train.config.RunConfig;
+import dev.heddle.train.config.TrainConfig;
+import dev.heddle.train.config.TrainConfig.ComponentTraining;
 import dev.heddle.train.report.StepMetrics;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
 import java.util.concurrent.atomic.AtomicReferenceArray;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -41,6 +45,75 @@ class RankTrainerTest {
     }
     assertThat(control.getLast().loss()).isLessThan(control.getFirst().loss());
     assertThat(control).allSatisfy(step -> assertThat(step.peakBytes()).isPositive());
+  }
+
+  private static RunConfig trained(
+      RunConfig config, double lossScale, Map<String, ComponentTraining> components) {
+    TrainConfig train = config.train();
+    return TinyRun.with(
+        config,
+        new TrainConfig(
+            train.steps(),
+            train.globalBatch(),
+            train.microBatches(),
+            train.learningRate(),
+            train.warmupSteps(),
+            train.weightDecay(),
+            train.clipNorm(),
+            lossScale,
+            components));
+  }
+
+  private static List<Double> losses(List<StepMetrics> steps) {
+    return steps.stream().map(StepMetrics::loss).toList();
+  }
+
+  @Test
+  void trainingOfEachComponent_isAsConfigured_underADividedOptimizerToo() {
+    RunConfig single = TinyRun.config(folder, TinyRun.ONE_RANK);
+    TrainingData data = TinyRun.data(single);
+    List<Double> usual = losses(TinyRun.train(single, data, null, TinyRun.STEPS));
+    for (Map<String, ComponentTraining> components :
+        List.of(
+            Map.of("vision", new ComponentTraining(null, true)),
+            Map.of("language", new ComponentTraining(null, true)),
+            Map.of("vision", new ComponentTraining(1e-4, false)),
+            Map.of(
+                "vision",
+                new ComponentTraining(0.1, false),
+                "language",
+                new ComponentTraining(1e-3, false)))) {
+      RunConfig config = trained(single, 1, components);
+      List<Double> control = losses(TinyRun.train(config, data, null, TinyRun.STEPS));
+      assertThat(control.getFirst()).isEqualTo(usual.getFirst());
+      assertThat(control.getLast()).as("%s", components).isNotEqualTo(usual.getLast());
+      List<Double> spread =
+          losses(
+              TinyRun.train(
+                  config.withParallel(TinyRun.DIVIDED_TP2DP2_DP3), data, null, TinyRun.STEPS));
+      for (int i = 0; i < control.size(); i++) {
+        assertThat(spread.get(i))
+            .as("%s, step %d", components, i + 1)
+            .isCloseTo(control.get(i), within(1e-9));
+      }
+    }
+  }
+
+  @Test
+  void lossScale_fixedOrAdaptive_changesNothingWhereNothingOverflows() {
+    RunConfig config = TinyRun.config(folder, TinyRun.DIVIDED_DP2_TP2);
+    TrainingData data = TinyRun.data(config);
+    List<Double> plain = losses(TinyRun.train(config, data, null, TinyRun.STEPS));
+    for (double scale : new double[] {0, 64}) {
+      RunConfig scaled = trained(config, scale, Map.of());
+      assertThat(losses(TinyRun.train(scaled, data, null, TinyRun.STEPS)))
+          .as("scale %s", scale)
+          .isEqualTo(plain);
+      try (Checkpoint checkpoint = TinyRun.newest(scaled)) {
+        assertThat(checkpoint.attribute(ModelCheckpoint.LOSS_SCALE).isPresent())
+            .isEqualTo(scale == 0);
+      }
+    }
   }
 
   @Test

@@ -48,6 +48,19 @@ final class TinyRun {
     return new Placement(RankSet.range(first, tp * dp), tp, 1, 1, dp);
   }
 
+  /** The same with an optimizer that its replicas divide. */
+  static Placement divided(Placement placement) {
+    ParallelConfig.Division usual = placement.division();
+    return new Placement(
+        placement.ranks(),
+        placement.tp(),
+        placement.cp(),
+        placement.pp(),
+        placement.dp(),
+        new ParallelConfig.Division(
+            usual.cpMethod(), usual.sequenceParallel(), usual.stageLayers(), usual.chunks(), true));
+  }
+
   static ParallelConfig layout(Placement vision, Placement language) {
     int ranks = 1 + Math.max(vision.ranks().last(), language.ranks().last());
     return new ParallelConfig(ranks, vision, language);
@@ -57,6 +70,11 @@ final class TinyRun {
   static final ParallelConfig DP2_TP2 = layout(placement(0, 1, 2), placement(0, 2, 1));
   static final ParallelConfig TP2_DP2 = layout(placement(0, 2, 1), placement(0, 1, 2));
   static final ParallelConfig TP3_APART_DP2 = layout(placement(2, 3, 1), placement(0, 1, 2));
+
+  static final ParallelConfig DIVIDED_DP2_TP2 =
+      layout(divided(placement(0, 1, 2)), placement(0, 2, 1));
+  static final ParallelConfig DIVIDED_TP2DP2_DP3 =
+      layout(divided(placement(0, 2, 2)), divided(placement(1, 1, 3)));
 
   /** A run in {@code folder}, where the data are put if they are not there. */
   static RunConfig config(Path folder, ParallelConfig layout) {
@@ -96,6 +114,17 @@ final class TinyRun {
         config.train());
   }
 
+  static RunConfig with(RunConfig config, TrainConfig train) {
+    return new RunConfig(
+        config.seed(),
+        config.output(),
+        config.dtype(),
+        config.data(),
+        config.model(),
+        config.parallel(),
+        train);
+  }
+
   private static Path data(Path folder) {
     Path data = folder.resolve("data");
     try {
@@ -128,7 +157,8 @@ final class TinyRun {
         data.dataset(),
         data.tokenizer(),
         data.textLength(),
-        CaptionModel.graph(config.model(), config.parallel(), config.data().packed()));
+        CaptionModel.graph(config.model(), config.parallel(), config.data().packed())
+            .withFrozen(config.train().frozen()));
   }
 
   /** Trains to a step; what each step came to. */

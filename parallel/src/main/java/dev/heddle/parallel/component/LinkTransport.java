@@ -1,0 +1,24 @@
+package dev.heddle.parallel.component;
+
+import dev.heddle.parallel.pipeline.Instruction.Direction;
+
+/** One rank's end of a link: what it sends, and what it waits for. */
+sealed interface LinkTransport permits BoundaryTransport, StageTransport {
+  /** Begins to send what this rank has to send; what it reads stays as it is until it is sent. */
+  void send(int microBatch, Direction direction);
+
+  /** Waits for what comes to this rank and lays it ready for the stage that takes it in. */
+  void receive(int microBatch, Direction direction);
+
+  /** Whether nothing of a microbatch that this rank began to send is still under way. */
+  boolean isSent(int microBatch);
+
+  /** Waits until nothing that this rank began to send is under way. */
+  void awaitSent();
+
+  /** Forgets what it has kept of a microbatch that is done. */
+  void forget(int microBatch);
+
+  /** Forgets what a step that ended early has left. */
+  void clear();
+}
