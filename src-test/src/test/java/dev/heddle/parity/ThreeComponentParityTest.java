@@ -38,6 +38,10 @@ class ThreeComponentParityTest {
     "tp3@0-2 | dp3@1-3 | tp2dp2@2-5, 3, false",
     "dp3@0-2 | cp2@0-1 | tp2@1-2, 1, false",
     "dp2@0-1 | cp2dp2@1-4 | cp2@0-1, 2, false",
+    "dp2@0-1 | tp2sp@1-2 | tp2@0-1, 1, false",
+    "tp2sp@0-1 | tp2cp2@2-5 | tp2sp@0-1, 2, false",
+    "pp2@0-1 | dp1@2 | pp2@0-1, 3, false",
+    "dp2@0-1 | dp2@1-2 | pp2tp2@2-5, 2, true",
     "dp2@0-1 | dp2@1-2 | cp2@0-1, 2, true",
     "cp2@0-1 | cp3@1-3 | tp2cp2@0-3, 2, true",
     "dp1@0 | dp4@0-3 | dp2@2-3, 3, true"
