@@ -4,6 +4,7 @@ import dev.heddle.parallel.comm.ReduceOp;
 import dev.heddle.parallel.comm.support.CollectiveArguments;
 import dev.heddle.parallel.comm.support.Reducer;
 import dev.heddle.parallel.comm.support.RunCursor;
+import dev.heddle.parallel.comm.support.Slices;
 import dev.heddle.runtime.NDArray;
 
 /**
@@ -12,9 +13,6 @@ import dev.heddle.runtime.NDArray;
  * for everybody.
  */
 final class CollectiveWork {
-  // A slice starts at a cache line, so that no two threads write to the same one.
-  private static final long SLICE_BYTES = 64;
-
   private CollectiveWork() {}
 
   static void run(CollectiveOperation operation, int member, int size, LocalRank worker) {
@@ -60,18 +58,11 @@ final class CollectiveWork {
     RunCursor.copy(from, to, source.size());
   }
 
-  /** The first element of slice {@code slice} of {@code size} slices. */
-  private static long sliceStart(NDArray array, int slice, int size) {
-    long lineElements = SLICE_BYTES / array.dtype().byteSize();
-    long lines = (array.size() + lineElements - 1) / lineElements;
-    return Math.min(array.size(), lines * slice / size * lineElements);
-  }
-
   private static void reduceSlice(
       CollectiveOperation operation, int slice, int size, LocalRank worker, int onlyRoot) {
     CollectiveArguments own = operation.arguments(slice);
-    long start = sliceStart(own.theArray(), slice, size);
-    long count = sliceStart(own.theArray(), slice + 1, size) - start;
+    long start = Slices.start(own.theArray(), slice, size);
+    long count = Slices.start(own.theArray(), slice + 1, size) - start;
     if (count == 0) {
       return;
     }
@@ -116,8 +107,8 @@ final class CollectiveWork {
       CollectiveOperation operation, int slice, int size, LocalRank worker) {
     int root = operation.arguments(slice).root();
     NDArray source = operation.arguments(root).theArray();
-    long start = sliceStart(source, slice, size);
-    long count = sliceStart(source, slice + 1, size) - start;
+    long start = Slices.start(source, slice, size);
+    long count = Slices.start(source, slice + 1, size) - start;
     if (count == 0) {
       return;
     }

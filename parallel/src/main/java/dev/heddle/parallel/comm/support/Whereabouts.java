@@ -65,6 +65,6 @@ public final class Whereabouts {
         || className.startsWith("dev.heddle.bindings")
         || className.startsWith(IMPLEMENTATIONS + "support.")
         || className.startsWith(IMPLEMENTATIONS + "local.Local")
-        || className.startsWith(IMPLEMENTATIONS + "mpi.Mpi");
+        || className.startsWith(IMPLEMENTATIONS + "mpi.");
   }
 }
