@@ -34,7 +34,7 @@ public final class MpiProcess implements AutoCloseable {
   private static final long ABANDON_AFTER_NANOS = 10_000_000_000L;
   private static final long DRAIN_NANOS = 5_000_000_000L;
   private static final long PARK_NANOS = 50_000;
-  private static final long LAST_WORDS_MILLIS = 900;
+  private static final long LAST_WORDS_MILLIS = 3_000;
 
   private static @Nullable MpiProcess started;
 
@@ -42,7 +42,7 @@ public final class MpiProcess implements AutoCloseable {
   private final int rank;
   private final int size;
   private final int ranksOnThisHost;
-  private final int placeOnThisHost;
+  private final int firstRankOnThisHost;
   private final @Nullable ControlHub hub;
   private final ControlLink link;
   private final Object lock = new Object();
@@ -79,7 +79,8 @@ public final class MpiProcess implements AutoCloseable {
     size = mpi.size(world);
     MemorySegment host = mpi.sameHost(world);
     ranksOnThisHost = mpi.size(host);
-    placeOnThisHost = mpi.rank(host);
+    firstRankOnThisHost =
+        Integer.parseInt(mpi.broadcast(String.valueOf(rank), host));
     mpi.free(host);
     try {
       // Rank 0 is the first on its host, so its host's size decides for all.
@@ -94,7 +95,8 @@ public final class MpiProcess implements AutoCloseable {
               + failed.getMessage(),
           failed);
     }
-    Runtime.getRuntime().addShutdownHook(new Thread(this::allowLastWords, "last-words"));
+    Runtime.getRuntime()
+        .addShutdownHook(new Thread(this::allowLastWords, "last-words"));
   }
 
   // ---- the job
@@ -114,9 +116,16 @@ public final class MpiProcess implements AutoCloseable {
     return ranksOnThisHost;
   }
 
-  /** This process's place among those on its host, from 0. */
-  public int placeOnThisHost() {
-    return placeOnThisHost;
+  /** The lowest number of those on this host: processes of the same host have the same. */
+  public int firstRankOnThisHost() {
+    return firstRankOnThisHost;
+  }
+
+  /** Whether no process with a lower number is left, so that this one speaks for all. */
+  public boolean isFirstAlive() {
+    synchronized (lock) {
+      return IntStream.range(0, rank).allMatch(lost::contains);
+    }
   }
 
   // ---- control
