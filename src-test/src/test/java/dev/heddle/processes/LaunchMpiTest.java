@@ -58,8 +58,8 @@ class LaunchMpiTest {
         "4 | {ranks: 0-1, dp: 2} | {ranks: 2-3, tp: 2}",
         "4 | {ranks: 0-2, dp: 3} | {ranks: 2-3, tp: 2}"
       })
-  void training_inProcesses_hasTheBitsOfTrainingInThreads(
-      int ranks, String vision, String language) throws Exception {
+  void training_inProcesses_hasTheBitsOfTrainingInThreads(int ranks, String vision, String language)
+      throws Exception {
     HeddleProcess.Result processes =
         HeddleProcess.runIn(ranks, train("mpi", "mpi", vision, language, ranks));
     assertThat(processes.exitCode()).as(processes.output()).isZero();

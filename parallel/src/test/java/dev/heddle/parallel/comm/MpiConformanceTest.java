@@ -7,8 +7,9 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
 /**
- * The conformance suite over processes: a job for each number of them, whose processes run all cases
- * of that many ranks. Jobs differ in how long a message may be, so that long ones are split too.
+ * The conformance suite over processes: a job for each number of them, whose processes run all
+ * cases of that many ranks. Jobs differ in how long a message may be, so that long ones are split
+ * too.
  */
 class MpiConformanceTest {
   @ParameterizedTest

@@ -11,8 +11,9 @@ import picocli.CommandLine;
 import picocli.CommandLine.ParameterException;
 
 /**
- * A command in each of the processes that {@code mpirun} has started. All do the same; one speaks for
- * all: rank 0, or the next if its process is gone. Whatever stops one stops all, and is said once.
+ * A command in each of the processes that {@code mpirun} has started. All do the same; one speaks
+ * for all: rank 0, or the next if its process is gone. Whatever stops one stops all, and is said
+ * once.
  */
 final class ProcessRun {
   private static final long WAIT_FOR_WORDS_MILLIS = 2_000;

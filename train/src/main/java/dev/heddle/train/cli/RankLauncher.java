@@ -2,7 +2,9 @@ package dev.heddle.train.cli;
 
 import dev.heddle.parallel.comm.RankProgram;
 
-/** Where the ranks of a run are: threads of this JVM, or one of them in each of several processes. */
+/**
+ * Where the ranks of a run are: threads of this JVM, or one of them in each of several processes.
+ */
 public interface RankLauncher {
   /** Whether rank 0 is in this process. It alone prints, and writes files. */
   boolean hasFirstRank();

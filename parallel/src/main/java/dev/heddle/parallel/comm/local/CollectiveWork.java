@@ -30,8 +30,10 @@ final class CollectiveWork {
           copy(operation.arguments(from).theArray(), own.destinations().get(from), worker);
         }
       }
-      case GATHER -> copy(own.theArray(), operation.arguments(own.root()).destinations().get(member), worker);
-      case SCATTER -> copy(operation.arguments(own.root()).sources().get(member), own.theArray(), worker);
+      case GATHER ->
+          copy(own.theArray(), operation.arguments(own.root()).destinations().get(member), worker);
+      case SCATTER ->
+          copy(operation.arguments(own.root()).sources().get(member), own.theArray(), worker);
       case ALL_TO_ALL -> {
         for (int from = 0; from < size; from++) {
           NDArray source = operation.arguments(from).sources().get(member);

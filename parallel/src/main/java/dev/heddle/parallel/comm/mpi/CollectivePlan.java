@@ -49,8 +49,7 @@ final class CollectivePlan {
 
   private boolean isLarge() {
     NDArray array = arguments.theArray();
-    return array.device().hasBytes()
-        && !Header.fitsInline(array.size() * array.dtype().byteSize());
+    return array.device().hasBytes() && !Header.fitsInline(array.size() * array.dtype().byteSize());
   }
 
   int rounds() {
@@ -226,8 +225,7 @@ final class CollectivePlan {
     double[] doubles = arguments.doubles();
     long[] longs = arguments.longs();
     if (doubles != null) {
-      MemorySegment.copy(
-          doubles, 0, buffer.segment(), ValueLayout.JAVA_DOUBLE, 0, doubles.length);
+      MemorySegment.copy(doubles, 0, buffer.segment(), ValueLayout.JAVA_DOUBLE, 0, doubles.length);
     } else if (longs != null) {
       MemorySegment.copy(longs, 0, buffer.segment(), ValueLayout.JAVA_LONG, 0, longs.length);
     }
@@ -293,8 +291,7 @@ final class CollectivePlan {
     if (kind == CommunicationKind.HOST_ALL_GATHER && longs != null) {
       gather(longs);
     } else if (kind == CommunicationKind.HOST_ALL_REDUCE && doubles != null) {
-      MemorySegment.copy(
-          buffer.segment(), ValueLayout.JAVA_DOUBLE, 0, doubles, 0, doubles.length);
+      MemorySegment.copy(buffer.segment(), ValueLayout.JAVA_DOUBLE, 0, doubles, 0, doubles.length);
     } else if (kind == CommunicationKind.HOST_ALL_REDUCE && longs != null) {
       MemorySegment.copy(buffer.segment(), ValueLayout.JAVA_LONG, 0, longs, 0, longs.length);
     }

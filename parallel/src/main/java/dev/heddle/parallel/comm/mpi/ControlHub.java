@@ -17,8 +17,8 @@ import org.jspecify.annotations.Nullable;
 
 /**
  * Passes control messages on between the processes; lives in that of rank 0. Each process holds one
- * connection to it. What goes to all goes to all in the same order, so that everybody knows the same
- * first failure. A connection that breaks tells at once that a process is gone.
+ * connection to it. What goes to all goes to all in the same order, so that everybody knows the
+ * same first failure. A connection that breaks tells at once that a process is gone.
  */
 final class ControlHub implements AutoCloseable {
   /** The target of messages for everybody. */

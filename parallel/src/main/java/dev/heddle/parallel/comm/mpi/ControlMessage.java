@@ -153,8 +153,7 @@ sealed interface ControlMessage {
     }
   }
 
-  private static void begin(DataOutputStream out, char type, int run, int rank)
-      throws IOException {
+  private static void begin(DataOutputStream out, char type, int run, int rank) throws IOException {
     out.writeChar(type);
     out.writeInt(run);
     out.writeInt(rank);

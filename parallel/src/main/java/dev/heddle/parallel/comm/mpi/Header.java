@@ -6,9 +6,9 @@ import java.lang.foreign.ValueLayout;
 import org.jspecify.annotations.Nullable;
 
 /**
- * What goes ahead of the elements of a parcel: to which call they belong, and what the sender thinks
- * that call is. A few elements follow at once; more of them come in a message of their own, which
- * the receiver fetches once it knows where to.
+ * What goes ahead of the elements of a parcel: to which call they belong, and what the sender
+ * thinks that call is. A few elements follow at once; more of them come in a message of their own,
+ * which the receiver fetches once it knows where to.
  *
  * @param from the sender's number in the world
  * @param group the group, as a number that all members compute alike

@@ -195,7 +195,8 @@ final class MpiCollective extends MpiCall {
         absent.add(identity.globalRank(i));
       }
     }
-    Map<Integer, ControlMessage.Answer> answers = communicator.me.run.ask(absent, communicator.key, sequence);
+    Map<Integer, ControlMessage.Answer> answers =
+        communicator.me.run.ask(absent, communicator.key, sequence);
     StringBuilder present = new StringBuilder();
     StringBuilder missingRanks = new StringBuilder();
     for (int i = 0; i < size; i++) {

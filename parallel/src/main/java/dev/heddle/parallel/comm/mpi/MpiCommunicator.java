@@ -168,7 +168,10 @@ final class MpiCommunicator extends CheckedCommunicator {
     }
     return openExchanges == 0
         ? ""
-        : "an exchange of rank " + me.globalRank + " in " + identity().describe()
+        : "an exchange of rank "
+            + me.globalRank
+            + " in "
+            + identity().describe()
             + " was left incomplete";
   }
 

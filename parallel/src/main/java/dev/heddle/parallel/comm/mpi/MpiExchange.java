@@ -191,8 +191,7 @@ final class MpiExchange extends MpiCall {
       return false;
     }
     for (Receive receive : receives) {
-      if (!receive.arrived
-          && run.sendsNoMore(communicator.globalRank(receive.message.peer()))) {
+      if (!receive.arrived && run.sendsNoMore(communicator.globalRank(receive.message.peer()))) {
         return true;
       }
     }
@@ -269,7 +268,10 @@ final class MpiExchange extends MpiCall {
   /** A message that has come, in words. */
   static String describe(Header header, MpiCommunicator group) {
     return text(
-        header.number(), header.from(), group.me.globalRank, header.dtype() + " x " + header.elements());
+        header.number(),
+        header.from(),
+        group.me.globalRank,
+        header.dtype() + " x " + header.elements());
   }
 
   private static String describe(Message message, long number, int from, int to) {

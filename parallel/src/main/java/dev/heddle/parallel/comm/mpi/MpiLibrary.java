@@ -10,6 +10,7 @@ import java.lang.foreign.MemorySegment;
 import java.lang.foreign.SymbolLookup;
 import java.lang.foreign.ValueLayout;
 import java.nio.charset.StandardCharsets;
+import java.util.Optional;
 
 /**
  * The few functions of MPI that are used, with statuses turned into exceptions. All are called by
@@ -44,6 +45,21 @@ final class MpiLibrary {
               MemorySegment.NULL, MemorySegment.NULL, Mpi.MPI_THREAD_SERIALIZED(), provided));
       library.returnErrors(library.world());
       return library;
+    }
+  }
+
+  /** The library's name and version, up to its first comma; needs no started MPI. */
+  static Optional<String> version() {
+    if (!NativeLibrary.MPI.isAvailable()) {
+      return Optional.empty();
+    }
+    try (Arena scratch = Arena.ofConfined()) {
+      MemorySegment text = scratch.allocate(Mpi.MPI_MAX_LIBRARY_VERSION_STRING() + 1L);
+      MemorySegment length = scratch.allocate(ValueLayout.JAVA_INT);
+      check("MPI_Get_library_version", Mpi.MPI_Get_library_version(text, length));
+      String words = text.getString(0);
+      int comma = words.indexOf(',');
+      return Optional.of(comma < 0 ? words : words.substring(0, comma));
     }
   }
 
@@ -150,7 +166,12 @@ final class MpiLibrary {
 
   /** Starts a send; {@code request} is where its handle goes. */
   void send(
-      MemorySegment data, int bytes, int to, int tag, MemorySegment communicator, MemorySegment request) {
+      MemorySegment data,
+      int bytes,
+      int to,
+      int tag,
+      MemorySegment communicator,
+      MemorySegment request) {
     check("MPI_Isend", Mpi.MPI_Isend(data, bytes, byteType, to, tag, communicator, request));
   }
 

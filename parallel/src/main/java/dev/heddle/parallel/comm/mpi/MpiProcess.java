@@ -18,8 +18,8 @@ import java.util.stream.IntStream;
 import org.jspecify.annotations.Nullable;
 
 /**
- * This process as one of those that {@code mpirun} has started. MPI can be started and ended once in
- * a process's life, by one thread, which is then the only one that may use what is here.
+ * This process as one of those that {@code mpirun} has started. MPI can be started and ended once
+ * in a process's life, by one thread, which is then the only one that may use what is here.
  *
  * <pre>{@code
  * try (MpiProcess process = MpiProcess.start()) {
@@ -79,8 +79,7 @@ public final class MpiProcess implements AutoCloseable {
     size = mpi.size(world);
     MemorySegment host = mpi.sameHost(world);
     ranksOnThisHost = mpi.size(host);
-    firstRankOnThisHost =
-        Integer.parseInt(mpi.broadcast(String.valueOf(rank), host));
+    firstRankOnThisHost = Integer.parseInt(mpi.broadcast(String.valueOf(rank), host));
     mpi.free(host);
     try {
       // Rank 0 is the first on its host, so its host's size decides for all.
@@ -90,13 +89,14 @@ public final class MpiProcess implements AutoCloseable {
       link = new ControlLink(address, rank, this::told);
     } catch (IOException failed) {
       throw new UncheckedIOException(
-          "rank " + rank + " could not open the connections on which processes tell each other"
+          "rank "
+              + rank
+              + " could not open the connections on which processes tell each other"
               + " of failures: "
               + failed.getMessage(),
           failed);
     }
-    Runtime.getRuntime()
-        .addShutdownHook(new Thread(this::allowLastWords, "last-words"));
+    Runtime.getRuntime().addShutdownHook(new Thread(this::allowLastWords, "last-words"));
   }
 
   // ---- the job

@@ -26,8 +26,8 @@ import java.util.concurrent.ConcurrentHashMap;
 import org.jspecify.annotations.Nullable;
 
 /**
- * What this process knows of a run: who has ended, who has failed, which groups have failed. Told by
- * the control link's thread, read by the rank's.
+ * What this process knows of a run: who has ended, who has failed, which groups have failed. Told
+ * by the control link's thread, read by the rank's.
  */
 final class MpiRun {
   private static final long ANSWER_MILLIS = 2_000;
@@ -106,8 +106,7 @@ final class MpiRun {
         synchronized (this) {
           // Who has finished may leave; the process's end is no news then.
           if (gone.rank() < size && !finished.containsKey(gone.rank()) && lost.add(gone.rank())) {
-            thrown.add(
-                new Threw(number, gone.rank(), "BROKEN", lostText(gone.rank()), "", false));
+            thrown.add(new Threw(number, gone.rank(), "BROKEN", lostText(gone.rank()), "", false));
             if (failure == null) {
               stop(gone.rank(), lostException(gone.rank()));
             }

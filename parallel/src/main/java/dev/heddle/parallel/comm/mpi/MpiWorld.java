@@ -3,6 +3,7 @@ package dev.heddle.parallel.comm.mpi;
 import dev.heddle.parallel.comm.RankProgram;
 import dev.heddle.parallel.comm.RankStoppedException;
 import java.time.Duration;
+import java.util.Optional;
 
 /**
  * Runs ranks as processes, which {@code mpirun} starts. Each of them calls this with the same
@@ -43,5 +44,10 @@ public final class MpiWorld {
     try (MpiProcess process = MpiProcess.start()) {
       process.run(DEFAULT_TIMEOUT, program);
     }
+  }
+
+  /** The MPI library's own words for itself, such as {@code Open MPI v4.1.4}; empty without one. */
+  public static Optional<String> libraryVersion() {
+    return MpiLibrary.version();
   }
 }

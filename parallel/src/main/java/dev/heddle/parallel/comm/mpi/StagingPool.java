@@ -7,8 +7,8 @@ import java.util.ArrayList;
 import java.util.List;
 
 /**
- * Native memory for what cannot be sent from or received to where it belongs: headers, packed views,
- * the summands of a reduction. Buffers have sizes of powers of two and are used again.
+ * Native memory for what cannot be sent from or received to where it belongs: headers, packed
+ * views, the summands of a reduction. Buffers have sizes of powers of two and are used again.
  */
 final class StagingPool implements AutoCloseable {
   /** A piece of memory; whoever took it gives it back once. */

@@ -20,8 +20,7 @@ final class Transfer {
   private final @Nullable Completion completion;
   private int firstOpen;
 
-  Transfer(
-      MemorySegment[] requests, @Nullable Buffer staged, @Nullable Completion completion) {
+  Transfer(MemorySegment[] requests, @Nullable Buffer staged, @Nullable Completion completion) {
     this.requests = requests;
     this.staged = staged;
     this.completion = completion;

@@ -14,10 +14,10 @@ import java.util.function.Consumer;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Parcels between the ranks of one run: a {@link Header}, then elements. Headers come by one tag from
- * any rank and are handed to the call they belong to by the receiver, not by MPI, so groups need no
- * communicators of their own, a call may be posted before or after its parcels come, and calls that
- * do not fit are noticed before a byte is written.
+ * Parcels between the ranks of one run: a {@link Header}, then elements. Headers come by one tag
+ * from any rank and are handed to the call they belong to by the receiver, not by MPI, so groups
+ * need no communicators of their own, a call may be posted before or after its parcels come, and
+ * calls that do not fit are noticed before a byte is written.
  *
  * <p>Elements that lie together in memory are sent from there and received to there; others are
  * packed. Everything is non-blocking: {@link #progress} moves what can be moved.
@@ -55,8 +55,7 @@ final class Transport {
    * @param chunkBytes the most bytes of one message, at most 2^30
    * @param router is handed every parcel that comes, and must take it
    */
-  Transport(
-      MpiLibrary mpi, MemorySegment communicator, long chunkBytes, Consumer<Arrival> router) {
+  Transport(MpiLibrary mpi, MemorySegment communicator, long chunkBytes, Consumer<Arrival> router) {
     this.mpi = mpi;
     this.communicator = communicator;
     this.rank = mpi.rank(communicator);
@@ -112,8 +111,7 @@ final class Transport {
     DType dtype = piece == null ? null : piece.dtype();
     boolean inline = toRank == rank || Header.fitsInline(bytes);
     int tag = inline ? Header.INLINE : tagOfNextMessage(toRank);
-    Header header =
-        new Header(rank, group, stage, number, signature, elements, dtype, bytes, tag);
+    Header header = new Header(rank, group, stage, number, signature, elements, dtype, bytes, tag);
     Buffer buffer =
         staging.take(inline ? Math.max(Header.PARCEL_BYTES, Header.BYTES + bytes) : Header.BYTES);
     header.write(buffer.segment());

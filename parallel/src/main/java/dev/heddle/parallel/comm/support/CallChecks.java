@@ -7,9 +7,7 @@ import dev.heddle.runtime.cpu.CpuDevice;
 import java.util.List;
 import org.jspecify.annotations.Nullable;
 
-/**
- * Refuses calls that make no sense on one rank, before they are posted.
- */
+/** Refuses calls that make no sense on one rank, before they are posted. */
 final class CallChecks {
   private CallChecks() {}
 

@@ -214,8 +214,7 @@ class LocalWorldTest {
     LocalWorld.run(
         2,
         world -> {
-          try (CpuDevice device =
-                  CpuDevice.open("cpu" + world.rank(), 1, CpuBackend.REFERENCE);
+          try (CpuDevice device = CpuDevice.open("cpu" + world.rank(), 1, CpuBackend.REFERENCE);
               MemoryScope scope = MemoryScope.open()) {
             NDArray array = NDArray.of(device, Shape.of(2), 1f, 2f);
             if (world.rank() == 0) {

@@ -41,8 +41,7 @@ public final class MpiConformanceWorld implements World {
 
   @Override
   public void run(int rankCount, Duration timeout, RankProgram program) {
-    int home =
-        SIZES.stream().filter(size -> size >= rankCount).findFirst().orElseThrow();
+    int home = SIZES.stream().filter(size -> size >= rankCount).findFirst().orElseThrow();
     if (home != process.size()) {
       throw new TestAbortedException(rankCount + " ranks are for a job of " + home);
     }
