@@ -29,6 +29,7 @@ import org.junit.jupiter.api.Test;
 class RandomLayoutParityTest {
   private static final int COUNT = Integer.getInteger("heddle.layouts", 60);
   private static final int MOST_RANKS = 8;
+  private static final int HEADS = 4;
   private static final int VISION_BLOCKS = 3;
   private static final int AUDIO_BLOCKS = 2;
   private static final int LANGUAGE_BLOCKS = 5;
@@ -87,7 +88,11 @@ class RandomLayoutParityTest {
             language);
     experiment.model = model(audio != null, random.nextBoolean(), random.nextInt(3) == 0);
     experiment.packed = random.nextInt(3) == 0;
-    experiment.strategy = Strategy.values()[random.nextInt(Strategy.values().length)];
+    Strategy strategy = Strategy.values()[random.nextInt(Strategy.values().length)];
+    // Strategies of several phases make ranks of a lane wait for each other within a receive, which
+    // schedules of ranks with different neighbours in a pipeline do not provide for.
+    boolean pipeline = vision.pp() > 1 || language.pp() > 1 || interleaved || audio != null;
+    experiment.strategy = pipeline ? Strategy.DIRECT : strategy;
     experiment.samples = 3 + random.nextInt(3);
     experiment.microBatches = 1 + random.nextInt(experiment.samples);
     experiment.textOnly =
@@ -107,11 +112,11 @@ class RandomLayoutParityTest {
   /** Blocks that few numbers of stages divide. */
   private static ModelConfig model(boolean audio, boolean tied, boolean recompute) {
     return new ModelConfig(
-        new ModelConfig.Vision(VISION_BLOCKS, 8, 4, 4, TinyModel.IMAGE_SIZE, recompute),
-        audio ? new ModelConfig.Audio(AUDIO_BLOCKS, 8, 4, 2, recompute) : null,
+        new ModelConfig.Vision(VISION_BLOCKS, 8, HEADS, 4, TinyModel.IMAGE_SIZE, recompute),
+        audio ? new ModelConfig.Audio(AUDIO_BLOCKS, 8, HEADS, 2, recompute) : null,
         new ModelConfig.Projector(10),
         new ModelConfig.Language(
-            LANGUAGE_BLOCKS, 8, 4, 12 + TinyModel.MOST_CLIP_ROWS, tied, recompute));
+            LANGUAGE_BLOCKS, 8, HEADS, 12 + TinyModel.MOST_CLIP_ROWS, tied, recompute));
   }
 
   private static Placement placement(Random random, boolean interleaved, int blocks) {
@@ -134,10 +139,11 @@ class RandomLayoutParityTest {
     Collections.shuffle(all, random);
     List<Integer> chosen = new ArrayList<>(all.subList(0, ranks));
     Collections.sort(chosen);
-    ContextMethod[] methods = ContextMethod.values();
+    ContextMethod method = ContextMethod.values()[random.nextInt(ContextMethod.values().length)];
+    boolean enoughHeads = HEADS / tp >= cp;
     Division division =
         new Division(
-            methods[random.nextInt(methods.length)],
+            enoughHeads ? method : ContextMethod.RING,
             random.nextBoolean(),
             random.nextBoolean() ? List.of() : stageLayers(random, pp * chunks, blocks),
             chunks,
