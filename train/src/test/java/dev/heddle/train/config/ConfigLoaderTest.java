@@ -441,6 +441,20 @@ class ConfigLoaderTest {
   }
 
   @Test
+  void parse_allToAllOverMoreRanksThanHeads_isRefused() {
+    assertThat(
+            refusal(
+                BASE,
+                "parallel.language.tp=1",
+                "parallel.language.dp=1",
+                "model.language.hiddenSize=6",
+                "model.language.heads=1",
+                "parallel.language.cpMethod=all-to-all",
+                "parallel.language.cp=2"))
+        .contains("all-to-all gives each of cp 2 ranks some heads", "ring or all-gather");
+  }
+
+  @Test
   void parse_trainingOfOneComponent_differsFromTheOthers() {
     RunConfig config =
         parse(
