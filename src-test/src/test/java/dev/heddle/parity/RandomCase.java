@@ -147,9 +147,12 @@ record RandomCase(
     int pp = sizes[2];
     int chunks =
         schedule == ScheduleKind.INTERLEAVED && 2 * pp <= layers && random.nextBoolean() ? 2 : 1;
+    ContextMethod method = any(random, ContextMethod.values());
+    // All-to-all divides the heads of a tensor-parallel rank, of which each must have one.
+    boolean enough = HEADS / sizes[0] >= sizes[1];
     Division division =
         new Division(
-            any(random, ContextMethod.values()),
+            enough || method != ContextMethod.ALL_TO_ALL ? method : ContextMethod.RING,
             random.nextBoolean(),
             random.nextInt(3) == 0 ? stageLayers(random, pp * chunks, layers) : List.of(),
             chunks,

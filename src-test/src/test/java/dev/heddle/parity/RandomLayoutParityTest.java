@@ -30,6 +30,11 @@ class RandomLayoutParityTest {
   /** Runs that may be spent on making a failing case smaller. */
   private static final int SHRINKING_RUNS = 120;
 
+  private static final Duration PATIENCE = Duration.ofSeconds(60);
+
+  /** A smaller case that hangs is one that fails, and need not hang for long to be seen. */
+  private static final Duration SHRINKING_PATIENCE = Duration.ofSeconds(3);
+
   private static final Map<String, Outcome> CONTROLS = new HashMap<>();
 
   static LongStream seeds() {
@@ -58,12 +63,12 @@ class RandomLayoutParityTest {
 
   private static void check(long seed) {
     RandomCase random = RandomCase.of(seed);
-    Throwable failure = failureOf(random, Duration.ofSeconds(60));
+    Throwable failure = failureOf(random, PATIENCE);
     if (failure != null) {
       RandomCase smallest =
           Shrinking.smallest(
-              random, c -> failureOf(c, Duration.ofSeconds(10)) != null, SHRINKING_RUNS);
-      Throwable ofSmallest = failureOf(smallest, Duration.ofSeconds(10));
+              random, c -> failureOf(c, SHRINKING_PATIENCE) != null, SHRINKING_RUNS);
+      Throwable ofSmallest = failureOf(smallest, SHRINKING_PATIENCE);
       throw new AssertionError(
           "-Dheddle.seed=%d: %s%n%s%nThe smallest case that fails: %s%n%s"
               .formatted(seed, random, failure, smallest, ofSmallest),

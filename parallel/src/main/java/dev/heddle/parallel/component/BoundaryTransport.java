@@ -133,8 +133,10 @@ final class BoundaryTransport implements LinkTransport {
 
   @Override
   public void receive(int microBatch, Direction direction) {
-    BoundaryExchange.Pending pending = underWay.remove(new Crossing(microBatch, direction));
-    NDArray came = (pending == null ? start(microBatch, direction) : pending).await();
+    BoundaryExchange.Pending pending =
+        underWay.computeIfAbsent(
+            new Crossing(microBatch, direction), crossing -> start(microBatch, direction));
+    NDArray came = pending.awaitRows();
     if (came == null) {
       return;
     }

@@ -95,14 +95,22 @@ public final class BoundaryExchange {
     }
   }
 
-  /** Rows under way; await them once, on the thread that began. */
+  /** Rows under way; await them on the thread that began. */
   public interface Pending {
     /**
-     * Returns this rank's rows when they have arrived.
+     * Returns this rank's rows when they have arrived and what it sends has been taken.
      *
      * @return as {@link BoundaryExchange#forward} or {@link BoundaryExchange#backward}
      */
     @Nullable NDArray await();
+
+    /**
+     * Returns this rank's rows as soon as they have arrived. What it sends may still be under way:
+     * {@link #await} is owed as before, and what was brought must not change until then.
+     *
+     * @return as {@link #await}
+     */
+    @Nullable NDArray awaitRows();
 
     /**
      * Whether {@link #await} would return at once. Polling makes progress with what has been begun,
@@ -231,6 +239,11 @@ public final class BoundaryExchange {
     }
 
     @Override
+    public @Nullable NDArray awaitRows() {
+      return rows;
+    }
+
+    @Override
     public boolean isDone() {
       return true;
     }
@@ -241,6 +254,7 @@ public final class BoundaryExchange {
     private final Route route;
     private final EnumMap<PlanBuffer, NDArray> buffers = new EnumMap<>(PlanBuffer.class);
     private final List<NDArray> summands = new ArrayList<>();
+    private final List<Handle> sending = new ArrayList<>();
     private int leg;
     private @Nullable Handle underWay;
 
@@ -263,6 +277,14 @@ public final class BoundaryExchange {
 
     @Override
     public @Nullable NDArray await() {
+      NDArray rows = awaitRows();
+      sending.forEach(Handle::await);
+      sending.clear();
+      return rows;
+    }
+
+    @Override
+    public @Nullable NDArray awaitRows() {
       while (underWay != null) {
         finishLeg();
       }
@@ -271,13 +293,28 @@ public final class BoundaryExchange {
 
     @Override
     public boolean isDone() {
-      return underWay == null || leg == route.legs.size() - 1 && underWay.isDone();
+      Handle handle = underWay;
+      if (handle != null && (leg < route.legs.size() - 1 || !handle.isDone())) {
+        return false;
+      }
+      sending.removeIf(Handle::isDone);
+      return sending.isEmpty();
     }
 
+    /**
+     * What comes next needs what has come in, and not that others have taken what was sent to them:
+     * they may be waiting for just what this rank does next.
+     */
     private void finishLeg() {
       Handle handle = underWay;
       if (handle != null) {
-        handle.await();
+        // The result is given away, so that nobody may still be reading it.
+        if (route.legs.get(leg).phase.reads() == PlanBuffer.OUTPUT) {
+          handle.await();
+        } else {
+          handle.awaitArrivals();
+          sending.add(handle);
+        }
       }
       underWay = null;
       addSummands(route.legs.get(leg));

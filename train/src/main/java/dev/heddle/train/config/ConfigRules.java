@@ -1,5 +1,6 @@
 package dev.heddle.train.config;
 
+import dev.heddle.parallel.context.ContextMethod;
 import dev.heddle.parallel.pipeline.ScheduleKind;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -272,7 +273,35 @@ final class ConfigRules {
       refuse(
           new View(parallel + ".tp", reason, "1 to " + heads),
           new View("model." + component + ".heads", reason, "at least " + placement.tp()));
+      return;
     }
+    headsForAllToAll(component, placement, heads);
+  }
+
+  /** All-to-all divides the heads of each tensor-parallel rank once more. */
+  private void headsForAllToAll(String component, ParallelConfig.Placement placement, int heads) {
+    int least = heads / placement.tp();
+    if (placement.division().cpMethod() != ContextMethod.ALL_TO_ALL || least >= placement.cp()) {
+      return;
+    }
+    String parallel = "parallel." + component;
+    String reason =
+        ("%d heads cannot be split over tp %d and then cp %d by all-to-all: each rank needs at"
+                + " least one")
+            .formatted(heads, placement.tp(), placement.cp());
+    refuse(
+        new View(parallel + ".cpMethod", reason, "ring or all-gather"),
+        new View(parallel + ".cp", reason, "1 to " + least + ", or another cpMethod"),
+        new View(
+            parallel + ".tp",
+            reason,
+            placement.cp() > heads
+                ? "another cpMethod"
+                : "1 to " + heads / placement.cp() + ", or another cpMethod"),
+        new View(
+            "model." + component + ".heads",
+            reason,
+            "at least " + placement.tp() * placement.cp() + ", or another cpMethod"));
   }
 
   /** A rank without a component would hold cores and never do anything. */

@@ -164,6 +164,20 @@ class ConfigLoaderTest {
   }
 
   @Test
+  void parse_fewerHeadsThanAllToAllDivides_isRefusedBeforeAnythingRuns() {
+    String[] sets = {
+      "parallel.ranks=8", "parallel.language={ranks: 0-7, tp: 2, cp: 4, cpMethod: all-to-all}"
+    };
+    assertThat(refusal(BASE, sets))
+        .contains("4 heads cannot be split over tp 2 and then cp 4 by all-to-all")
+        .contains("ring or all-gather");
+    sets[1] = "parallel.language={ranks: 0-7, tp: 4, cp: 2, cpMethod: all-to-all}";
+    assertThat(refusal(BASE, sets)).contains("4 heads cannot be split over tp 4 and then cp 2");
+    sets[1] = "parallel.language={ranks: 0-7, tp: 2, cp: 2, dp: 2, cpMethod: all-to-all}";
+    assertThat(parse(BASE, sets).parallel().language().cp()).isEqualTo(2);
+  }
+
+  @Test
   void write_thenParse_givesAnEqualConfiguration() throws IOException {
     List<RunConfig> configs =
         List.of(
