@@ -273,35 +273,18 @@ final class ConfigRules {
       refuse(
           new View(parallel + ".tp", reason, "1 to " + heads),
           new View("model." + component + ".heads", reason, "at least " + placement.tp()));
-      return;
+    } else if (placement.cp() > 1
+        && placement.division().cpMethod() == ContextMethod.ALL_TO_ALL
+        && heads / placement.tp() < placement.cp()) {
+      int most = heads / placement.tp();
+      String reason =
+          "all-to-all gives each of cp %d ranks some heads, and with %d heads over tp %d a rank has %d"
+              .formatted(placement.cp(), heads, placement.tp(), most);
+      String others = "parallel." + component + ".cpMethod ring or all-gather";
+      refuse(
+          new View(parallel + ".cp", reason, "1 to " + most + ", or " + others),
+          new View(parallel + ".cpMethod", reason, "ring, all-gather, or cp of at most " + most));
     }
-    headsForAllToAll(component, placement, heads);
-  }
-
-  /** All-to-all divides the heads of each tensor-parallel rank once more. */
-  private void headsForAllToAll(String component, ParallelConfig.Placement placement, int heads) {
-    int least = heads / placement.tp();
-    if (placement.division().cpMethod() != ContextMethod.ALL_TO_ALL || least >= placement.cp()) {
-      return;
-    }
-    String parallel = "parallel." + component;
-    String reason =
-        ("%d heads cannot be split over tp %d and then cp %d by all-to-all: each rank needs at"
-                + " least one")
-            .formatted(heads, placement.tp(), placement.cp());
-    refuse(
-        new View(parallel + ".cpMethod", reason, "ring or all-gather"),
-        new View(parallel + ".cp", reason, "1 to " + least + ", or another cpMethod"),
-        new View(
-            parallel + ".tp",
-            reason,
-            placement.cp() > heads
-                ? "another cpMethod"
-                : "1 to " + heads / placement.cp() + ", or another cpMethod"),
-        new View(
-            "model." + component + ".heads",
-            reason,
-            "at least " + placement.tp() * placement.cp() + ", or another cpMethod"));
   }
 
   /** A rank without a component would hold cores and never do anything. */

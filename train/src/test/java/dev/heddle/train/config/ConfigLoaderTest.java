@@ -164,20 +164,6 @@ class ConfigLoaderTest {
   }
 
   @Test
-  void parse_fewerHeadsThanAllToAllDivides_isRefusedBeforeAnythingRuns() {
-    String[] sets = {
-      "parallel.ranks=8", "parallel.language={ranks: 0-7, tp: 2, cp: 4, cpMethod: all-to-all}"
-    };
-    assertThat(refusal(BASE, sets))
-        .contains("4 heads cannot be split over tp 2 and then cp 4 by all-to-all")
-        .contains("ring or all-gather");
-    sets[1] = "parallel.language={ranks: 0-7, tp: 4, cp: 2, cpMethod: all-to-all}";
-    assertThat(refusal(BASE, sets)).contains("4 heads cannot be split over tp 4 and then cp 2");
-    sets[1] = "parallel.language={ranks: 0-7, tp: 2, cp: 2, dp: 2, cpMethod: all-to-all}";
-    assertThat(parse(BASE, sets).parallel().language().cp()).isEqualTo(2);
-  }
-
-  @Test
   void write_thenParse_givesAnEqualConfiguration() throws IOException {
     List<RunConfig> configs =
         List.of(
@@ -473,6 +459,20 @@ class ConfigLoaderTest {
     ParallelConfig.Placement placement =
         config.parallel().placements().get(axis.substring(0, axis.indexOf('.')));
     assertThat(axis.endsWith("cp") ? placement.cp() : placement.pp()).isEqualTo(2);
+  }
+
+  @Test
+  void parse_allToAllOverMoreRanksThanHeads_isRefused() {
+    assertThat(
+            refusal(
+                BASE,
+                "parallel.language.tp=1",
+                "parallel.language.dp=1",
+                "model.language.hiddenSize=6",
+                "model.language.heads=1",
+                "parallel.language.cpMethod=all-to-all",
+                "parallel.language.cp=2"))
+        .contains("all-to-all gives each of cp 2 ranks some heads", "ring or all-gather");
   }
 
   @Test
