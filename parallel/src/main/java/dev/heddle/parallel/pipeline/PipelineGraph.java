@@ -163,8 +163,7 @@ public final class PipelineGraph {
         Place before = new Place(stages.name(), stage - pipeline);
         Mesh mesh = stage < pipeline ? stages.ranksOf(stage) : ranksOf(before);
         meshes.put(place, mesh);
-        lanes.put(
-            place, stage < pipeline ? mesh.groups(Axis.TP, Axis.CP, Axis.EP) : lanes(before));
+        lanes.put(place, stage < pipeline ? mesh.groups(Axis.TP, Axis.CP, Axis.EP) : lanes(before));
       }
     }
     for (Edge edge : edges) {

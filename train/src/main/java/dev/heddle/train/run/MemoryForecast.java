@@ -297,8 +297,7 @@ final class MemoryForecast {
       graphs += what instanceof Forward ? stage.graph : 0;
       long buffers = buffersOf.values().stream().mapToLong(Long::longValue).sum();
       long working = what instanceof Forward ? stage.forward : stage.backward;
-      RankMemory now =
-          new RankMemory(parameters, gradients, state, graphs, buffers, working);
+      RankMemory now = new RankMemory(parameters, gradients, state, graphs, buffers, working);
       most = now.peak() > most.peak() ? now : most;
       boolean done =
           what instanceof WeightGradients

@@ -3,6 +3,7 @@ package dev.heddle.train.run;
 import dev.heddle.parallel.component.BoundarySpec;
 import dev.heddle.parallel.layout.Interval;
 import dev.heddle.parallel.redistribute.BoundaryPlan;
+import dev.heddle.parallel.redistribute.Strategy;
 import dev.heddle.parallel.redistribute.TransferPlan;
 import dev.heddle.train.config.ParallelConfig;
 import dev.heddle.train.config.RankSet;
@@ -67,8 +68,7 @@ final class PlanText {
     line("");
   }
 
-  /** The same on every pipeline coordinate. */
-  private String division(ComponentPlan component) {
+  private static String division(ComponentPlan component) {
     ParallelConfig.Placement placement = component.placement();
     ParallelConfig.Division division = placement.division();
     List<String> parts = new ArrayList<>();
@@ -86,15 +86,14 @@ final class PlanText {
   }
 
   private static String stages(
-      Map<Integer, Interval> blocks, Function<Map.Entry<Integer, Interval>, Object> what, String s) {
-    return s
-        + String.join(", ", blocks.entrySet().stream().map(e -> "" + what.apply(e)).toList());
+      Map<Integer, Interval> blocks,
+      Function<Map.Entry<Integer, Interval>, Object> what,
+      String s) {
+    return s + String.join(", ", blocks.entrySet().stream().map(e -> "" + what.apply(e)).toList());
   }
 
   private static String blocks(Interval blocks) {
-    return blocks.size() == 1
-        ? "" + blocks.start()
-        : blocks.start() + "-" + (blocks.end() - 1);
+    return blocks.size() == 1 ? "" + blocks.start() : blocks.start() + "-" + (blocks.end() - 1);
   }
 
   private void boundaries() {
@@ -102,7 +101,8 @@ final class PlanText {
     line("boundaries, first microbatch");
     for (Map.Entry<String, BoundaryPlan> entry : plan.boundaries().entrySet()) {
       line("  %s", entry.getKey());
-      entry.getValue()
+      entry
+          .getValue()
           .table(bytes, TRANSFERS_SHOWN)
           .lines()
           .forEach(row -> line(row.isEmpty() ? "" : "    %s", row));
@@ -127,8 +127,10 @@ final class PlanText {
     pictures.stream().skip(plan.classes().size()).forEach(note -> line("  %s", note));
     line("  %s", key());
     long end = plan.timeline().end();
-    line("  bubbles      %.1f%% of all ranks' time (predicted)", 100 * plan.timeline().bubbleShare());
-    line("  step time    %s multiplications of the slowest rank (predicted)", large(end));
+    line(
+        "  bubbles      %.1f%% of all ranks' time (predicted)",
+        100 * plan.timeline().bubbleShare());
+    line("  step time    %s multiplications of one rank, waiting included (predicted)", large(end));
     plan.encodersFirst()
         .ifPresent(
             simple ->
@@ -153,11 +155,18 @@ final class PlanText {
   }
 
   private void memory() {
-    line("memory, PREDICTED: the most that is alive at a time on the first rank of each row, in MiB");
+    line(
+        "memory, PREDICTED: the most that is alive at a time on the first rank of each row, in MiB");
     List<String[]> rows = new ArrayList<>();
     rows.add(
         new String[] {
-          "ranks", "parameters", "gradients", "optimizer", "activations", "buffers", "working",
+          "ranks",
+          "parameters",
+          "gradients",
+          "optimizer",
+          "activations",
+          "buffers",
+          "working",
           "peak"
         });
     for (RankClass ranks : plan.classes()) {
@@ -187,11 +196,12 @@ final class PlanText {
               TransferPlan forward = crossing.forward();
               line(
                   "  %s: %s verified element by element: %d rows x %d features, each read where it"
-                      + " lies, written once, nothing sent to who holds it%s",
+                      + " lies and written once%s%s",
                   name,
                   crossing.backward().isPresent() ? "forward and backward" : "forward",
                   forward.counts().rowCount(),
                   spec.features(),
+                  forward.strategy() == Strategy.DIRECT ? ", nothing sent to who holds it" : "",
                   crossing.backward().isPresent() ? "" : "; nothing goes back");
             });
     line(

@@ -160,8 +160,7 @@ record RunPlan(
       Map<Integer, Interval> blocks = new TreeMap<>();
       stages.mine().forEach(stage -> blocks.put(stage, stages.blocks().get(stage)));
       parts.add(
-          new PipelinePart(
-              ranks, blocks, forecast.parameters(component.name(), ranks.rankAt(0))));
+          new PipelinePart(ranks, blocks, forecast.parameters(component.name(), ranks.rankAt(0))));
     }
     return parts;
   }
@@ -172,7 +171,8 @@ record RunPlan(
     Map<List<Span>, List<Integer>> shared = new IdentityHashMap<>();
     timeline
         .spans()
-        .forEach((rank, spans) -> shared.computeIfAbsent(spans, key -> new ArrayList<>()).add(rank));
+        .forEach(
+            (rank, spans) -> shared.computeIfAbsent(spans, key -> new ArrayList<>()).add(rank));
     Map<List<Span>, List<Integer>> equal = new LinkedHashMap<>();
     shared.values().stream()
         .sorted((a, b) -> a.getFirst() - b.getFirst())

@@ -18,8 +18,11 @@ final class SchedulePicture {
   /** Columns of a picture before it is cut. */
   static final int WIDTH = 132;
 
-  /** Columns of the longest cell, so that short ones are still seen beside it. */
+  /** Columns of the longest cell where all of the step can be shown. */
   private static final int LONGEST = 24;
+
+  /** Columns of the longest cell where it cannot, so that much of it is. */
+  private static final int LONGEST_CUT = 6;
 
   private static final int SHORTEST = 4;
 
@@ -42,10 +45,10 @@ final class SchedulePicture {
       }
     }
     long end = plan.timeline().end();
-    double columns =
-        Math.min((double) SHORTEST / shortest, (double) LONGEST / longest);
-    // Nothing is gained by leaving a part of the page empty.
-    columns = Math.max(columns, Math.min(1.0 * LONGEST / longest, 1.0 * WIDTH / end));
+    double columns = Math.min((double) SHORTEST / shortest, (double) LONGEST / longest);
+    if (end * columns > WIDTH) {
+      columns = Math.max((double) WIDTH / end, (double) LONGEST_CUT / longest);
+    }
     List<String> lines = new ArrayList<>();
     for (RunPlan.RankClass ranks : plan.classes()) {
       lines.add(row(ranks.spans(), columns));
@@ -86,8 +89,7 @@ final class SchedulePicture {
           case WeightGradients weights -> "W";
         };
     boolean sink = what.component().equals(plan.graph().sink().name());
-    String letter =
-        sink ? kind : what.component().substring(0, 1) + kind.toLowerCase(Locale.ROOT);
+    String letter = sink ? kind : what.component().substring(0, 1) + kind.toLowerCase(Locale.ROOT);
     int pipeline = plan.graph().component(what.component()).stages().size();
     int chunk = sink && chunksOfSink > 1 ? what.stage() / (pipeline / chunksOfSink) : 0;
     return letter + what.microBatch() + "'".repeat(chunk);

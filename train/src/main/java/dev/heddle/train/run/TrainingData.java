@@ -49,9 +49,7 @@ public record TrainingData(
       RunConfig config, EmojiDataset dataset, WordTokenizer tokenizer, int textLength) {
     ModelConfig.Audio audio = config.model().audio();
     double clipRows =
-        audio == null
-            ? 0
-            : mean(dataset, e -> audio.rowCount(dataset.frameCount(e, Voice.FIRST)));
+        audio == null ? 0 : mean(dataset, e -> audio.rowCount(dataset.frameCount(e, Voice.FIRST)));
     double words =
         config.data().packed()
             ? mean(dataset, emoji -> CaptionText.textLength(emoji.words()))
