@@ -28,12 +28,13 @@ sealed interface LinkTransport permits BoundaryTransport, StageTransport {
    * Lets go of what a message still holds, if it has been taken: after a step that failed, so what
    * the message has to say of that is not news.
    */
-  static void settle(BooleanSupplier isSent) {
+  static boolean settle(BooleanSupplier isSent) {
     try {
       // Whoever finds that a message has been taken lets go of what it was sent from.
-      isSent.getAsBoolean();
+      return isSent.getAsBoolean();
     } catch (CommunicationException e) {
       // It has failed, and with that it has let go.
+      return true;
     }
   }
 }

@@ -87,7 +87,11 @@ final class PlacementReader {
 
   private static Placement placement(RankSet ranks, Map<String, Integer> axes, Division division) {
     return new Placement(
-        ranks, axes.get("tp"), axes.get("cp"), axes.get("pp"), axes.get("dp"), division);
+        ranks, size(axes, "tp"), size(axes, "cp"), size(axes, "pp"), size(axes, "dp"), division);
+  }
+
+  private static int size(Map<String, Integer> axes, String axis) {
+    return axes.getOrDefault(axis, 1);
   }
 
   /**

@@ -12,6 +12,7 @@ import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Optional;
 import java.util.concurrent.atomic.AtomicReferenceArray;
 import org.jspecify.annotations.Nullable;
@@ -209,7 +210,9 @@ final class MpiCommunicator extends CheckedCommunicator {
     String call =
         member == rank()
             ? callOf(sequence)
-            : me.run.ask(List.of(globalRank), key, sequence).get(globalRank).call();
+            : Objects.requireNonNull(
+                    me.run.ask(List.of(globalRank), key, sequence).get(globalRank))
+                .call();
     return "rank " + globalRank + " " + (call.isEmpty() ? "something else" : call);
   }
 }

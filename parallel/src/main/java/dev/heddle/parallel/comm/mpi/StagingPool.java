@@ -29,6 +29,7 @@ final class StagingPool implements AutoCloseable {
   }
 
   /** A buffer of at least {@code bytes} bytes, whatever is in them. */
+  @SuppressWarnings("MustBeClosedChecker") // The buffer owns its arena until the pool closes it.
   Buffer take(long bytes) {
     int sizeClass = Math.max(0, Long.SIZE - Long.numberOfLeadingZeros(bytes - 1) - SMALLEST);
     Buffer found = idle.get(sizeClass).pollLast();
