@@ -22,7 +22,7 @@ final class SchedulePicture {
   private static final int LONGEST = 24;
 
   /** Columns of the longest cell where it cannot, so that much of it is. */
-  private static final int LONGEST_CUT = 6;
+  private static final int LONGEST_CUT = 9;
 
   private static final int SHORTEST = 4;
 

@@ -246,7 +246,6 @@ class RunPlanTest {
             .max()
             .orElseThrow();
     List<StepMetrics> steps = TinyRun.train(config, data, null, 2);
-    System.err.println("RATIO " + which + " " + (double) predicted / steps.getLast().peakBytes());
     assertThat((double) predicted / steps.getLast().peakBytes()).isBetween(0.8, 1.25);
   }
 
