@@ -1,10 +1,12 @@
 package dev.heddle.parity;
 
+import dev.heddle.parallel.redistribute.Strategy;
 import dev.heddle.train.config.ModelConfig;
 import java.util.HashMap;
 import java.util.Map;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.EnumSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /** A pipeline of stages trains as one rank does, under every schedule and beside every axis. */
@@ -34,6 +36,7 @@ class PipelineParityTest {
     single.model = model(experiment.model.language().tiedEmbeddings(), false);
     single.microBatches = 1;
     single.packed = false;
+    single.strategy = Strategy.DIRECT;
     Outcome control = CONTROLS.computeIfAbsent(single.toString(), key -> single.run());
     Outcome outcome = experiment.run();
     outcome.assertReplicasAgree(experiment.toString());
@@ -80,6 +83,18 @@ class PipelineParityTest {
       String layout, int microBatches, boolean tied, boolean recompute) {
     Experiment experiment = under(layout, microBatches);
     experiment.model = model(tied, recompute);
+    assertParity(experiment);
+  }
+
+  /**
+   * Each lane of vision works when its rows are due, so that the stages below are never all at the
+   * boundary together: nobody may wait there for a rank from which it needs nothing.
+   */
+  @ParameterizedTest
+  @EnumSource(Strategy.class)
+  void lanesOfAnEncoder_onTheStagesOfTheOther_neverWaitForOneAnother(Strategy strategy) {
+    Experiment experiment = under("cp2dp2@0-3 | pp4layers1,1,1,2@0-3", 5);
+    experiment.strategy = strategy;
     assertParity(experiment);
   }
 

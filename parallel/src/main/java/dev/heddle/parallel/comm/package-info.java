@@ -17,6 +17,6 @@
  * state what a layer communicates.
  *
  * <p>{@link dev.heddle.parallel.comm.local} is the implementation whose ranks are threads of one
- * JVM.
+ * JVM, {@link dev.heddle.parallel.comm.mpi} the one whose ranks are processes.
  */
 package dev.heddle.parallel.comm;

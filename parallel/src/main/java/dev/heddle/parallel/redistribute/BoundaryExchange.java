@@ -13,6 +13,7 @@ import java.util.EnumMap;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.function.Function;
 import java.util.stream.IntStream;
 import org.jspecify.annotations.Nullable;
 
@@ -31,8 +32,20 @@ import org.jspecify.annotations.Nullable;
  * begin and go on, and await whenever it suits them.
  */
 public final class BoundaryExchange {
+  /** The receives of a phase in which nothing comes. */
+  private static final Handle NOTHING =
+      new Handle() {
+        @Override
+        public void await() {}
+
+        @Override
+        public boolean isDone() {
+          return true;
+        }
+      };
+
   private final BoundaryPlan plan;
-  private final Communicator group;
+  private final Function<String, Communicator> groups;
   private final int rank;
   private final Route forward;
   private final @Nullable Route backward;
@@ -41,7 +54,7 @@ public final class BoundaryExchange {
   private record Route(TransferPlan plan, List<Leg> legs, boolean identity) {}
 
   /** This rank's part of a phase: what it sends and receives, in the plan's order. */
-  private record Leg(Phase phase, List<Parcel> parcels) {}
+  private record Leg(Phase phase, Communicator group, List<Parcel> parcels) {}
 
   /** A transfer from or to this rank, or both. */
   private static final class Parcel {
@@ -95,20 +108,27 @@ public final class BoundaryExchange {
     }
   }
 
-  /** Rows under way; await them once, on the thread that began. */
+  /** Rows under way, on the thread that began. */
   public interface Pending {
     /**
-     * Returns this rank's rows when they have arrived.
+     * Returns this rank's rows when they have arrived; called once, by ranks of the receiving side.
+     * Does not wait for others to take what this rank sends: they may come to it much later.
      *
      * @return as {@link BoundaryExchange#forward} or {@link BoundaryExchange#backward}
      */
-    @Nullable NDArray await();
+    @Nullable NDArray awaitRows();
+
+    /** Whether {@link #awaitSent} would return at once. Polling makes progress. */
+    boolean isSent();
 
     /**
-     * Whether {@link #await} would return at once. Polling makes progress with what has been begun,
-     * but begins nothing.
+     * Returns when all that this rank has begun to send has been taken, so that what it was sent
+     * from may change.
      */
-    boolean isDone();
+    void awaitSent();
+
+    /** The arrays that were made for this, the result included; they are read until it is sent. */
+    List<NDArray> buffers();
   }
 
   /**
@@ -118,36 +138,56 @@ public final class BoundaryExchange {
    * @throws IllegalArgumentException if the plan moves rows of a rank that is not in the group
    */
   public BoundaryExchange(BoundaryPlan plan, Communicator group) {
+    this(plan, phase -> group);
+  }
+
+  /**
+   * The executor of {@code plan} on this rank, with several exchanges under way at a time: each
+   * phase has a group of its own, since a rank may begin a phase of one exchange before or after
+   * another phase of the next, and messages keep their order only within a group.
+   *
+   * @param groups by direction and phase, such as {@code forward gather}: all ranks of either side
+   */
+  public BoundaryExchange(BoundaryPlan plan, Function<String, Communicator> groups) {
     this.plan = plan;
-    this.group = group;
-    this.rank = group.globalRank(group.rank());
+    this.groups = groups;
+    Communicator any = groups.apply("forward exchange");
+    this.rank = any.globalRank(any.rank());
+    this.forward = route(plan.forward());
+    this.backward = plan.backward().map(this::route).orElse(null);
+  }
+
+  private static Map<Integer, Integer> members(Communicator group) {
     Map<Integer, Integer> members = new HashMap<>();
     for (int member = 0; member < group.size(); member++) {
       members.put(group.globalRank(member), member);
     }
-    this.forward = route(plan.forward(), members);
-    this.backward = plan.backward().map(back -> route(back, members)).orElse(null);
+    return members;
   }
 
-  private Route route(TransferPlan transfers, Map<Integer, Integer> members) {
+  private Route route(TransferPlan transfers) {
     boolean identity = transfers.isIdentity();
     List<Leg> legs = new ArrayList<>();
     for (Phase phase : transfers.phases()) {
+      Communicator group = groups.apply(transfers.direction() + " " + phase.name());
+      Map<Integer, Integer> members = members(group);
       List<Parcel> parcels = new ArrayList<>();
       for (Transfer transfer : phase.transfers()) {
         if (transfer.from() == rank || transfer.to() == rank) {
-          int sender = member(transfer.from(), members);
-          parcels.add(new Parcel(transfer, rank, sender, member(transfer.to(), members)));
+          int sender = member(transfer.from(), group, members);
+          parcels.add(new Parcel(transfer, rank, sender, member(transfer.to(), group, members)));
         }
       }
-      if (!parcels.isEmpty() && !identity) {
-        legs.add(new Leg(phase, parcels));
+      // Also a phase that this rank has no part in keeps its place: what comes after it belongs to
+      // the receiving side, and must not begin with the send.
+      if (!identity) {
+        legs.add(new Leg(phase, group, parcels));
       }
     }
     return new Route(transfers, legs, identity);
   }
 
-  private int member(int globalRank, Map<Integer, Integer> members) {
+  private static int member(int globalRank, Communicator group, Map<Integer, Integer> members) {
     Integer member = members.get(globalRank);
     if (member == null) {
       throw new IllegalArgumentException(
@@ -180,7 +220,7 @@ public final class BoundaryExchange {
    * @throws IllegalArgumentException if {@code rows} is not what the plan says this rank holds
    */
   public @Nullable NDArray forward(@Nullable NDArray rows, Device device, DType dtype) {
-    return beginForward(rows, device, dtype).await();
+    return whole(beginForward(rows, device, dtype));
   }
 
   /**
@@ -191,15 +231,21 @@ public final class BoundaryExchange {
    * @throws IllegalStateException if the plan sends no gradients
    */
   public @Nullable NDArray backward(@Nullable NDArray gradient, Device device, DType dtype) {
-    return beginBackward(gradient, device, dtype).await();
+    return whole(beginBackward(gradient, device, dtype));
   }
 
-  /** Starts {@link #forward}; {@code rows} must not change until it is awaited. */
+  private static @Nullable NDArray whole(Pending pending) {
+    NDArray rows = pending.awaitRows();
+    pending.awaitSent();
+    return rows;
+  }
+
+  /** Starts {@link #forward}; {@code rows} must not change until they are sent. */
   public Pending beginForward(@Nullable NDArray rows, Device device, DType dtype) {
     return begin(forward, rows, device, dtype);
   }
 
-  /** Starts {@link #backward}; {@code gradient} must not change until it is awaited. */
+  /** Starts {@link #backward}; {@code gradient} must not change until it is sent. */
   public Pending beginBackward(@Nullable NDArray gradient, Device device, DType dtype) {
     Route back = backward;
     if (back == null) {
@@ -226,13 +272,21 @@ public final class BoundaryExchange {
   /** Rows that did not have to move. */
   private record Arrived(@Nullable NDArray rows) implements Pending {
     @Override
-    public @Nullable NDArray await() {
+    public @Nullable NDArray awaitRows() {
       return rows;
     }
 
     @Override
-    public boolean isDone() {
+    public boolean isSent() {
       return true;
+    }
+
+    @Override
+    public void awaitSent() {}
+
+    @Override
+    public List<NDArray> buffers() {
+      return rows == null ? List.of() : List.of(rows);
     }
   }
 
@@ -241,8 +295,10 @@ public final class BoundaryExchange {
     private final Route route;
     private final EnumMap<PlanBuffer, NDArray> buffers = new EnumMap<>(PlanBuffer.class);
     private final List<NDArray> summands = new ArrayList<>();
+    private final List<NDArray> made = new ArrayList<>();
+    private final List<Handle> sending = new ArrayList<>();
     private int leg;
-    private @Nullable Handle underWay;
+    private @Nullable Handle receiving;
 
     Journey(Route route, @Nullable NDArray input, Device device, DType dtype) {
       this.route = route;
@@ -250,36 +306,58 @@ public final class BoundaryExchange {
         NDArray buffer = name == PlanBuffer.INPUT ? input : make(route.plan, name, device, dtype);
         if (buffer != null) {
           buffers.put(name, buffer);
+          if (name != PlanBuffer.INPUT) {
+            made.add(buffer);
+          }
         }
       }
       if (!route.legs.isEmpty()) {
         start(route.legs.get(0));
         // Gathering is between ranks of the sending side, which are all here.
-        while (route.legs.get(leg).phase.writes() == PlanBuffer.GATHERED && underWay != null) {
+        while (receiving != null && route.legs.get(leg).phase.writes() == PlanBuffer.GATHERED) {
           finishLeg();
         }
       }
     }
 
     @Override
-    public @Nullable NDArray await() {
-      while (underWay != null) {
+    public @Nullable NDArray awaitRows() {
+      while (receiving != null) {
         finishLeg();
       }
       return buffers.get(PlanBuffer.OUTPUT);
     }
 
     @Override
-    public boolean isDone() {
-      return underWay == null || leg == route.legs.size() - 1 && underWay.isDone();
+    public boolean isSent() {
+      for (var handles = sending.iterator(); handles.hasNext(); ) {
+        Handle handle = handles.next();
+        if (!handle.isDone()) {
+          return false;
+        }
+        handle.await();
+        handles.remove();
+      }
+      return true;
+    }
+
+    @Override
+    public void awaitSent() {
+      sending.forEach(Handle::await);
+      sending.clear();
+    }
+
+    @Override
+    public List<NDArray> buffers() {
+      return made;
     }
 
     private void finishLeg() {
-      Handle handle = underWay;
+      Handle handle = receiving;
       if (handle != null) {
         handle.await();
       }
-      underWay = null;
+      receiving = null;
       addSummands(route.legs.get(leg));
       if (leg + 1 < route.legs.size()) {
         start(route.legs.get(++leg));
@@ -289,12 +367,13 @@ public final class BoundaryExchange {
     private void start(Leg next) {
       NDArray source = buffers.get(next.phase.reads());
       NDArray target = buffers.get(next.phase.writes());
-      List<Message> messages = new ArrayList<>(next.parcels.size());
+      List<Message> sends = new ArrayList<>(next.parcels.size());
+      List<Message> receives = new ArrayList<>(next.parcels.size());
       for (Parcel parcel : next.parcels) {
         Transfer transfer = parcel.transfer;
         long columns = transfer.features().size();
         if (parcel.leaves) {
-          messages.add(
+          sends.add(
               Message.sendRows(
                   parcel.receiver,
                   need(source, transfer),
@@ -306,9 +385,9 @@ public final class BoundaryExchange {
           NDArray into = need(target, transfer);
           NDArray summand = NDArray.empty(into.device(), into.dtype(), transfer.rows(), columns);
           summands.add(summand);
-          messages.add(Message.receive(parcel.sender, summand));
+          receives.add(Message.receive(parcel.sender, summand));
         } else if (parcel.arrives) {
-          messages.add(
+          receives.add(
               Message.receiveRows(
                   parcel.sender,
                   need(target, transfer),
@@ -317,7 +396,11 @@ public final class BoundaryExchange {
                   columns));
         }
       }
-      underWay = group.exchange(messages);
+      // Apart, since others may take what is sent long after what they send has come.
+      if (!sends.isEmpty()) {
+        sending.add(next.group.exchange(sends));
+      }
+      receiving = receives.isEmpty() ? NOTHING : next.group.exchange(receives);
     }
 
     /** Adds what was received apart, after everything that is written has been written. */

@@ -2,7 +2,6 @@ package dev.heddle.parallel.comm;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
-import static org.assertj.core.api.Assertions.catchThrowableOfType;
 
 import dev.heddle.runtime.DType;
 import dev.heddle.runtime.Device;
@@ -18,8 +17,8 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 
 /**
- * What ranks are told when they do not fit together. For implementations that see all ranks' calls;
- * messages name the operation, the group and the ranks.
+ * What ranks are told when they do not fit together: messages name the operation, the group and the
+ * ranks. What is asserted holds in each process, for the ranks that it has.
  */
 @Timeout(30)
 abstract class FailureConformance {
@@ -28,11 +27,12 @@ abstract class FailureConformance {
   abstract World world();
 
   private RankFailedException fails(int ranks, Duration timeout, RankBody body) {
-    RankFailedException failure =
-        catchThrowableOfType(
-            RankFailedException.class, () -> world().run(ranks, timeout, body.program()));
-    assertThat(failure).as("the run must fail").isNotNull();
-    return failure;
+    try {
+      world().run(ranks, timeout, body.program());
+    } catch (RankFailedException failure) {
+      return failure;
+    }
+    throw new AssertionError("the run must fail");
   }
 
   private static NDArray array(Device device, int size) {
@@ -68,16 +68,16 @@ abstract class FailureConformance {
             });
     assertThat(failure.rank()).isEqualTo(2);
     assertThat(failure).hasMessage("rank 2 failed: java.lang.IllegalStateException: boom");
-    assertThat(failure.getCause()).isSameAs(boom);
+    assertThat(failure.getCause()).hasToString("java.lang.IllegalStateException: boom");
     assertThat(failure.getSuppressed()).isEmpty();
     assertThat(seen)
-        .hasSize(3)
+        .hasSize((int) world().ranksHere(4).stream().filter(rank -> rank != 2).count())
         .allSatisfy(
             stopped -> {
               assertThat(stopped)
                   .hasMessageContaining("rank 2 failed")
                   .hasMessageContaining("boom");
-              assertThat(stopped).hasCause(boom);
+              assertThat(stopped.getCause()).hasToString("java.lang.IllegalStateException: boom");
             });
     assertThat(Duration.ofNanos(System.nanoTime() - start)).isLessThan(Duration.ofSeconds(5));
   }
@@ -99,7 +99,7 @@ abstract class FailureConformance {
               }
             });
     assertThat(failure.rank()).isZero();
-    assertThat(failure.getCause()).isInstanceOf(ArithmeticException.class);
+    assertThat(failure.getCause()).hasToString("java.lang.ArithmeticException: overflow");
   }
 
   @Test
@@ -182,7 +182,7 @@ abstract class FailureConformance {
           }
         });
     // Rank 3 comes late to an operation that has failed, and is told the same.
-    assertThat(timedOut).containsExactlyInAnyOrder(0, 1, 2, 3);
+    assertThat(timedOut).containsExactlyInAnyOrderElementsOf(world().ranksHere(4));
   }
 
   @Test
@@ -320,7 +320,7 @@ abstract class FailureConformance {
             });
     assertThat(mismatch)
         .hasMessageContaining("sizes do not fit")
-        .hasMessageContaining("rank 1 allGather F32[3] to [3]+[4] has 3 elements for rank 0")
+        .hasMessageContaining("rank 1 allGather F32[3] to [3]+[4] has 3 elements for rank ")
         .hasMessageContaining("wants 4 from it");
   }
 
@@ -366,20 +366,24 @@ abstract class FailureConformance {
 
   @Test
   void aSendThatNobodyReceives_isReportedAtTheEnd() {
-    assertThatThrownBy(
-            () ->
-                world()
-                    .run(
-                        2,
-                        World.PATIENT,
-                        world -> {
-                          if (world.rank() == 0) {
-                            leaveASend(world);
-                          }
-                        }))
-        .isInstanceOf(CommunicationException.class)
-        .hasMessageContaining("all ranks ended, but message 0 from rank 0 to rank 1 (F32 x 2) was")
-        .hasMessageContaining("sent, but rank 1 has not posted the receive");
+    try {
+      world()
+          .run(
+              2,
+              World.PATIENT,
+              world -> {
+                if (world.rank() == 0) {
+                  leaveASend(world);
+                }
+              });
+    } catch (CommunicationException left) {
+      assertThat(left)
+          .hasMessageContaining(
+              "all ranks ended, but message 0 from rank 0 to rank 1 (F32 x 2) was sent, but rank 1"
+                  + " has not posted the receive");
+      return;
+    }
+    throw new AssertionError("the run must fail");
   }
 
   private static void leaveASend(Communicator world) {

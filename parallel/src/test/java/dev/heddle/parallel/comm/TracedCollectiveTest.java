@@ -3,6 +3,8 @@ package dev.heddle.parallel.comm;
 import dev.heddle.parallel.comm.local.LocalWorldFactory;
 import dev.heddle.parallel.trace.TraceRecorder;
 import dev.heddle.parallel.trace.TracingCommunicator;
+import java.time.Duration;
+import java.util.List;
 
 /** A traced communicator does what the one behind it does. */
 class TracedCollectiveTest extends CollectiveConformance {
@@ -12,10 +14,19 @@ class TracedCollectiveTest extends CollectiveConformance {
   }
 
   static World traced(World world) {
-    return (rankCount, timeout, program) ->
+    return new World() {
+      @Override
+      public void run(int rankCount, Duration timeout, RankProgram program) {
         world.run(
             rankCount,
             timeout,
             ranks -> program.run(new TracingCommunicator(ranks, new TraceRecorder(16))));
+      }
+
+      @Override
+      public List<Integer> ranksHere(int rankCount) {
+        return world.ranksHere(rankCount);
+      }
+    };
   }
 }

@@ -1,6 +1,7 @@
 package dev.heddle.parallel.comm;
 
 import java.time.Duration;
+import java.util.List;
 
 /** A way to run ranks: what the conformance suite needs of an implementation. */
 public interface World {
@@ -9,4 +10,7 @@ public interface World {
 
   /** Runs {@code program} on {@code rankCount} ranks, failing when any of them fails. */
   void run(int rankCount, Duration timeout, RankProgram program);
+
+  /** The ranks of such a run that are in this process; others run elsewhere. */
+  List<Integer> ranksHere(int rankCount);
 }

@@ -71,8 +71,8 @@ class ModelGraphTest {
     assertThat(gradients(graph.withFrozen(Set.of("vision", "audio"))))
         .containsExactly(false, false, true);
     assertThat(graph.withFrozen(Set.of("vision")).schedule(1).toString())
-        .contains("exchange-gradient(audio -> fusion, 0)")
-        .doesNotContain("exchange-gradient(vision -> fusion, 0)");
+        .contains("send-gradient(audio -> fusion, 0)")
+        .doesNotContain("send-gradient(vision -> fusion, 0)");
   }
 
   private static List<Boolean> gradients(ModelGraph graph) {

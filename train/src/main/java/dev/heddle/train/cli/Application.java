@@ -14,6 +14,7 @@ public interface Application {
    * Trains a model.
    *
    * @param request what to do
+   * @param launcher where the ranks are; only the process with rank 0 writes files
    * @param out where to say what is being done
    * @throws dev.heddle.train.config.ConfigException when the data do not fit the configuration
    * @throws dev.heddle.train.dataset.DatasetException when the data cannot be read
@@ -21,7 +22,7 @@ public interface Application {
    *     cannot be read
    * @throws Exception when the run fails
    */
-  void train(TrainRequest request, PrintStream out) throws Exception;
+  void train(TrainRequest request, RankLauncher launcher, PrintStream out) throws Exception;
 
   /**
    * Prints the layout of each component, each boundary's transfers, the schedule, the predicted

@@ -24,6 +24,13 @@ final class Failures implements IParameterExceptionHandler, IExecutionExceptionH
     return new PrintWriter(new OutputStreamWriter(stream, StandardCharsets.UTF_8), true);
   }
 
+  /** Whether it is about something that a user can mend, so that nobody needs a stack trace. */
+  static boolean isRefusal(Exception e) {
+    return e instanceof ConfigException
+        || e instanceof DatasetException
+        || e instanceof CheckpointException;
+  }
+
   @Override
   public int handleParseException(ParameterException e, String[] arguments) {
     CommandLine command = e.getCommandLine();
@@ -37,11 +44,7 @@ final class Failures implements IParameterExceptionHandler, IExecutionExceptionH
   @Override
   public int handleExecutionException(Exception e, CommandLine command, ParseResult parsed) {
     PrintWriter error = command.getErr();
-    boolean refused =
-        e instanceof ConfigException
-            || e instanceof DatasetException
-            || e instanceof CheckpointException;
-    if (refused) {
+    if (isRefusal(e)) {
       error.println(e.getMessage());
       return CommandLine.ExitCode.USAGE;
     }

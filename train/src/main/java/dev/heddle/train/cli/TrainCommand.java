@@ -30,7 +30,8 @@ import picocli.CommandLine.Spec;
       "  heddle train examples/emoji-captions.yaml",
       "  heddle train CONFIG --set parallel.language.tp=2 --steps 50",
       "  heddle train --resume runs/emoji-captions",
-      "  heddle train CONFIG --steps 20 --trace run.json"
+      "  heddle train CONFIG --steps 20 --trace run.json",
+      "  mpirun -n 4 --bind-to none heddle train CONFIG --launch mpi --set parallel.ranks=4"
     })
 final class TrainCommand implements Callable<Integer> {
   private final Application application;
@@ -90,6 +91,15 @@ final class TrainCommand implements Callable<Integer> {
   @Option(names = "--seed", paramLabel = "N", description = "Overrides the key seed.")
   private @Nullable String seed;
 
+  @Option(
+      names = "--launch",
+      paramLabel = "local|mpi",
+      description = {
+        "What ranks are: threads of this JVM (local, the default), or the processes that mpirun has"
+            + " started (mpi), as many as parallel.ranks says."
+      })
+  private Launch launch = Launch.local;
+
   @SuppressWarnings("NullAway.Init") // picocli sets the specification.
   TrainCommand(Application application, PrintStream out) {
     this.application = application;
@@ -98,7 +108,10 @@ final class TrainCommand implements Callable<Integer> {
 
   @Override
   public Integer call() throws Exception {
-    application.train(request(), out);
+    if (launch == Launch.mpi) {
+      return new ProcessRun(spec.commandLine(), application, out).train(this::request);
+    }
+    application.train(request(), new ThreadLauncher(), out);
     return CommandLine.ExitCode.OK;
   }
 

@@ -1,5 +1,6 @@
 package dev.heddle.train.config;
 
+import dev.heddle.parallel.context.ContextMethod;
 import dev.heddle.parallel.pipeline.ScheduleKind;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -272,6 +273,17 @@ final class ConfigRules {
       refuse(
           new View(parallel + ".tp", reason, "1 to " + heads),
           new View("model." + component + ".heads", reason, "at least " + placement.tp()));
+    } else if (placement.cp() > 1
+        && placement.division().cpMethod() == ContextMethod.ALL_TO_ALL
+        && heads / placement.tp() < placement.cp()) {
+      int most = heads / placement.tp();
+      String reason =
+          "all-to-all gives each of cp %d ranks some heads, and with %d heads over tp %d a rank has %d"
+              .formatted(placement.cp(), heads, placement.tp(), most);
+      String others = "parallel." + component + ".cpMethod ring or all-gather";
+      refuse(
+          new View(parallel + ".cp", reason, "1 to " + most + ", or " + others),
+          new View(parallel + ".cpMethod", reason, "ring, all-gather, or cp of at most " + most));
     }
   }
 

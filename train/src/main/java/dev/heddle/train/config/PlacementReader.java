@@ -6,13 +6,16 @@ import dev.heddle.parallel.redistribute.Strategy;
 import dev.heddle.train.config.ParallelConfig.Division;
 import dev.heddle.train.config.ParallelConfig.Placement;
 import java.util.Arrays;
+import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.function.Function;
 
 /** Reads the section {@code parallel}: where each component runs and how it is divided. */
 final class PlacementReader {
   // Keeps a slip of the finger from overflowing a product of four axes.
   private static final int LARGEST_AXIS = 16384;
+  private static final List<String> AXES = List.of("tp", "cp", "pp", "dp");
 
   private PlacementReader() {}
 
@@ -59,10 +62,7 @@ final class PlacementReader {
   private static Placement placement(SectionReader reader) {
     boolean given = reader.has("ranks");
     RankSet ranks = reader.ranks("ranks", RankSet.range(0, 1));
-    int tp = axis(reader, "tp");
-    int cp = axis(reader, "cp");
-    int pp = axis(reader, "pp");
-    int dp = axis(reader, "dp");
+    Map<String, Integer> axes = axes(reader, ranks);
     Division division =
         new Division(
             oneOf(
@@ -76,16 +76,46 @@ final class PlacementReader {
             (int) reader.whole("chunks", 1, 1, LARGEST_AXIS),
             reader.flag("shardOptimizer", false));
     reader.refuseOtherKeys();
-    Placement placement = new Placement(ranks, tp, cp, pp, dp, division);
+    Placement placement = placement(ranks, axes, division);
     if (given || placement.axisProduct() > RankSet.MAXIMUM) {
       return placement;
     }
     ranks = RankSet.range(0, (int) placement.axisProduct());
     reader.showDefault("ranks", ranks.toString());
-    return new Placement(ranks, tp, cp, pp, dp, division);
+    return placement(ranks, axes, division);
   }
 
-  private static int axis(SectionReader reader, String key) {
-    return (int) reader.whole(key, 1, 1, LARGEST_AXIS);
+  private static Placement placement(RankSet ranks, Map<String, Integer> axes, Division division) {
+    return new Placement(
+        ranks, axes.get("tp"), axes.get("cp"), axes.get("pp"), axes.get("dp"), division);
+  }
+
+  /**
+   * The sizes of the axes. Ranks and axes on the command line may place a component anew: if with
+   * the file's other axes they do not fit and without them they do, those are 1.
+   */
+  private static Map<String, Integer> axes(SectionReader reader, RankSet ranks) {
+    Map<String, Integer> axes = new LinkedHashMap<>();
+    for (String axis : AXES) {
+      axes.put(axis, (int) reader.whole(axis, 1, 1, LARGEST_AXIS));
+    }
+    if (!reader.isOnCommandLine("ranks") || product(axes) == ranks.size()) {
+      return axes;
+    }
+    Map<String, Integer> anew = new LinkedHashMap<>(axes);
+    anew.replaceAll((axis, size) -> reader.isOnCommandLine(axis) ? size : 1);
+    if (product(anew) != ranks.size()) {
+      return axes;
+    }
+    for (String axis : AXES) {
+      if (!reader.isOnCommandLine(axis)) {
+        reader.showDefault(axis, "1");
+      }
+    }
+    return anew;
+  }
+
+  private static long product(Map<String, Integer> axes) {
+    return axes.values().stream().mapToLong(Integer::longValue).reduce(1, Math::multiplyExact);
   }
 }

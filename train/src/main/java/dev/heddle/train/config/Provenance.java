@@ -26,6 +26,11 @@ final class Provenance {
     return given(key).origin().rank();
   }
 
+  /** Whether the value was written on the command line. */
+  boolean isOnCommandLine(String key) {
+    return given(key).origin() instanceof Origin.OnCommandLine;
+  }
+
   /** The beginning of a refusal of a value. */
   String locate(String key) {
     Given given = given(key);

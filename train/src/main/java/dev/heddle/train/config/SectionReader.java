@@ -51,6 +51,11 @@ final class SectionReader {
     return value(key) != null;
   }
 
+  /** Whether a key that was read had its value from the command line. */
+  boolean isOnCommandLine(String key) {
+    return provenance.isOnCommandLine(name(key));
+  }
+
   /** Corrects what a default that depends on other keys is shown as. */
   void showDefault(String key, String shown) {
     provenance.put(name(key), new Origin.ByDefault(file), shown);

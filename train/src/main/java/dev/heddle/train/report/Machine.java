@@ -1,8 +1,13 @@
 package dev.heddle.train.report;
 
 import dev.heddle.bindings.NativeLibrary;
+import dev.heddle.parallel.comm.mpi.MpiWorld;
 import dev.heddle.runtime.cpu.CpuBackend;
+import java.io.File;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Locale;
 import java.util.Optional;
@@ -33,7 +38,7 @@ public final class Machine {
     findings.add(library(NativeLibrary.CUDA));
     findings.add(library(NativeLibrary.CUBLAS));
     findings.add(library(NativeLibrary.NCCL));
-    findings.add(library(NativeLibrary.MPI));
+    findings.add(mpi());
     return findings;
   }
 
@@ -82,6 +87,27 @@ public final class Machine {
                     true,
                     ""))
         .orElseGet(() -> library(library));
+  }
+
+  /** Open MPI, with the way to start processes, which is easy to get wrong. */
+  private static Finding mpi() {
+    Finding library = library(NativeLibrary.MPI);
+    if (!library.found()) {
+      return library;
+    }
+    boolean starter =
+        Arrays.stream(System.getenv().getOrDefault("PATH", "").split(File.pathSeparator))
+            .anyMatch(folder -> Files.isExecutable(Path.of(folder, "mpirun")));
+    String version = MpiWorld.libraryVersion().map(text -> text + ", ").orElse("");
+    return new Finding(
+        library.name(),
+        version + library.state() + (starter ? "" : ", but no mpirun is on PATH"),
+        starter,
+        starter
+            ? "mpirun -n RANKS --bind-to none ./heddle train CONFIG --launch mpi; bound to one core"
+                + " a JVM compiles and collects on the core that computes; --oversubscribe for"
+                + " more ranks than cores, --allow-run-as-root for root"
+            : "install mpirun (Debian, Ubuntu: apt-get install openmpi-bin), or start with srun");
   }
 
   private static Finding library(NativeLibrary library) {

@@ -4,6 +4,7 @@ import dev.heddle.train.checkpoint.Checkpoint;
 import dev.heddle.train.checkpoint.CheckpointException;
 import dev.heddle.train.checkpoint.CheckpointStore;
 import dev.heddle.train.cli.Application;
+import dev.heddle.train.cli.RankLauncher;
 import dev.heddle.train.cli.RunFolder;
 import dev.heddle.train.cli.TrainRequest;
 import dev.heddle.train.config.ConfigWriter;
@@ -35,16 +36,21 @@ public final class TrainingApplication implements Application {
   }
 
   @Override
-  public void train(TrainRequest request, PrintStream out) throws IOException {
+  public void train(TrainRequest request, RankLauncher launcher, PrintStream out)
+      throws IOException {
     RunConfig config = request.config();
     TrainingData data = TrainingData.open(config);
     LayoutDescription layout = new LayoutDescription(config, data);
-    printStart(config, data, layout, out);
+    printStart(config, data, layout, launcher, out);
     Path resume = request.resume().orElse(null);
     try (Checkpoint resumed = resume == null ? null : CheckpointStore.resume(resume)) {
       if (resumed != null) {
         checkSameWords(resumed, data);
         out.println("going on after step " + resumed.step() + " of " + resumed.folder());
+      }
+      if (!launcher.hasFirstRank()) {
+        new TrainingRun(config, data, launcher).train(resumed, request.lastStep(), step -> {});
+        return;
       }
       Files.createDirectories(config.output());
       Files.writeString(config.output().resolve(RunFolder.CONFIG), ConfigWriter.toYaml(config));
@@ -52,7 +58,7 @@ public final class TrainingApplication implements Application {
       try (MetricsFile metrics = metrics(request, resumed);
           ProgressLine progress =
               new ProgressLine(out, ProgressLine.isTerminal(), request.lastStep())) {
-        new TrainingRun(config, data)
+        new TrainingRun(config, data, launcher)
             .train(
                 resumed,
                 request.lastStep(),
@@ -70,7 +76,11 @@ public final class TrainingApplication implements Application {
   }
 
   private static void printStart(
-      RunConfig config, TrainingData data, LayoutDescription layout, PrintStream out) {
+      RunConfig config,
+      TrainingData data,
+      LayoutDescription layout,
+      RankLauncher launcher,
+      PrintStream out) {
     for (Machine.Finding finding : Machine.processor()) {
       out.printf("%-11s %s%n", finding.name(), finding.state());
       if (!finding.found() && !finding.remedy().isEmpty()) {
@@ -83,8 +93,8 @@ public final class TrainingApplication implements Application {
         data.dataset().heldOut().size(),
         data.tokenizer().vocabularySize());
     out.printf(
-        "ranks       %d, each a thread of this JVM, %s%n%n",
-        config.parallel().ranks(), config.dtype().word());
+        "ranks       %d, each %s, %s%n%n",
+        config.parallel().ranks(), launcher.rankInWords(), config.dtype().word());
     out.print(layout.components());
     out.println();
     out.print(layout.boundaries());

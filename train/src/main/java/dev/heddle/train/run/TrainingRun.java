@@ -1,25 +1,33 @@
 package dev.heddle.train.run;
 
-import dev.heddle.parallel.comm.local.LocalWorld;
 import dev.heddle.runtime.cpu.CpuBackend;
 import dev.heddle.runtime.cpu.CpuDevice;
 import dev.heddle.train.checkpoint.Checkpoint;
+import dev.heddle.train.cli.RankLauncher;
+import dev.heddle.train.cli.ThreadLauncher;
 import dev.heddle.train.config.RunConfig;
 import java.nio.file.Path;
 import org.jspecify.annotations.Nullable;
 
-/** A training run: every rank a thread of this JVM with its share of the cores. */
+/** A training run: every rank with its share of the cores, a thread of this JVM or a process. */
 public final class TrainingRun {
   /** How many checkpoints a run keeps. */
   static final int KEPT = 2;
 
   private final RunConfig config;
   private final TrainingData data;
+  private final RankLauncher launcher;
 
-  /** The run that {@code config} describes. */
+  /** The run that {@code config} describes, every rank a thread of this JVM. */
   public TrainingRun(RunConfig config, TrainingData data) {
+    this(config, data, new ThreadLauncher());
+  }
+
+  /** The run that {@code config} describes, its ranks where {@code launcher} has them. */
+  public TrainingRun(RunConfig config, TrainingData data, RankLauncher launcher) {
     this.config = config;
     this.data = data;
+    this.launcher = launcher;
   }
 
   /**
@@ -27,7 +35,7 @@ public final class TrainingRun {
    *
    * @param resumed where to go on, or null to begin
    * @param lastStep the step to stop after
-   * @param listener is told of each step
+   * @param listener is told of each step, in the process that has rank 0
    * @throws dev.heddle.parallel.comm.RankFailedException if a rank fails, naming it
    */
   public void train(@Nullable Checkpoint resumed, long lastStep, TrainingListener listener) {
@@ -52,12 +60,12 @@ public final class TrainingRun {
       RunTrace.checkWritable(trace);
     }
     int ranks = config.parallel().ranks();
-    LocalWorld.run(
+    launcher.run(
         ranks,
         world -> {
           int rank = world.rank();
           try (CpuDevice device =
-              CpuDevice.open("cpu:" + rank, threadsOf(rank, ranks), CpuBackend.BEST)) {
+              CpuDevice.open("cpu:" + rank, launcher.threads(rank, ranks), CpuBackend.BEST)) {
             RunTrace.run(
                 trace,
                 world,
@@ -66,11 +74,5 @@ public final class TrainingRun {
                     new RankTrainer(config, data, group, device, listener).run(resumed, lastStep));
           }
         });
-  }
-
-  /** A rank's share of the cores, at least one: the first ranks get what is left over. */
-  static int threadsOf(int rank, int ranks) {
-    int cores = Runtime.getRuntime().availableProcessors();
-    return Math.max(1, cores / ranks + (rank < cores % ranks ? 1 : 0));
   }
 }

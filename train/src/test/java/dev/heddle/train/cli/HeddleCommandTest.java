@@ -34,7 +34,8 @@ class HeddleCommandTest {
     private boolean fails;
 
     @Override
-    public void train(TrainRequest request, PrintStream out) throws Exception {
+    public void train(TrainRequest request, RankLauncher launcher, PrintStream out)
+        throws Exception {
       trained.add(request);
       if (fails) {
         throw failure;

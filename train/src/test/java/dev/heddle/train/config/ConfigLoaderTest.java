@@ -143,6 +143,27 @@ class ConfigLoaderTest {
   }
 
   @Test
+  void parse_ranksAndAxesOnTheCommandLine_replaceAxesOfTheFileThatDoNotFit() {
+    String[] anew = {
+      "parallel.ranks=4",
+      "parallel.language.ranks=0-3",
+      "parallel.language.cp=2",
+      "parallel.language.pp=2"
+    };
+    ParallelConfig.Placement language = parse(BASE, anew).parallel().language();
+    assertThat(List.of(language.tp(), language.cp(), language.pp(), language.dp()))
+        .containsExactly(1, 2, 2, 1);
+    // An axis of the file that fits stays.
+    language = parse(BASE, anew[0], anew[1], anew[2]).parallel().language();
+    assertThat(List.of(language.tp(), language.cp(), language.pp(), language.dp()))
+        .containsExactly(2, 2, 1, 1);
+    // Neither fits: the refusal shows what the file says too.
+    assertThat(refusal(BASE, anew[0], anew[1], "parallel.language.cp=3")).contains("tp 2 x cp 3");
+    // An axis alone never takes another's place.
+    assertThat(refusal(BASE, "parallel.language.cp=2")).contains("tp 2 x cp 2");
+  }
+
+  @Test
   void write_thenParse_givesAnEqualConfiguration() throws IOException {
     List<RunConfig> configs =
         List.of(
@@ -438,6 +459,20 @@ class ConfigLoaderTest {
     ParallelConfig.Placement placement =
         config.parallel().placements().get(axis.substring(0, axis.indexOf('.')));
     assertThat(axis.endsWith("cp") ? placement.cp() : placement.pp()).isEqualTo(2);
+  }
+
+  @Test
+  void parse_allToAllOverMoreRanksThanHeads_isRefused() {
+    assertThat(
+            refusal(
+                BASE,
+                "parallel.language.tp=1",
+                "parallel.language.dp=1",
+                "model.language.hiddenSize=6",
+                "model.language.heads=1",
+                "parallel.language.cpMethod=all-to-all",
+                "parallel.language.cp=2"))
+        .contains("all-to-all gives each of cp 2 ranks some heads", "ring or all-gather");
   }
 
   @Test

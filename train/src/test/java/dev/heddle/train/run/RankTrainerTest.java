@@ -9,7 +9,10 @@ import dev.heddle.parallel.comm.local.LocalWorld;
 import dev.heddle.runtime.cpu.CpuBackend;
 import dev.heddle.runtime.cpu.CpuDevice;
 import dev.heddle.train.checkpoint.Checkpoint;
+import dev.heddle.train.config.DataConfig;
 import dev.heddle.train.config.ParallelConfig;
+import dev.heddle.train.config.ParallelConfig.Placement;
+import dev.heddle.train.config.RankSet;
 import dev.heddle.train.config.RunConfig;
 import dev.heddle.train.config.TrainConfig;
 import dev.heddle.train.config.TrainConfig.ComponentTraining;
@@ -147,6 +150,53 @@ class RankTrainerTest {
     }
     List<StepMetrics> deaf = TinyRun.train(twoComponents, data, null, 1);
     assertThat(control.getFirst().loss()).isNotCloseTo(deaf.getFirst().loss(), within(1e-6));
+  }
+
+  @Test
+  void realData_packedAndPartlyWithoutPictures_trainUnderEveryLayoutAsOnOneRank() {
+    RunConfig plain = TinyRun.config(folder, TinyRun.ONE_RANK);
+    DataConfig data = plain.data();
+    RunConfig single =
+        with(plain, new DataConfig(data.kind(), data.holdOut(), data.path(), 0.5, true));
+    TrainingData loaded = TinyRun.data(single);
+    List<StepMetrics> control = TinyRun.train(single, loaded, null, TinyRun.STEPS);
+    RunConfig padded =
+        with(plain, new DataConfig(data.kind(), data.holdOut(), data.path(), 0.5, false));
+    assertSameCurve(control, TinyRun.train(padded, loaded, null, TinyRun.STEPS), "padded");
+    Placement vision = TinyRun.placement(0, 1, 2);
+    for (Placement language :
+        List.of(
+            new Placement(RankSet.range(0, 2), 1, 2, 1, 1),
+            new Placement(RankSet.range(1, 4), 1, 2, 2, 1))) {
+      ParallelConfig layout = TinyRun.layout(vision, language);
+      assertSameCurve(
+          control,
+          TinyRun.train(single.withParallel(layout), loaded, null, TinyRun.STEPS),
+          layout.toString());
+    }
+    List<StepMetrics> pictures = TinyRun.train(plain, TinyRun.data(plain), null, 2);
+    assertThat(pictures.getFirst().loss()).isNotEqualTo(control.getFirst().loss());
+  }
+
+  private static RunConfig with(RunConfig config, DataConfig data) {
+    return new RunConfig(
+        config.seed(),
+        config.output(),
+        config.dtype(),
+        data,
+        config.model(),
+        config.parallel(),
+        config.train());
+  }
+
+  private static void assertSameCurve(
+      List<StepMetrics> control, List<StepMetrics> steps, String what) {
+    for (int i = 0; i < control.size(); i++) {
+      assertThat(steps.get(i).tokens()).as(what).isEqualTo(control.get(i).tokens());
+      assertThat(steps.get(i).loss())
+          .as("%s, step %d", what, i + 1)
+          .isCloseTo(control.get(i).loss(), within(1e-9));
+    }
   }
 
   @Test

@@ -47,9 +47,9 @@ final class Channel {
     return "message "
         + delivery.number
         + " from rank "
-        + group.globalRanks.get(delivery.from)
+        + group.identity.globalRank(delivery.from)
         + " to rank "
-        + group.globalRanks.get(delivery.to)
+        + group.identity.globalRank(delivery.to)
         + " ("
         + end.dtype()
         + " x "
@@ -62,10 +62,10 @@ final class Channel {
     return describe(delivery, group)
         + (delivery.hasSender()
             ? " was sent, but rank "
-                + group.globalRanks.get(delivery.to)
+                + group.identity.globalRank(delivery.to)
                 + " has not posted the receive"
             : " is waited for, but rank "
-                + group.globalRanks.get(delivery.from)
+                + group.identity.globalRank(delivery.from)
                 + " has not posted the send");
   }
 }

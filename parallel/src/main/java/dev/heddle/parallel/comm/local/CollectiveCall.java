@@ -1,10 +1,8 @@
 package dev.heddle.parallel.comm.local;
 
-import dev.heddle.parallel.comm.CommunicationKind;
-import dev.heddle.parallel.comm.ReduceOp;
-import dev.heddle.runtime.DType;
-import dev.heddle.runtime.NDArray;
-import java.util.List;
+import dev.heddle.parallel.comm.support.CollectiveArguments;
+import dev.heddle.parallel.comm.support.Failure;
+import dev.heddle.parallel.comm.support.PostedCall;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -14,21 +12,9 @@ import org.jspecify.annotations.Nullable;
  */
 final class CollectiveCall implements PostedCall, LocalRank.Condition {
   private final LocalCommunicator communicator;
-  final CommunicationKind kind;
-  final @Nullable ReduceOp op;
-  final int root;
 
-  /** The array, or this member's part, or null. */
-  final @Nullable NDArray array;
-
-  /** What goes to each member, or empty. */
-  final List<NDArray> sources;
-
-  /** What comes from each member, or empty. */
-  final List<NDArray> destinations;
-
-  final double @Nullable [] doubles;
-  final long @Nullable [] longs;
+  /** What this member called it with; read by the others. */
+  final CollectiveArguments arguments;
 
   /** The result of an all-gather of host values. */
   long @Nullable [][] gathered;
@@ -37,115 +23,14 @@ final class CollectiveCall implements PostedCall, LocalRank.Condition {
   private long sequence;
   private volatile State state = State.POSTED;
 
-  CollectiveCall(
-      LocalCommunicator communicator,
-      CommunicationKind kind,
-      @Nullable ReduceOp op,
-      int root,
-      @Nullable NDArray array,
-      List<NDArray> sources,
-      List<NDArray> destinations) {
-    this(communicator, kind, op, root, array, sources, destinations, null, null);
-  }
-
-  CollectiveCall(
-      LocalCommunicator communicator,
-      CommunicationKind kind,
-      @Nullable ReduceOp op,
-      double @Nullable [] doubles,
-      long @Nullable [] longs) {
-    this(communicator, kind, op, -1, null, List.of(), List.of(), doubles, longs);
-  }
-
-  private CollectiveCall(
-      LocalCommunicator communicator,
-      CommunicationKind kind,
-      @Nullable ReduceOp op,
-      int root,
-      @Nullable NDArray array,
-      List<NDArray> sources,
-      List<NDArray> destinations,
-      double @Nullable [] doubles,
-      long @Nullable [] longs) {
+  CollectiveCall(LocalCommunicator communicator, CollectiveArguments arguments) {
     this.communicator = communicator;
-    this.kind = kind;
-    this.op = op;
-    this.root = root;
-    this.array = array;
-    this.sources = sources;
-    this.destinations = destinations;
-    this.doubles = doubles;
-    this.longs = longs;
-  }
-
-  /** The array that this kind of call has. */
-  NDArray array() {
-    if (array == null) {
-      throw new IllegalStateException(kind.label() + " has no array");
-    }
-    return array;
-  }
-
-  /** The reduction that this kind of call has. */
-  ReduceOp op() {
-    if (op == null) {
-      throw new IllegalStateException(kind.label() + " has no reduction");
-    }
-    return op;
-  }
-
-  /** The dtype of the arrays; null where there are none. */
-  @Nullable DType dtype() {
-    if (array != null) {
-      return array.dtype();
-    }
-    if (!sources.isEmpty()) {
-      return sources.get(0).dtype();
-    }
-    return null;
-  }
-
-  /** Whether there are bytes to move: not on a device that knows shapes only. */
-  boolean hasBytes() {
-    if (array != null) {
-      return array.device().hasBytes();
-    }
-    return sources.isEmpty() || sources.get(0).device().hasBytes();
-  }
-
-  int globalRank(int member) {
-    return communicator.globalRank(member);
+    this.arguments = arguments;
   }
 
   void posted(CollectiveOperation newOperation, long newSequence) {
     operation = newOperation;
     sequence = newSequence;
-  }
-
-  // ---- memory
-
-  void retain() {
-    if (array != null) {
-      array.retain();
-    }
-    for (int i = 0; i < sources.size(); i++) {
-      sources.get(i).retain();
-    }
-    for (int i = 0; i < destinations.size(); i++) {
-      destinations.get(i).retain();
-    }
-  }
-
-  private void release() {
-    if (array != null) {
-      array.release();
-    }
-    for (int i = 0; i < sources.size(); i++) {
-      sources.get(i).release();
-    }
-    for (int i = 0; i < destinations.size(); i++) {
-      destinations.get(i).release();
-    }
   }
 
   // ---- the handle
@@ -197,7 +82,7 @@ final class CollectiveCall implements PostedCall, LocalRank.Condition {
   private void end(State how) {
     operation = null;
     state = how;
-    release();
+    arguments.release();
   }
 
   @Override
@@ -216,42 +101,11 @@ final class CollectiveCall implements PostedCall, LocalRank.Condition {
 
   @Override
   public String where() {
-    return communicator.group.describe() + ", operation " + sequence;
+    return communicator.identity().describe() + ", operation " + sequence;
   }
 
   @Override
   public String describe() {
-    StringBuilder text = new StringBuilder(kind.label());
-    if (array != null) {
-      text.append(' ').append(array.dtype()).append(array.shape());
-    } else if (!sources.isEmpty()) {
-      text.append(' ').append(sources.get(0).dtype());
-    }
-    if (!sources.isEmpty()) {
-      appendShapes(text, " from ", sources);
-    }
-    if (!destinations.isEmpty()) {
-      appendShapes(text, " to ", destinations);
-    }
-    if (doubles != null) {
-      text.append(" of ").append(doubles.length).append(" doubles");
-    }
-    if (longs != null) {
-      text.append(" of ").append(longs.length).append(" longs");
-    }
-    if (op != null) {
-      text.append(' ').append(op);
-    }
-    if (root >= 0) {
-      text.append(" root ").append(root);
-    }
-    return text.toString();
-  }
-
-  private static void appendShapes(StringBuilder text, String word, List<NDArray> arrays) {
-    text.append(word);
-    for (int i = 0; i < arrays.size(); i++) {
-      text.append(i == 0 ? "" : "+").append(arrays.get(i).shape());
-    }
+    return arguments.describe();
   }
 }

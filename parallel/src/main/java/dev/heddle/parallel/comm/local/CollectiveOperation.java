@@ -1,5 +1,7 @@
 package dev.heddle.parallel.comm.local;
 
+import dev.heddle.parallel.comm.support.CollectiveArguments;
+import dev.heddle.parallel.comm.support.Failure;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicIntegerArray;
 import org.jspecify.annotations.Nullable;
@@ -53,9 +55,40 @@ final class CollectiveOperation {
     arrived = now;
   }
 
-  /** Whether only one call is missing. */
-  boolean awaitsOneCall() {
-    return arrived == size - 1;
+  /** Says how a call does not fit those that came before; null when it does. */
+  @Nullable String mismatch(int member, CollectiveArguments call) {
+    for (int i = 0; i < size; i++) {
+      CollectiveCall other = calls[i];
+      if (other != null && !other.arguments.isAlike(call)) {
+        return CollectiveArguments.differentCalls(who(other.arguments, i), who(call, member));
+      }
+      if (other != null) {
+        break;
+      }
+    }
+    boolean isLast = arrived == size - 1;
+    return isLast && call.hasParts() ? partMismatch(member, call) : null;
+  }
+
+  /** What one member has for another must have the size that the other expects from it. */
+  private @Nullable String partMismatch(int member, CollectiveArguments call) {
+    for (int to = 0; to < size; to++) {
+      for (int from = 0; from < size; from++) {
+        CollectiveArguments sender = from == member ? call : call(from).arguments;
+        CollectiveArguments receiver = to == member ? call : call(to).arguments;
+        long sent = CollectiveArguments.sentElements(sender, from, to);
+        long wanted = CollectiveArguments.wantedElements(receiver, from, to);
+        if (sent != wanted) {
+          return CollectiveArguments.differentSizes(
+              who(sender, from), sent, group.identity.globalRank(to), wanted, who(receiver, to));
+        }
+      }
+    }
+    return null;
+  }
+
+  private String who(CollectiveArguments call, int member) {
+    return "rank " + group.identity.globalRank(member) + " " + call.describe();
   }
 
   /** Whether all members have posted their calls. */
@@ -87,6 +120,11 @@ final class CollectiveOperation {
       throw new IllegalStateException("member " + member + " has not posted its call");
     }
     return call;
+  }
+
+  /** What a member that has come called it with. */
+  CollectiveArguments arguments(int member) {
+    return call(member).arguments;
   }
 
   /** Does all units that nobody has taken, {@code member}'s own first. */

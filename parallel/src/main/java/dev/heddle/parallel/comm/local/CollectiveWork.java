@@ -1,8 +1,11 @@
 package dev.heddle.parallel.comm.local;
 
 import dev.heddle.parallel.comm.ReduceOp;
+import dev.heddle.parallel.comm.support.CollectiveArguments;
+import dev.heddle.parallel.comm.support.Reducer;
+import dev.heddle.parallel.comm.support.RunCursor;
+import dev.heddle.parallel.comm.support.Slices;
 import dev.heddle.runtime.NDArray;
-import java.util.List;
 
 /**
  * The bytes of a collective: what unit {@code member} of each kind does. Unit m writes the result
@@ -10,32 +13,31 @@ import java.util.List;
  * for everybody.
  */
 final class CollectiveWork {
-  // A slice starts at a cache line, so that no two threads write to the same one.
-  private static final long SLICE_BYTES = 64;
-
   private CollectiveWork() {}
 
   static void run(CollectiveOperation operation, int member, int size, LocalRank worker) {
-    CollectiveCall own = operation.call(member);
+    CollectiveArguments own = operation.arguments(member);
     if (!own.hasBytes()) {
       return;
     }
-    switch (own.kind) {
+    switch (own.kind()) {
       case ALL_REDUCE -> reduceSlice(operation, member, size, worker, -1);
-      case REDUCE -> reduceSlice(operation, member, size, worker, own.root);
+      case REDUCE -> reduceSlice(operation, member, size, worker, own.root());
       case BROADCAST -> broadcastSlice(operation, member, size, worker);
       case REDUCE_SCATTER -> reducePart(operation, member, size, worker);
       case ALL_GATHER -> {
         for (int from = 0; from < size; from++) {
-          copy(operation.call(from).array(), own.destinations.get(from), worker);
+          copy(operation.arguments(from).theArray(), own.destinations().get(from), worker);
         }
       }
-      case GATHER -> copy(own.array(), operation.call(own.root).destinations.get(member), worker);
-      case SCATTER -> copy(operation.call(own.root).sources.get(member), own.array(), worker);
+      case GATHER ->
+          copy(own.theArray(), operation.arguments(own.root()).destinations().get(member), worker);
+      case SCATTER ->
+          copy(operation.arguments(own.root()).sources().get(member), own.theArray(), worker);
       case ALL_TO_ALL -> {
         for (int from = 0; from < size; from++) {
-          NDArray source = operation.call(from).sources.get(member);
-          copy(source, own.destinations.get(from), worker);
+          NDArray source = operation.arguments(from).sources().get(member);
+          copy(source, own.destinations().get(from), worker);
         }
       }
       case HOST_ALL_REDUCE -> {
@@ -58,24 +60,17 @@ final class CollectiveWork {
     RunCursor.copy(from, to, source.size());
   }
 
-  /** The first element of slice {@code slice} of {@code size} slices. */
-  private static long sliceStart(NDArray array, int slice, int size) {
-    long lineElements = SLICE_BYTES / array.dtype().byteSize();
-    long lines = (array.size() + lineElements - 1) / lineElements;
-    return Math.min(array.size(), lines * slice / size * lineElements);
-  }
-
   private static void reduceSlice(
       CollectiveOperation operation, int slice, int size, LocalRank worker, int onlyRoot) {
-    CollectiveCall own = operation.call(slice);
-    long start = sliceStart(own.array(), slice, size);
-    long count = sliceStart(own.array(), slice + 1, size) - start;
+    CollectiveArguments own = operation.arguments(slice);
+    long start = Slices.start(own.theArray(), slice, size);
+    long count = Slices.start(own.theArray(), slice + 1, size) - start;
     if (count == 0) {
       return;
     }
     int destinationCount = 0;
     for (int i = 0; i < size; i++) {
-      NDArray array = operation.call(i).array();
+      NDArray array = operation.arguments(i).theArray();
       worker.sources[i].start(array);
       worker.sources[i].seek(start);
       if (onlyRoot < 0 || onlyRoot == i) {
@@ -89,33 +84,33 @@ final class CollectiveWork {
         worker.destinations,
         destinationCount,
         count,
-        own.array().dtype(),
-        own.op());
+        own.theArray().dtype(),
+        own.theOp());
   }
 
   private static void reducePart(
       CollectiveOperation operation, int member, int size, LocalRank worker) {
-    CollectiveCall own = operation.call(member);
+    CollectiveArguments own = operation.arguments(member);
     for (int i = 0; i < size; i++) {
-      worker.sources[i].start(operation.call(i).sources.get(member));
+      worker.sources[i].start(operation.arguments(i).sources().get(member));
     }
-    worker.destinations[0].start(own.array());
+    worker.destinations[0].start(own.theArray());
     worker.reducer.reduce(
         worker.sources,
         size,
         worker.destinations,
         1,
-        own.array().size(),
-        own.array().dtype(),
-        own.op());
+        own.theArray().size(),
+        own.theArray().dtype(),
+        own.theOp());
   }
 
   private static void broadcastSlice(
       CollectiveOperation operation, int slice, int size, LocalRank worker) {
-    int root = operation.call(slice).root;
-    NDArray source = operation.call(root).array();
-    long start = sliceStart(source, slice, size);
-    long count = sliceStart(source, slice + 1, size) - start;
+    int root = operation.arguments(slice).root();
+    NDArray source = operation.arguments(root).theArray();
+    long start = Slices.start(source, slice, size);
+    long count = Slices.start(source, slice + 1, size) - start;
     if (count == 0) {
       return;
     }
@@ -123,7 +118,7 @@ final class CollectiveWork {
       if (i != root) {
         worker.sources[0].start(source);
         worker.sources[0].seek(start);
-        worker.destinations[0].start(operation.call(i).array());
+        worker.destinations[0].start(operation.arguments(i).theArray());
         worker.destinations[0].seek(start);
         RunCursor.copy(worker.sources[0], worker.destinations[0], count);
       }
@@ -131,26 +126,26 @@ final class CollectiveWork {
   }
 
   private static void reduceHostValues(CollectiveOperation operation, int size) {
-    CollectiveCall first = operation.call(0);
-    ReduceOp op = first.op();
-    double[] doubles = first.doubles;
-    long[] longs = first.longs;
+    CollectiveArguments first = operation.arguments(0);
+    ReduceOp op = first.theOp();
+    double[] doubles = first.doubles();
+    long[] longs = first.longs();
     for (int i = 1; i < size; i++) {
-      double[] moreDoubles = operation.call(i).doubles;
+      double[] moreDoubles = operation.arguments(i).doubles();
       for (int j = 0; doubles != null && moreDoubles != null && j < doubles.length; j++) {
         doubles[j] = Reducer.combine(doubles[j], moreDoubles[j], op);
       }
-      long[] moreLongs = operation.call(i).longs;
+      long[] moreLongs = operation.arguments(i).longs();
       for (int j = 0; longs != null && moreLongs != null && j < longs.length; j++) {
         longs[j] = Reducer.combine(longs[j], moreLongs[j], op);
       }
     }
     for (int i = 1; i < size; i++) {
-      double[] moreDoubles = operation.call(i).doubles;
+      double[] moreDoubles = operation.arguments(i).doubles();
       if (doubles != null && moreDoubles != null) {
         System.arraycopy(doubles, 0, moreDoubles, 0, doubles.length);
       }
-      long[] moreLongs = operation.call(i).longs;
+      long[] moreLongs = operation.arguments(i).longs();
       if (longs != null && moreLongs != null) {
         System.arraycopy(longs, 0, moreLongs, 0, longs.length);
       }
@@ -160,18 +155,9 @@ final class CollectiveWork {
   private static void gatherHostValues(CollectiveOperation operation, int member, int size) {
     long[][] gathered = new long[size][];
     for (int i = 0; i < size; i++) {
-      long[] values = operation.call(i).longs;
+      long[] values = operation.arguments(i).longs();
       gathered[i] = values == null ? new long[0] : values.clone();
     }
     operation.call(member).gathered = gathered;
-  }
-
-  /** Bytes that the arguments of a list have. */
-  static long bytes(List<NDArray> arrays) {
-    long bytes = 0;
-    for (int i = 0; i < arrays.size(); i++) {
-      bytes += arrays.get(i).size() * arrays.get(i).dtype().byteSize();
-    }
-    return bytes;
   }
 }

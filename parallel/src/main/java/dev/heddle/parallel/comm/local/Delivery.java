@@ -1,6 +1,8 @@
 package dev.heddle.parallel.comm.local;
 
 import dev.heddle.parallel.comm.Message;
+import dev.heddle.parallel.comm.support.Failure;
+import dev.heddle.parallel.comm.support.RunCursor;
 import java.util.concurrent.atomic.AtomicInteger;
 import org.jspecify.annotations.Nullable;
 

@@ -1,6 +1,8 @@
 package dev.heddle.parallel.comm.local;
 
 import dev.heddle.parallel.comm.Message;
+import dev.heddle.parallel.comm.support.Failure;
+import dev.heddle.parallel.comm.support.PostedCall;
 import java.util.List;
 import java.util.StringJoiner;
 import java.util.TreeSet;
@@ -98,9 +100,9 @@ final class ExchangeCall implements PostedCall, LocalRank.Condition {
         + ": message "
         + delivery.number
         + " from rank "
-        + group.globalRanks.get(delivery.from)
+        + group.identity.globalRank(delivery.from)
         + " to rank "
-        + group.globalRanks.get(delivery.to)
+        + group.identity.globalRank(delivery.to)
         + " does not fit: sent "
         + sent.dtype()
         + " x "

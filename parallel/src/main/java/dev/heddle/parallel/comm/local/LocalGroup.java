@@ -1,9 +1,9 @@
 package dev.heddle.parallel.comm.local;
 
+import dev.heddle.parallel.comm.support.Failure;
+import dev.heddle.parallel.comm.support.GroupIdentity;
 import java.util.ArrayDeque;
 import java.util.Arrays;
-import java.util.List;
-import java.util.stream.Collectors;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -15,8 +15,7 @@ import org.jspecify.annotations.Nullable;
  */
 final class LocalGroup {
   final LocalRun run;
-  final String name;
-  final List<Integer> globalRanks;
+  final GroupIdentity identity;
   private final LocalRank[] members;
 
   // Operations under way, at their sequence number modulo the length, which is a power of two.
@@ -25,11 +24,10 @@ final class LocalGroup {
   private final @Nullable Channel[] channels;
   private volatile @Nullable Failure failure;
 
-  LocalGroup(LocalRun run, String name, List<Integer> globalRanks) {
+  LocalGroup(LocalRun run, GroupIdentity identity) {
     this.run = run;
-    this.name = name;
-    this.globalRanks = List.copyOf(globalRanks);
-    this.members = globalRanks.stream().map(run::rank).toArray(LocalRank[]::new);
+    this.identity = identity;
+    this.members = identity.globalRanks().stream().map(run::rank).toArray(LocalRank[]::new);
     this.channels = new Channel[members.length * members.length];
   }
 
@@ -43,8 +41,7 @@ final class LocalGroup {
 
   /** For example {@code tp (ranks 0,1)}. */
   String describe() {
-    String ranks = globalRanks.stream().map(String::valueOf).collect(Collectors.joining(","));
-    return name + (size() == 1 ? " (rank " : " (ranks ") + ranks + ")";
+    return identity.describe();
   }
 
   // ---- collectives
@@ -56,7 +53,7 @@ final class LocalGroup {
     synchronized (this) {
       refuseIfFailed();
       operation = operation(sequence);
-      String mismatch = CallChecks.mismatch(operation, member, call, size());
+      String mismatch = operation.mismatch(member, call.arguments);
       if (mismatch == null) {
         operation.arrive(member, call);
       } else {
@@ -255,7 +252,7 @@ final class LocalGroup {
         missing.append(missing.isEmpty() ? "" : ", ").append(members[i].whereabouts());
       } else {
         called = call.describe();
-        came.append(came.isEmpty() ? "rank " : ", rank ").append(globalRanks.get(i));
+        came.append(came.isEmpty() ? "rank " : ", rank ").append(identity.globalRank(i));
       }
     }
     return called

@@ -2,6 +2,10 @@ package dev.heddle.parallel.comm.local;
 
 import dev.heddle.parallel.comm.CommunicationException;
 import dev.heddle.parallel.comm.CommunicationStatistics;
+import dev.heddle.parallel.comm.support.PostedCall;
+import dev.heddle.parallel.comm.support.Reducer;
+import dev.heddle.parallel.comm.support.RunCursor;
+import dev.heddle.parallel.comm.support.Whereabouts;
 import java.util.HashMap;
 import java.util.Map;
 import java.util.concurrent.locks.LockSupport;
@@ -140,47 +144,6 @@ final class LocalRank {
 
   /** Where this rank is, for the message of one that waits for it. */
   String whereabouts() {
-    StringBuilder text = new StringBuilder("rank ").append(globalRank);
-    PostedCall last = lastCall;
-    if (last == null) {
-      text.append(" (has not communicated yet");
-    } else {
-      String how =
-          switch (last.state()) {
-            case POSTED -> "posted ";
-            case COMPLETED -> "completed ";
-            case FAILED -> "failed in ";
-          };
-      text.append(" (last ").append(how);
-      text.append(last.describe()).append(" in ").append(last.where());
-    }
-    if (ended) {
-      return text.append("; its program has ended)").toString();
-    }
-    Thread current = thread;
-    if (current != null) {
-      appendFrames(text, current.getStackTrace());
-    }
-    return text.append(')').toString();
-  }
-
-  private static void appendFrames(StringBuilder text, StackTraceElement[] frames) {
-    int shown = 0;
-    for (StackTraceElement frame : frames) {
-      boolean plumbing =
-          frame.getClassName().startsWith("java.lang.Thread")
-              || frame.getClassName().startsWith("java.util.concurrent")
-              || frame.getClassName().startsWith("jdk.internal")
-              || frame.getClassName().startsWith(LocalRank.class.getPackageName() + ".Local");
-      if (plumbing) {
-        continue;
-      }
-      text.append(shown == 0 ? "; is at " : " < ");
-      text.append(frame.getClassName().substring(frame.getClassName().lastIndexOf('.') + 1));
-      text.append('.').append(frame.getMethodName()).append(':').append(frame.getLineNumber());
-      if (++shown == 4) {
-        return;
-      }
-    }
+    return Whereabouts.of(globalRank, lastCall, ended, thread);
   }
 }

@@ -1,6 +1,8 @@
 package dev.heddle.parallel.comm.local;
 
 import dev.heddle.parallel.comm.RankProgram;
+import dev.heddle.parallel.comm.support.Failure;
+import dev.heddle.parallel.comm.support.GroupIdentity;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.HashMap;
@@ -11,8 +13,6 @@ import org.jspecify.annotations.Nullable;
 
 /** One run of a {@link LocalWorld}: its ranks, their groups, and the first rank to fail. */
 final class LocalRun {
-  private record GroupKey(String name, List<Integer> globalRanks) {}
-
   /** A rank's failure, in the order in which they came. */
   record RankFailure(int rank, Throwable thrown) {}
 
@@ -20,7 +20,7 @@ final class LocalRun {
   private final Duration timeout;
   private final long timeoutNanos;
   private final LocalRank[] ranks;
-  private final Map<GroupKey, LocalGroup> groups = new HashMap<>();
+  private final Map<GroupIdentity, LocalGroup> groups = new HashMap<>();
   private final List<RankFailure> rankFailures = new ArrayList<>();
   private volatile @Nullable Failure failure;
   private volatile boolean someRankEnded;
@@ -51,11 +51,9 @@ final class LocalRun {
   }
 
   /** The group of that name and ranks, made at the first call. */
-  LocalGroup group(String groupName, List<Integer> globalRanks) {
+  LocalGroup group(GroupIdentity identity) {
     synchronized (groups) {
-      return groups.computeIfAbsent(
-          new GroupKey(groupName, List.copyOf(globalRanks)),
-          key -> new LocalGroup(this, key.name(), key.globalRanks()));
+      return groups.computeIfAbsent(identity, key -> new LocalGroup(this, key));
     }
   }
 
@@ -65,7 +63,7 @@ final class LocalRun {
     rank.begin();
     try {
       List<Integer> all = IntStream.range(0, ranks.length).boxed().toList();
-      LocalGroup world = group(name, all);
+      LocalGroup world = group(new GroupIdentity(name, all));
       LocalCommunicator communicator = new LocalCommunicator(world, rank);
       rank.communicators.put(world, communicator);
       program.run(communicator);

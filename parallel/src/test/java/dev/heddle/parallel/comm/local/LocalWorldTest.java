@@ -210,6 +210,27 @@ class LocalWorldTest {
   }
 
   @Test
+  void aSend_isNotDone_beforeItsReceiverCopies() {
+    LocalWorld.run(
+        2,
+        world -> {
+          try (CpuDevice device = CpuDevice.open("cpu" + world.rank(), 1, CpuBackend.REFERENCE);
+              MemoryScope scope = MemoryScope.open()) {
+            NDArray array = NDArray.of(device, Shape.of(2), 1f, 2f);
+            if (world.rank() == 0) {
+              Handle send = world.exchange(List.of(Message.send(1, array)));
+              assertThat(send.isDone()).isFalse();
+              world.barrier();
+              send.await();
+            } else {
+              world.barrier();
+              world.exchange(List.of(Message.receive(0, array))).await();
+            }
+          }
+        });
+  }
+
+  @Test
   void metaArrays_areCountedAndChecked_butNotMoved() {
     LocalWorld.run(
         2,

@@ -1,9 +1,9 @@
-package dev.heddle.parallel.comm.local;
+package dev.heddle.parallel.comm.support;
 
 import dev.heddle.parallel.comm.Handle;
 
 /** What a rank has posted: a handle that can say what it is. */
-interface PostedCall extends Handle {
+public interface PostedCall extends Handle {
   /** How far it has come. */
   enum State {
     POSTED,

@@ -1,4 +1,4 @@
-package dev.heddle.parallel.comm.local;
+package dev.heddle.parallel.comm.support;
 
 import dev.heddle.parallel.comm.CommunicationException;
 import dev.heddle.parallel.comm.CommunicationMismatchException;
@@ -7,15 +7,17 @@ import dev.heddle.parallel.comm.RankStoppedException;
 import org.jspecify.annotations.Nullable;
 
 /** Why a group can communicate no more. Each rank throws an exception of its own for it. */
-record Failure(Kind kind, String message, @Nullable Throwable cause) {
-  enum Kind {
+public record Failure(Kind kind, String message, @Nullable Throwable cause) {
+  /** What class of exception it becomes. */
+  public enum Kind {
     TIMEOUT,
     MISMATCH,
     STOPPED,
     BROKEN
   }
 
-  CommunicationException toException() {
+  /** A new exception that says it. */
+  public CommunicationException toException() {
     return switch (kind) {
       case TIMEOUT -> new CommunicationTimeoutException(message);
       case MISMATCH -> new CommunicationMismatchException(message);

@@ -1,4 +1,4 @@
-package dev.heddle.parallel.comm.local;
+package dev.heddle.parallel.comm.support;
 
 import dev.heddle.parallel.comm.ReduceOp;
 import dev.heddle.runtime.DType;

@@ -1,4 +1,4 @@
-package dev.heddle.parallel.comm.local;
+package dev.heddle.parallel.comm.support;
 
 import dev.heddle.parallel.comm.ReduceOp;
 import dev.heddle.runtime.DType;
@@ -9,7 +9,7 @@ import org.jspecify.annotations.Nullable;
  * chunk is read from all sources before it is written anywhere, so a destination may be one of
  * them.
  */
-final class Reducer {
+public final class Reducer {
   private final @Nullable Accumulator[] accumulators = new Accumulator[DType.values().length];
 
   /**
@@ -18,7 +18,7 @@ final class Reducer {
    *
    * @param elements how many elements to go on from where the cursors are
    */
-  void reduce(
+  public void reduce(
       RunCursor[] sources,
       int sourceCount,
       RunCursor[] destinations,
@@ -62,7 +62,8 @@ final class Reducer {
 
   // ---- numbers on the Java heap
 
-  static double combine(double a, double b, ReduceOp op) {
+  /** {@code a} and {@code b} combined. */
+  public static double combine(double a, double b, ReduceOp op) {
     return switch (op) {
       case SUM -> a + b;
       case MAX -> Math.max(a, b);
@@ -70,7 +71,8 @@ final class Reducer {
     };
   }
 
-  static long combine(long a, long b, ReduceOp op) {
+  /** {@code a} and {@code b} combined. */
+  public static long combine(long a, long b, ReduceOp op) {
     return switch (op) {
       case SUM -> a + b;
       case MAX -> Math.max(a, b);

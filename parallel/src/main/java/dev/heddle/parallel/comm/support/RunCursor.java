@@ -1,4 +1,4 @@
-package dev.heddle.parallel.comm.local;
+package dev.heddle.parallel.comm.support;
 
 import dev.heddle.parallel.comm.Message;
 import dev.heddle.runtime.NDArray;
@@ -10,7 +10,7 @@ import org.jspecify.annotations.Nullable;
  * views can be copied or combined without packing: both are walked in step, the shorter run at a
  * time. Reused for one array after the other; allocates nothing.
  */
-final class RunCursor {
+public final class RunCursor {
   private static final int MAXIMUM_RANK = 16;
 
   private MemorySegment segment = MemorySegment.NULL;
@@ -33,7 +33,7 @@ final class RunCursor {
   private int nextInterval;
 
   /** Starts at the first element of {@code array}. */
-  void start(NDArray array) {
+  public void start(NDArray array) {
     picked = null;
     startArray(array);
     if (array.rank() > MAXIMUM_RANK) {
@@ -49,7 +49,7 @@ final class RunCursor {
   }
 
   /** Starts at the first element of the message. */
-  void start(Message message) {
+  public void start(Message message) {
     if (message.rowBounds() == null) {
       start(message.array());
       return;
@@ -62,6 +62,18 @@ final class RunCursor {
     if (message.elementCount() > 0) {
       startInterval(message);
     }
+  }
+
+  /** Starts at the first of {@code elements} elements that lie together in {@code memory}. */
+  public void start(MemorySegment memory, int bytesPerElement, long elements) {
+    picked = null;
+    segment = memory;
+    elementSize = bytesPerElement;
+    outerDims = 0;
+    runLength = elements;
+    runStart = 0;
+    byteOffset = 0;
+    available = elements;
   }
 
   private void startArray(NDArray array) {
@@ -108,22 +120,22 @@ final class RunCursor {
   }
 
   /** Elements left in the contiguous run at hand; 0 at the end. */
-  long available() {
+  public long available() {
     return available;
   }
 
   /** The memory that {@link #byteOffset()} counts in. */
-  MemorySegment segment() {
+  public MemorySegment segment() {
     return segment;
   }
 
   /** Where the next element is. */
-  long byteOffset() {
+  public long byteOffset() {
     return byteOffset;
   }
 
   /** Goes {@code elements} on, at most {@link #available()}. */
-  void advance(long elements) {
+  public void advance(long elements) {
     available -= elements;
     byteOffset += elements * elementSize;
     if (available == 0) {
@@ -151,7 +163,7 @@ final class RunCursor {
   }
 
   /** Goes to element {@code element} of a whole array, counted from its start. */
-  void seek(long element) {
+  public void seek(long element) {
     long run = element / runLength;
     long within = element % runLength;
     for (int dim = outerDims - 1; dim >= 0; dim--) {
@@ -165,7 +177,7 @@ final class RunCursor {
   }
 
   /** Copies {@code elements} elements from one walk to the other. */
-  static void copy(RunCursor from, RunCursor to, long elements) {
+  public static void copy(RunCursor from, RunCursor to, long elements) {
     long left = elements;
     while (left > 0) {
       long count = Math.min(left, Math.min(from.available, to.available));

@@ -1,0 +1,232 @@
+package dev.heddle.parallel.comm.mpi;
+
+import dev.heddle.parallel.comm.CommunicationException;
+import dev.heddle.parallel.comm.CommunicationStatistics;
+import dev.heddle.parallel.comm.support.GroupIdentity;
+import dev.heddle.parallel.comm.support.PostedCall;
+import dev.heddle.parallel.comm.support.Reducer;
+import dev.heddle.parallel.comm.support.RunCursor;
+import dev.heddle.parallel.comm.support.Whereabouts;
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.locks.LockSupport;
+import java.util.function.Consumer;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * This process's rank in a run: its groups, its transport, how it waits, and what it last did. The
+ * rank's thread is the only one that communicates; the control link's thread reads what is volatile
+ * here to answer questions.
+ */
+final class MpiRank {
+  /** A wait that has begun. */
+  static final class Wait {
+    private long deadline;
+    private int idle;
+  }
+
+  private static final int MANY_SPINS = 2_000;
+  private static final int FEW_SPINS = 20;
+  private static final int YIELDS = 200;
+  private static final long SHORTEST_PARK_NANOS = 20_000;
+  private static final long LONGEST_PARK_NANOS = 500_000;
+  private static final long SETTLE_NANOS = 2_000_000_000L;
+
+  final MpiRun run;
+  final int globalRank;
+  final Transport transport;
+  final CommunicationStatistics totals = new CommunicationStatistics();
+  final RunCursor[] sources;
+  final RunCursor[] destinations = {new RunCursor()};
+  final Reducer reducer = new Reducer();
+
+  private final Map<Long, MpiCommunicator> groups = new ConcurrentHashMap<>();
+  private final Map<Long, List<Arrival>> homeless = new HashMap<>();
+  private final Thread thread = Thread.currentThread();
+  private final int spins;
+  private volatile boolean ended;
+  private volatile @Nullable PostedCall lastCall;
+
+  /**
+   * The rank of the calling thread.
+   *
+   * @param coreEach whether every process on this host has a core of its own
+   */
+  MpiRank(MpiRun run, int globalRank, int size, boolean coreEach, TransportMaker maker) {
+    this.run = run;
+    this.globalRank = globalRank;
+    this.sources = new RunCursor[size];
+    for (int i = 0; i < size; i++) {
+      sources[i] = new RunCursor();
+    }
+    this.spins = coreEach ? MANY_SPINS : FEW_SPINS;
+    this.transport = maker.make(this::route);
+  }
+
+  /** Makes the transport that hands parcels to a rank. */
+  @FunctionalInterface
+  interface TransportMaker {
+    Transport make(Consumer<Arrival> router);
+  }
+
+  void checkThread() {
+    if (Thread.currentThread() != thread) {
+      throw new IllegalStateException(
+          "communicator of rank "
+              + globalRank
+              + " is used by thread "
+              + Thread.currentThread().getName()
+              + "; only the rank's own thread may communicate, so hand the work to it");
+    }
+  }
+
+  /** Interrupts the rank's thread. */
+  void interrupt() {
+    thread.interrupt();
+  }
+
+  // ---- groups
+
+  /** This rank's access to a group; the same for the same name and ranks. */
+  MpiCommunicator communicator(GroupIdentity identity) {
+    long key = key(identity);
+    MpiCommunicator known = groups.get(key);
+    if (known == null) {
+      known = new MpiCommunicator(identity, key, this);
+      groups.put(key, known);
+      List<Arrival> early = homeless.remove(key);
+      if (early != null) {
+        early.forEach(known::arrive);
+      }
+    }
+    if (!known.identity().equals(identity)) {
+      throw new IllegalStateException(
+          known.identity().describe()
+              + " and "
+              + identity.describe()
+              + " have the same key; name one of them differently");
+    }
+    return known;
+  }
+
+  /** The group of that key if this rank has asked for it; for any thread. */
+  @Nullable MpiCommunicator find(long key) {
+    return groups.get(key);
+  }
+
+  /** The same number for the same group on every rank. */
+  private static long key(GroupIdentity identity) {
+    long hash = 0xcbf29ce484222325L;
+    for (int i = 0; i < identity.name().length(); i++) {
+      hash = mix(hash ^ identity.name().charAt(i));
+    }
+    for (int i = 0; i < identity.size(); i++) {
+      hash = mix(hash ^ (identity.globalRank(i) + 0x10000L));
+    }
+    return hash;
+  }
+
+  private static long mix(long value) {
+    long z = value * 0x9e3779b97f4a7c15L;
+    return z ^ (z >>> 29);
+  }
+
+  private void route(Arrival arrival) {
+    MpiCommunicator group = groups.get(arrival.header().group());
+    if (group != null) {
+      group.arrive(arrival);
+    } else if (run.hasFailed()) {
+      transport.discard(arrival);
+    } else {
+      homeless.computeIfAbsent(arrival.header().group(), key -> new ArrayList<>()).add(arrival);
+    }
+  }
+
+  // ---- progress
+
+  boolean progress() {
+    return transport.progress();
+  }
+
+  Wait beginWait() {
+    Wait wait = new Wait();
+    wait.deadline = System.nanoTime() + run.timeoutNanos();
+    return wait;
+  }
+
+  /** Makes way for other ranks for a moment; whether the time is up, which begins it anew. */
+  boolean waited(Wait wait) {
+    if (wait.idle < spins) {
+      Thread.onSpinWait();
+    } else if (wait.idle < spins + YIELDS) {
+      Thread.yield();
+    } else {
+      long park = SHORTEST_PARK_NANOS * (1 + (wait.idle - spins - YIELDS) / 16);
+      LockSupport.parkNanos(this, Math.min(park, LONGEST_PARK_NANOS));
+      if (Thread.interrupted()) {
+        throw new CommunicationException(
+            "rank " + globalRank + " was interrupted while it waited for other ranks", null);
+      }
+    }
+    wait.idle++;
+    long now = System.nanoTime();
+    if (now < wait.deadline) {
+      return false;
+    }
+    wait.deadline = now + run.timeoutNanos();
+    return true;
+  }
+
+  /** Gives the messages of a failed call's arrays a while to end, so that those can be freed. */
+  void settle(MpiCall call) {
+    long deadline = System.nanoTime() + SETTLE_NANOS;
+    while (call.messages() > 0 && System.nanoTime() < deadline) {
+      if (!progress()) {
+        LockSupport.parkNanos(this, SHORTEST_PARK_NANOS);
+      }
+    }
+  }
+
+  /** Receives and forgets all that waits for calls that will not be made. */
+  void drain() {
+    homeless.values().forEach(arrivals -> arrivals.forEach(transport::discard));
+    homeless.clear();
+    groups.values().forEach(MpiCommunicator::drain);
+  }
+
+  /** What was posted or sent and nobody waited for; empty if nothing. */
+  String leftOver() {
+    for (MpiCommunicator group : groups.values()) {
+      String left = group.leftOver();
+      if (!left.isEmpty()) {
+        return left;
+      }
+    }
+    for (List<Arrival> arrivals : homeless.values()) {
+      Header header = arrivals.get(0).header();
+      return "rank "
+          + header.from()
+          + " sent to rank "
+          + globalRank
+          + " in a group that this rank has not asked for";
+    }
+    return "";
+  }
+
+  // ---- what it did, for messages
+
+  void posted(PostedCall call) {
+    lastCall = call;
+  }
+
+  void end() {
+    ended = true;
+  }
+
+  String whereabouts() {
+    return Whereabouts.of(globalRank, lastCall, ended, thread);
+  }
+}
