@@ -21,6 +21,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Set;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -28,12 +29,17 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 
 /**
- * Every configuration in {@code examples/}: it can be planned, and it trains as on one rank. The
- * layouts, layers, heads and data are the example's own; widths are cut down and numbers are in
- * double precision, so that equality means something and costs little.
+ * Every configuration in {@code examples/}: it can be planned, and (but for those that are far too
+ * large) it trains as on one rank. The layouts, layers, heads and data are the example's own;
+ * widths are cut down and numbers are in double precision, so that equality means something and
+ * costs little.
  */
 class ExampleConfigurationsTest {
   private static final Path EXAMPLES = Path.of("..", "examples");
+
+  /** Far too many ranks to be run here. */
+  private static final Set<String> ONLY_PLANNED = Set.of("plan-70b.yaml");
+
   private static final int STEPS = 3;
   private static final double TOLERANCE = 1e-9;
 
@@ -64,7 +70,9 @@ class ExampleConfigurationsTest {
     assertThat(Files.readAllLines(file).getFirst()).as("its explanation").startsWith("# ");
     RunConfig asWritten = ConfigLoader.load(file, List.of());
     assertPlanned(asWritten);
-    assertTrainsAsOnOneRank(narrow(file, List.of()));
+    if (!ONLY_PLANNED.contains(file.getFileName().toString())) {
+      assertTrainsAsOnOneRank(narrow(file, List.of()));
+    }
   }
 
   @Test

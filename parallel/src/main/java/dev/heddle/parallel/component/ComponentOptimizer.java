@@ -126,13 +126,18 @@ public final class ComponentOptimizer {
         new TreeMap<>(
             Comparator.<List<Integer>>comparingInt(List::size).thenComparing(List::toString));
     List<Parameter> shared = new ArrayList<>();
+    // Most parameters have the same holders, and these may be thousands: found and compared once.
+    Map<Boolean, List<Parameter>> ofStage = new HashMap<>();
     for (Parameter parameter : parameters) {
       if (sharedStages.containsKey(parameter.name())) {
         shared.add(parameter);
       } else {
-        groups
+        ofStage
             .computeIfAbsent(
-                holders(mesh, rank, parameter, List.of()), holders -> new ArrayList<>())
+                parameter.partialGradient(),
+                partial ->
+                    groups.computeIfAbsent(
+                        holders(mesh, rank, parameter, List.of()), holders -> new ArrayList<>()))
             .add(parameter);
       }
     }

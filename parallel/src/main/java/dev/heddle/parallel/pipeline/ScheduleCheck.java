@@ -286,9 +286,11 @@ public final class ScheduleCheck {
             key,
             unused ->
                 unitsOf(
-                    unit.ranks.stream()
-                        .flatMap(rank -> graph.sendersTo(rank, link, receive.direction()).stream())
-                        .toList()));
+                    (oneForAll ? unit.ranks.subList(0, 1) : unit.ranks)
+                        .stream()
+                            .flatMap(
+                                rank -> graph.sendersTo(rank, link, receive.direction()).stream())
+                            .toList()));
       }
       case Compute compute ->
           groups.computeIfAbsent(

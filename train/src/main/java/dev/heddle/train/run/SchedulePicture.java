@@ -21,8 +21,11 @@ final class SchedulePicture {
   /** Columns of the longest cell where all of the step can be shown. */
   private static final int LONGEST = 24;
 
-  /** Columns of the longest cell where it cannot, so that much of it is. */
-  private static final int LONGEST_CUT = 6;
+  /** Columns that the longest cell must have for that. */
+  private static final int LONGEST_LEAST = 6;
+
+  /** Columns of the longest cell where the picture is cut, so that its numbers are still read. */
+  private static final int LONGEST_CUT = 9;
 
   private static final int SHORTEST = 4;
 
@@ -47,7 +50,8 @@ final class SchedulePicture {
     long end = plan.timeline().end();
     double columns = Math.min((double) SHORTEST / shortest, (double) LONGEST / longest);
     if (end * columns > WIDTH) {
-      columns = Math.max((double) WIDTH / end, (double) LONGEST_CUT / longest);
+      double all = (double) WIDTH / end;
+      columns = all * longest >= LONGEST_LEAST ? all : (double) LONGEST_CUT / longest;
     }
     List<String> lines = new ArrayList<>();
     for (RunPlan.RankClass ranks : plan.classes()) {

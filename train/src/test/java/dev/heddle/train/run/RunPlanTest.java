@@ -8,6 +8,7 @@ import dev.heddle.parallel.redistribute.BoundaryPlan;
 import dev.heddle.parallel.redistribute.Traffic;
 import dev.heddle.parallel.redistribute.TransferPlan;
 import dev.heddle.train.config.ConfigLoader;
+import dev.heddle.train.config.ConfigOverride;
 import dev.heddle.train.config.ModelConfig;
 import dev.heddle.train.config.ParallelConfig;
 import dev.heddle.train.config.ParallelConfig.Placement;
@@ -17,12 +18,15 @@ import dev.heddle.train.config.TrainConfig;
 import dev.heddle.train.json.Json;
 import dev.heddle.train.report.StepMetrics;
 import dev.heddle.train.run.RunPlan.RankClass;
+import java.io.IOException;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
+import java.util.regex.Pattern;
 import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
@@ -246,8 +250,24 @@ class RunPlanTest {
             .max()
             .orElseThrow();
     List<StepMetrics> steps = TinyRun.train(config, data, null, 2);
-    System.err.println("RATIO " + which + " " + (double) predicted / steps.getLast().peakBytes());
     assertThat((double) predicted / steps.getLast().peakBytes()).isBetween(0.8, 1.25);
+  }
+
+  @Test
+  void document_showsWhatIsPrinted() throws IOException {
+    String document = Files.readString(Path.of("../docs/plan.md"));
+    List<ConfigOverride> sets =
+        Pattern.compile("--set (\\S+=\\S+)")
+            .matcher(document.substring(document.indexOf("./heddle plan examples/emoji")))
+            .results()
+            .limit(8)
+            .map(match -> ConfigOverride.set(match.group(1)))
+            .toList();
+    RunConfig config = ConfigLoader.load(Path.of("../examples/emoji-captions.yaml"), sets);
+    String text = PlanText.of(plan(config));
+    for (String section : text.split("\n(?=boundaries,|schedule of|memory,|proof)")) {
+      assertThat(document).contains(section.strip());
+    }
   }
 
   @Test
