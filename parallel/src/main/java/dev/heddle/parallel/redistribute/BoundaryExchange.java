@@ -40,8 +40,19 @@ public final class BoundaryExchange {
   /** One direction of the plan, as far as it concerns this rank. */
   private record Route(TransferPlan plan, List<Leg> legs, boolean identity) {}
 
-  /** This rank's part of a phase: what it sends and receives, in the plan's order. */
-  private record Leg(Phase phase, List<Parcel> parcels) {}
+  /**
+   * This rank's part of a phase: what it sends and receives, in the plan's order.
+   *
+   * @param beginsWithSend whether the sending side takes part, which does so when it begins; what
+   *     comes after that is between ranks of the receiving side and is begun when they await it
+   * @param group the ranks of either side
+   */
+  private record Leg(
+      Phase phase, List<Parcel> parcels, boolean beginsWithSend, Communicator group) {
+    boolean gathers() {
+      return phase.writes() == PlanBuffer.GATHERED;
+    }
+  }
 
   /** A transfer from or to this rank, or both. */
   private static final class Parcel {
@@ -140,7 +151,11 @@ public final class BoundaryExchange {
   private Route route(TransferPlan transfers, Map<Integer, Integer> members) {
     boolean identity = transfers.isIdentity();
     List<Leg> legs = new ArrayList<>();
-    for (Phase phase : transfers.phases()) {
+    boolean crossed = false;
+    for (int number = 0; number < transfers.phases().size(); number++) {
+      Phase phase = transfers.phases().get(number);
+      boolean beginsWithSend = !crossed;
+      crossed = phase.writes() != PlanBuffer.GATHERED;
       List<Parcel> parcels = new ArrayList<>();
       for (Transfer transfer : phase.transfers()) {
         if (transfer.from() == rank || transfer.to() == rank) {
@@ -149,10 +164,22 @@ public final class BoundaryExchange {
         }
       }
       if (!parcels.isEmpty() && !identity) {
-        legs.add(new Leg(phase, parcels));
+        legs.add(new Leg(phase, parcels, beginsWithSend, groupOf(number, phase)));
       }
     }
     return new Route(transfers, legs, identity);
+  }
+
+  /**
+   * Each phase has its own group, in which messages keep their order: a rank may begin the first
+   * phase of what comes next before the last one of this.
+   */
+  private Communicator groupOf(int number, Phase phase) {
+    return number == 0
+        ? group
+        : group
+            .subgroup(group.name() + ", " + number + " " + phase.name(), group.globalRanks())
+            .orElseThrow();
   }
 
   private int member(int globalRank, Map<Integer, Integer> members) {
@@ -255,7 +282,8 @@ public final class BoundaryExchange {
     private final EnumMap<PlanBuffer, NDArray> buffers = new EnumMap<>(PlanBuffer.class);
     private final List<NDArray> summands = new ArrayList<>();
     private final List<Handle> sending = new ArrayList<>();
-    private int leg;
+    private int next;
+    private @Nullable Leg leg;
     private @Nullable Handle underWay;
 
     Journey(Route route, @Nullable NDArray input, Device device, DType dtype) {
@@ -266,13 +294,18 @@ public final class BoundaryExchange {
           buffers.put(name, buffer);
         }
       }
-      if (!route.legs.isEmpty()) {
-        start(route.legs.get(0));
-        // Gathering is between ranks of the sending side, which are all here.
-        while (route.legs.get(leg).phase.writes() == PlanBuffer.GATHERED && underWay != null) {
-          finishLeg();
-        }
+      // Gathering is between ranks of the sending side, which are all here.
+      while (beginsNow() && route.legs.get(next).gathers()) {
+        beginLeg();
+        finishLeg();
       }
+      if (beginsNow()) {
+        beginLeg();
+      }
+    }
+
+    private boolean beginsNow() {
+      return next < route.legs.size() && route.legs.get(next).beginsWithSend;
     }
 
     @Override
@@ -285,7 +318,9 @@ public final class BoundaryExchange {
 
     @Override
     public @Nullable NDArray awaitRows() {
-      while (underWay != null) {
+      finishLeg();
+      while (next < route.legs.size()) {
+        beginLeg();
         finishLeg();
       }
       return buffers.get(PlanBuffer.OUTPUT);
@@ -294,7 +329,7 @@ public final class BoundaryExchange {
     @Override
     public boolean isDone() {
       Handle handle = underWay;
-      if (handle != null && (leg < route.legs.size() - 1 || !handle.isDone())) {
+      if (next < route.legs.size() || handle != null && !handle.isDone()) {
         return false;
       }
       sending.removeIf(Handle::isDone);
@@ -306,28 +341,29 @@ public final class BoundaryExchange {
      * they may be waiting for just what this rank does next.
      */
     private void finishLeg() {
+      Leg done = leg;
       Handle handle = underWay;
-      if (handle != null) {
-        // The result is given away, so that nobody may still be reading it.
-        if (route.legs.get(leg).phase.reads() == PlanBuffer.OUTPUT) {
-          handle.await();
-        } else {
-          handle.awaitArrivals();
-          sending.add(handle);
-        }
+      if (done == null || handle == null) {
+        return;
       }
+      // The result is given away, so that nobody may still be reading it.
+      if (done.phase.reads() == PlanBuffer.OUTPUT) {
+        handle.await();
+      } else {
+        handle.awaitArrivals();
+        sending.add(handle);
+      }
+      leg = null;
       underWay = null;
-      addSummands(route.legs.get(leg));
-      if (leg + 1 < route.legs.size()) {
-        start(route.legs.get(++leg));
-      }
+      addSummands(done);
     }
 
-    private void start(Leg next) {
-      NDArray source = buffers.get(next.phase.reads());
-      NDArray target = buffers.get(next.phase.writes());
-      List<Message> messages = new ArrayList<>(next.parcels.size());
-      for (Parcel parcel : next.parcels) {
+    private void beginLeg() {
+      Leg begun = route.legs.get(next++);
+      NDArray source = buffers.get(begun.phase.reads());
+      NDArray target = buffers.get(begun.phase.writes());
+      List<Message> messages = new ArrayList<>(begun.parcels.size());
+      for (Parcel parcel : begun.parcels) {
         Transfer transfer = parcel.transfer;
         long columns = transfer.features().size();
         if (parcel.leaves) {
@@ -354,15 +390,16 @@ public final class BoundaryExchange {
                   columns));
         }
       }
-      underWay = group.exchange(messages);
+      leg = begun;
+      underWay = begun.group.exchange(messages);
     }
 
     /** Adds what was received apart, after everything that is written has been written. */
     private void addSummands(Leg done) {
-      int next = 0;
+      int taken = 0;
       for (Parcel parcel : done.parcels) {
         if (parcel.isSummand()) {
-          NDArray summand = summands.get(next++);
+          NDArray summand = summands.get(taken++);
           addRows(summand, parcel, need(buffers.get(done.phase.writes()), parcel.transfer));
           summand.free();
         }
