@@ -4,6 +4,7 @@ import dev.heddle.autograd.Gradients;
 import dev.heddle.autograd.Node;
 import dev.heddle.autograd.Tensor;
 import dev.heddle.runtime.NDArray;
+import java.util.stream.LongStream;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -22,7 +23,10 @@ public final class PlaceRows {
    * @param rows [n] of I64 or I32, each at most once; negative leaves a value out
    */
   public static Tensor placeRows(Tensor base, NDArray rows, Tensor values) {
-    return placeRows(base, RowPlacement.of(base.device(), base.dim(0), rows.toLongs()), values);
+    // Without bytes any places are as good as others.
+    long[] places =
+        rows.device().hasBytes() ? rows.toLongs() : LongStream.range(0, rows.size()).toArray();
+    return placeRows(base, RowPlacement.of(base.device(), base.dim(0), places), values);
   }
 
   /** {@code base} with the rows of {@code placement} replaced by those of {@code values}. */

@@ -80,8 +80,7 @@ class ExampleConfigurationsTest {
             "parallel.language.pp=2",
             "train.microBatches=4");
     RunConfig example = ConfigLoader.load(EXAMPLES.resolve("non-colocated.yaml"), List.of());
-    RunConfig config =
-        ConfigLoader.load(file, sets.stream().map(ConfigOverride::set).toList());
+    RunConfig config = ConfigLoader.load(file, sets.stream().map(ConfigOverride::set).toList());
     assertThat(config.parallel()).isEqualTo(example.parallel());
     assertPlanned(config);
     assertTrainsAsOnOneRank(narrow(file, sets));
@@ -89,7 +88,8 @@ class ExampleConfigurationsTest {
 
   private static void assertPlanned(RunConfig config) {
     ByteArrayOutputStream text = new ByteArrayOutputStream();
-    new TrainingApplication().plan(config, new PrintStream(text, true, StandardCharsets.UTF_8));
+    new TrainingApplication()
+        .plan(config, false, new PrintStream(text, true, StandardCharsets.UTF_8));
     assertThat(text.toString(StandardCharsets.UTF_8)).contains("vision", "language");
   }
 

@@ -31,6 +31,7 @@ import dev.heddle.train.model.AudioProgram;
 import dev.heddle.train.model.CaptionModel;
 import dev.heddle.train.model.LanguageProgram;
 import dev.heddle.train.model.VisionProgram;
+import dev.heddle.train.model.Workload;
 import java.lang.management.ManagementFactory;
 import java.time.Duration;
 import java.util.ArrayList;
@@ -157,7 +158,14 @@ final class Experiment {
             layout.vision(),
             layout.audio(),
             layout.language());
-    return CaptionModel.graph(model, crossed, packed).withFrozen(frozen);
+    Workload work =
+        new Workload(
+            (double) samples / microBatches,
+            1,
+            model.audio() == null ? 0 : 3,
+            TinyModel.TEXT_LENGTH,
+            TinyModel.VOCABULARY);
+    return CaptionModel.graph(model, crossed, packed, work).withFrozen(frozen);
   }
 
   Outcome run() {

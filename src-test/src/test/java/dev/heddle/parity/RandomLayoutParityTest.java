@@ -9,17 +9,17 @@ import java.util.Map;
 import java.util.Set;
 import java.util.TreeSet;
 import java.util.stream.LongStream;
+import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
-import org.jspecify.annotations.Nullable;
 
 /**
- * Configurations that nobody thought of train as one rank does: loss and gradient norm of six
- * steps and the weights after them. A failure names its seed and the smallest case that fails too;
- * {@code -Dheddle.seed=N} repeats just that seed. The second range of seeds runs in the profile
- * {@code thorough}.
+ * Configurations that nobody thought of train as one rank does: loss and gradient norm of six steps
+ * and the weights after them. A failure names its seed and the smallest case that fails too; {@code
+ * -Dheddle.seed=N} repeats just that seed. The second range of seeds runs in the profile {@code
+ * thorough}.
  */
 class RandomLayoutParityTest {
   private static final double TOLERANCE = 1e-9;
@@ -66,8 +66,7 @@ class RandomLayoutParityTest {
     Throwable failure = failureOf(random, PATIENCE);
     if (failure != null) {
       RandomCase smallest =
-          Shrinking.smallest(
-              random, c -> failureOf(c, SHRINKING_PATIENCE) != null, SHRINKING_RUNS);
+          Shrinking.smallest(random, c -> failureOf(c, SHRINKING_PATIENCE) != null, SHRINKING_RUNS);
       Throwable ofSmallest = failureOf(smallest, SHRINKING_PATIENCE);
       throw new AssertionError(
           "-Dheddle.seed=%d: %s%n%s%nThe smallest case that fails: %s%n%s"

@@ -63,7 +63,8 @@ final class Shrinking {
       simpler.add(sized(c, c.steps(), c.samples(), c.microBatches() - 1));
     }
     if (c.samples() > 1) {
-      simpler.add(sized(c, c.steps(), c.samples() - 1, Math.min(c.microBatches(), c.samples() - 1)));
+      simpler.add(
+          sized(c, c.steps(), c.samples() - 1, Math.min(c.microBatches(), c.samples() - 1)));
     }
     simpler.addAll(plainer(c));
     simpler.removeIf(c::equals);
@@ -145,8 +146,7 @@ final class Shrinking {
                 division.stageLayers(),
                 division.chunks(),
                 false))) {
-      smaller.add(
-          new Placement(side.ranks(), side.tp(), side.cp(), side.pp(), side.dp(), plainer));
+      smaller.add(new Placement(side.ranks(), side.tp(), side.cp(), side.pp(), side.dp(), plainer));
     }
     return smaller;
   }
@@ -171,8 +171,7 @@ final class Shrinking {
     simpler.add(chosen(c, c.strategy(), c.textOnly(), List.of(), c.frozen()));
     simpler.add(chosen(c, c.strategy(), c.textOnly(), c.padded(), Set.of()));
     simpler.add(chosen(c, Strategy.DIRECT, c.textOnly(), c.padded(), c.frozen()));
-    simpler.add(
-        optimized(c, Double.POSITIVE_INFINITY, Map.of(), GradientReduction.BUCKET_BYTES));
+    simpler.add(optimized(c, Double.POSITIVE_INFINITY, Map.of(), GradientReduction.BUCKET_BYTES));
     return simpler;
   }
 

@@ -18,17 +18,6 @@ public interface Handle {
   void await();
 
   /**
-   * Returns when what this rank receives has arrived and may be used; what it sends may still be
-   * under way, so that nobody waits for a peer from whom it needs nothing. {@link #await()} is owed
-   * as before. An implementation that cannot tell the two apart waits for both.
-   *
-   * @throws CommunicationException if the operation failed
-   */
-  default void awaitArrivals() {
-    await();
-  }
-
-  /**
    * Whether {@link #await()} would return at once. Polling makes progress, so a loop that polls and
    * computes does end.
    *

@@ -6,11 +6,11 @@ import dev.heddle.parallel.component.RunningComponent.Work;
 import dev.heddle.parallel.layout.RowPlacement;
 import dev.heddle.parallel.pipeline.Instruction.Direction;
 import dev.heddle.parallel.redistribute.BoundaryExchange;
-import dev.heddle.parallel.redistribute.BoundaryPlan;
 import dev.heddle.runtime.NDArray;
 import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.Map;
+import java.util.function.Function;
 import java.util.function.IntFunction;
 import org.jspecify.annotations.Nullable;
 
@@ -26,22 +26,18 @@ final class BoundaryTransport implements LinkTransport {
   private final @Nullable RunningComponent source;
   private final @Nullable RunningComponent destination;
   private final MicroBatchMemory memory;
-  private final Communicator forwardGroup;
-  private final Communicator backwardGroup;
+  private final Function<String, Communicator> groups;
 
   /** Rows of the step's microbatches. */
   private IntFunction<RowPlacement> rows;
 
-  /** Both directions of one plan. */
-  private record Executors(BoundaryExchange forward, BoundaryExchange backward) {}
-
   /** By rows, the ones not used for longest dropped: they may differ in every step. */
-  private final Map<RowPlacement, Executors> executors =
+  private final Map<RowPlacement, BoundaryExchange> exchanges =
       new LinkedHashMap<>(16, 0.75f, true) {
         private static final long serialVersionUID = 1L;
 
         @Override
-        protected boolean removeEldestEntry(Map.Entry<RowPlacement, Executors> eldest) {
+        protected boolean removeEldestEntry(Map.Entry<RowPlacement, BoundaryExchange> eldest) {
           return size() > KEPT_PLANS;
         }
       };
@@ -58,22 +54,20 @@ final class BoundaryTransport implements LinkTransport {
    *
    * @param source the source component if this rank runs its last stage
    * @param destination the destination component if this rank runs its first stage
-   * @param forwardGroup all ranks of either side, for rows
-   * @param backwardGroup the same, for gradients: messages keep their order only within a group
+   * @param groups all ranks of either side, a group for each direction and phase; see {@link
+   *     BoundaryExchange}
    */
   BoundaryTransport(
       BoundarySpec spec,
       @Nullable RunningComponent source,
       @Nullable RunningComponent destination,
       MicroBatchMemory memory,
-      Communicator forwardGroup,
-      Communicator backwardGroup) {
+      Function<String, Communicator> groups) {
     this.spec = spec;
     this.source = source;
     this.destination = destination;
     this.memory = memory;
-    this.forwardGroup = forwardGroup;
-    this.backwardGroup = backwardGroup;
+    this.groups = groups;
     this.rows =
         microBatch -> {
           throw new IllegalStateException("boundary " + spec.name() + ": no step has begun");
@@ -96,30 +90,30 @@ final class BoundaryTransport implements LinkTransport {
 
   @Override
   public void send(int microBatch, Direction direction) {
-    underWay.put(new Crossing(microBatch, direction), start(microBatch, direction));
+    begin(new Crossing(microBatch, direction));
   }
 
-  private BoundaryExchange.Pending start(int microBatch, Direction direction) {
-    if (direction == Direction.FORWARD) {
+  private BoundaryExchange.Pending begin(Crossing crossing) {
+    int microBatch = crossing.microBatch;
+    BoundaryExchange exchange =
+        exchanges.computeIfAbsent(
+            rows.apply(microBatch),
+            placement -> new BoundaryExchange(spec.plan().apply(placement), groups));
+    BoundaryExchange.Pending pending;
+    if (crossing.direction == Direction.FORWARD) {
       NDArray sent = source == null ? null : rowsOf(source, microBatch);
-      return executors(microBatch).forward.beginForward(sent, memory.device(), memory.dtype());
+      pending = exchange.beginForward(sent, memory.device(), memory.dtype());
+    } else {
+      Tensor leaf = arrived.remove(microBatch);
+      NDArray gradient =
+          destination == null || leaf == null
+              ? null
+              : memory.hold(microBatch, leaf.gradientOrZeros());
+      pending = exchange.beginBackward(gradient, memory.device(), memory.dtype());
     }
-    Tensor leaf = arrived.remove(microBatch);
-    NDArray gradient =
-        destination == null || leaf == null
-            ? null
-            : memory.hold(microBatch, leaf.gradientOrZeros());
-    return executors(microBatch).backward.beginBackward(gradient, memory.device(), memory.dtype());
-  }
-
-  private Executors executors(int microBatch) {
-    return executors.computeIfAbsent(
-        rows.apply(microBatch),
-        placement -> {
-          BoundaryPlan plan = spec.plan().apply(placement);
-          return new Executors(
-              new BoundaryExchange(plan, forwardGroup), new BoundaryExchange(plan, backwardGroup));
-        });
+    pending.buffers().forEach(buffer -> memory.hold(microBatch, buffer));
+    underWay.put(crossing, pending);
+    return pending;
   }
 
   private NDArray rowsOf(RunningComponent component, int microBatch) {
@@ -133,10 +127,9 @@ final class BoundaryTransport implements LinkTransport {
 
   @Override
   public void receive(int microBatch, Direction direction) {
-    BoundaryExchange.Pending pending =
-        underWay.computeIfAbsent(
-            new Crossing(microBatch, direction), crossing -> start(microBatch, direction));
-    NDArray came = pending.awaitRows();
+    Crossing crossing = new Crossing(microBatch, direction);
+    BoundaryExchange.Pending pending = underWay.get(crossing);
+    NDArray came = (pending == null ? begin(crossing) : pending).awaitRows();
     if (came == null) {
       return;
     }
@@ -146,7 +139,7 @@ final class BoundaryTransport implements LinkTransport {
         arrived.put(microBatch, spec.gradients() ? Tensor.leaf(came) : Tensor.constant(came));
       }
     } else if (source != null) {
-      source.addOutputGradient(new Work(source.lastStage(), microBatch), came);
+      source.addOutputGradient(new Work(source.lastStage(), microBatch), came, memory);
     }
   }
 
@@ -156,10 +149,9 @@ final class BoundaryTransport implements LinkTransport {
       Crossing crossing = new Crossing(microBatch, direction);
       BoundaryExchange.Pending pending = underWay.get(crossing);
       if (pending != null) {
-        if (!pending.isDone()) {
+        if (!pending.isSent()) {
           return false;
         }
-        pending.await();
         underWay.remove(crossing);
       }
     }
@@ -168,7 +160,7 @@ final class BoundaryTransport implements LinkTransport {
 
   @Override
   public void awaitSent() {
-    underWay.values().forEach(BoundaryExchange.Pending::await);
+    underWay.values().forEach(BoundaryExchange.Pending::awaitSent);
     underWay.clear();
   }
 
@@ -180,7 +172,7 @@ final class BoundaryTransport implements LinkTransport {
   @Override
   public void clear() {
     for (BoundaryExchange.Pending pending : underWay.values()) {
-      LinkTransport.settle(pending::isDone, pending::await);
+      LinkTransport.settle(pending::isSent);
     }
     underWay.clear();
     arrived.clear();

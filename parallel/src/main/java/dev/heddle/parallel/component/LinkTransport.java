@@ -28,11 +28,10 @@ sealed interface LinkTransport permits BoundaryTransport, StageTransport {
    * Lets go of what a message still holds, if it has been taken: after a step that failed, so what
    * the message has to say of that is not news.
    */
-  static void settle(BooleanSupplier isDone, Runnable await) {
+  static void settle(BooleanSupplier isSent) {
     try {
-      if (isDone.getAsBoolean()) {
-        await.run();
-      }
+      // Whoever finds that a message has been taken lets go of what it was sent from.
+      isSent.getAsBoolean();
     } catch (CommunicationException e) {
       // It has failed, and with that it has let go.
     }

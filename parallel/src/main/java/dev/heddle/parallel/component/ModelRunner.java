@@ -31,6 +31,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import java.util.function.Function;
 import java.util.function.ToDoubleFunction;
 import org.jspecify.annotations.Nullable;
 
@@ -128,30 +129,31 @@ public final class ModelRunner {
     for (Link link : pipeline.links().values()) {
       List<Integer> members = pipeline.ranksOf(link);
       if (members.contains(rank)) {
-        Communicator forward = world.subgroup(link.name(), members).orElseThrow();
-        Communicator backward =
-            pipeline.hasGradients(link)
-                ? world.subgroup(link.name() + " back", members).orElseThrow()
-                : forward;
-        links.put(link.name(), transport(pipeline, link, rank, forward, backward));
+        Function<String, Communicator> groups =
+            use -> world.subgroup(link.name() + " " + use, members).orElseThrow();
+        links.put(link.name(), transport(pipeline, link, rank, groups));
       }
     }
   }
 
   private LinkTransport transport(
-      PipelineGraph pipeline, Link link, int rank, Communicator forward, Communicator backward) {
+      PipelineGraph pipeline, Link link, int rank, Function<String, Communicator> groups) {
     return switch (link) {
       case PipelineGraph.StageLink inside ->
           new StageTransport(
-              pipeline, inside, running(inside.component()), memory, forward, backward);
+              pipeline,
+              inside,
+              running(inside.component()),
+              memory,
+              groups.apply("forward"),
+              groups.apply("backward"));
       case PipelineGraph.BoundaryLink across ->
           new BoundaryTransport(
               graph.boundary(across.name()),
               at(pipeline, link.from(), rank),
               at(pipeline, link.to(), rank),
               memory,
-              forward,
-              backward);
+              groups);
     };
   }
 

@@ -169,10 +169,13 @@ final class RunningComponent {
   }
 
   /** An output that leaves by several links gets the sum of their gradients. */
-  void addOutputGradient(Work work, NDArray gradient) {
+  void addOutputGradient(Work work, NDArray gradient, MicroBatchMemory memory) {
     NDArray before = outputGradients.putIfAbsent(work, gradient);
     if (before != null) {
-      before.kernels().addScaled(gradient, 1, before);
+      // What came may still be on its way to other ranks, so it is left as it is.
+      NDArray sum = memory.hold(work.microBatch(), before.copy());
+      sum.kernels().addScaled(gradient, 1, sum);
+      outputGradients.put(work, sum);
     }
   }
 

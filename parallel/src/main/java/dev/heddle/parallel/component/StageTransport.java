@@ -136,7 +136,7 @@ final class StageTransport implements LinkTransport {
     if (direction == Direction.FORWARD) {
       component.handOn(behind(microBatch), value);
     } else {
-      component.addOutputGradient(before(microBatch), value);
+      component.addOutputGradient(before(microBatch), value, memory);
     }
   }
 
@@ -163,7 +163,9 @@ final class StageTransport implements LinkTransport {
 
   @Override
   public void clear() {
-    sending.values().forEach(handle -> LinkTransport.settle(handle::isDone, handle::await));
+    for (int microBatch : List.copyOf(sending.keySet())) {
+      LinkTransport.settle(() -> isSent(microBatch));
+    }
     sending.clear();
   }
 }

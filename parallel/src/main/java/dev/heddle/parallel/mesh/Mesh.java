@@ -20,6 +20,9 @@ import java.util.stream.IntStream;
  * are equal in order.
  */
 public final class Mesh {
+  /** Of how many runs of ranks text is made before some are left out. */
+  private static final int SHOWN_RUNS = 8;
+
   private final int[] ranks;
   private final List<Axis> axes;
   private final EnumMap<Axis, Integer> sizes;
@@ -285,6 +288,11 @@ public final class Mesh {
         end++;
       }
       runs.add(end == start + 1 ? "" + ranks[start] : ranks[start] + "-" + ranks[end - 1]);
+    }
+    if (runs.size() > SHOWN_RUNS) {
+      return "%d ranks %s,..,%s"
+          .formatted(
+              ranks.length, String.join(",", runs.subList(0, SHOWN_RUNS - 1)), runs.getLast());
     }
     return "ranks " + String.join(",", runs);
   }

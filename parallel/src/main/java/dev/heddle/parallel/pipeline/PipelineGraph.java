@@ -140,6 +140,7 @@ public final class PipelineGraph {
   private final Map<String, Link> links = new LinkedHashMap<>();
   private final Map<Place, Integer> distances = new HashMap<>();
   private final Map<Place, List<List<Integer>>> lanes = new HashMap<>();
+  private final Map<Place, Mesh> meshes = new HashMap<>();
 
   /**
    * A graph.
@@ -156,9 +157,13 @@ public final class PipelineGraph {
         if (stage + 1 < stages.count()) {
           addLink(new StageLink(stages.name(), stage));
         }
-        lanes.put(
-            new Place(stages.name(), stage),
-            stages.ranksOf(stage).groups(Axis.TP, Axis.CP, Axis.EP));
+        Place place = new Place(stages.name(), stage);
+        int pipeline = stages.mesh().size(Axis.PP);
+        // Every pipeline-th stage is on the same ranks.
+        Place before = new Place(stages.name(), stage - pipeline);
+        Mesh mesh = stage < pipeline ? stages.ranksOf(stage) : ranksOf(before);
+        meshes.put(place, mesh);
+        lanes.put(place, stage < pipeline ? mesh.groups(Axis.TP, Axis.CP, Axis.EP) : lanes(before));
       }
     }
     for (Edge edge : edges) {
@@ -278,6 +283,15 @@ public final class PipelineGraph {
     return found;
   }
 
+  /** The ranks of a stage. */
+  public Mesh ranksOf(Place place) {
+    Mesh mesh = meshes.get(place);
+    if (mesh == null) {
+      throw new IllegalArgumentException("schedule: there is no stage " + place);
+    }
+    return mesh;
+  }
+
   /** All ranks, ascending. */
   public List<Integer> ranks() {
     return components.stream()
@@ -296,12 +310,10 @@ public final class PipelineGraph {
     Place sender = forward ? link.from() : link.to();
     return switch (link) {
       case StageLink inside -> {
-        Stages stages = component(inside.component());
         Place receiver = forward ? link.to() : link.from();
-        int position = stages.ranksOf(receiver.stage()).position(rank);
-        yield List.of(stages.ranksOf(sender.stage()).rankAt(position));
+        yield List.of(ranksOf(sender).rankAt(ranksOf(receiver).position(rank)));
       }
-      case BoundaryLink across -> component(sender.component()).ranksOf(sender.stage()).ranks();
+      case BoundaryLink across -> ranksOf(sender).ranks();
     };
   }
 
@@ -309,7 +321,7 @@ public final class PipelineGraph {
   public List<Integer> ranksOf(Link link) {
     List<Integer> members = new ArrayList<>();
     for (Place place : List.of(link.from(), link.to())) {
-      members.addAll(component(place.component()).ranksOf(place.stage()).ranks());
+      members.addAll(ranksOf(place).ranks());
     }
     return members.stream().distinct().sorted().toList();
   }

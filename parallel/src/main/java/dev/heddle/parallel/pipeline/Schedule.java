@@ -50,20 +50,22 @@ public record Schedule(PipelineGraph graph, Map<Integer, List<Instruction>> rank
    * @throws IllegalArgumentException if the schedule cannot be run, naming ranks and instructions
    */
   public static Schedule of(PipelineGraph graph, ScheduleKind kind, int microBatches) {
-    ListScheduler.Order best = order(graph, kind, Encoders.BY_DISTANCE, 0, microBatches);
-    if (sharesRanks(graph)) {
-      for (int ahead : List.of(0, 1, 2, graph.depth() - 1, graph.depth())) {
+    LaneClasses classes = new LaneClasses(graph);
+    PipelineGraph few = classes.representatives();
+    ListScheduler.Order best = order(few, kind, Encoders.BY_DISTANCE, 0, microBatches);
+    if (sharesRanks(few)) {
+      for (int ahead : List.of(0, 1, 2, few.depth() - 1, few.depth())) {
         ListScheduler.Order bestAhead = best;
         for (Encoders encoders : Encoders.values()) {
           if (encoders != Encoders.FIRST_AND_LAST) {
-            ListScheduler.Order order = order(graph, kind, encoders, ahead, microBatches);
+            ListScheduler.Order order = order(few, kind, encoders, ahead, microBatches);
             bestAhead = order.end() < bestAhead.end() ? order : bestAhead;
           }
         }
         best = ahead == 0 || bestAhead.end() < best.end() * 0.99 ? bestAhead : best;
       }
     }
-    return checked(graph, best);
+    return checked(graph, classes, best);
   }
 
   private static ListScheduler.Order order(
@@ -80,18 +82,24 @@ public record Schedule(PipelineGraph graph, Map<Integer, List<Instruction>> rank
    * last. Their live activations grow with the number of microbatches.
    */
   public static Schedule encodersFirst(PipelineGraph graph, ScheduleKind kind, int microBatches) {
-    return checked(graph, order(graph, kind, Encoders.FIRST_AND_LAST, 0, microBatches));
+    LaneClasses classes = new LaneClasses(graph);
+    PipelineGraph few = classes.representatives();
+    return checked(graph, classes, order(few, kind, Encoders.FIRST_AND_LAST, 0, microBatches));
   }
 
-  private static boolean sharesRanks(PipelineGraph graph) {
+  /** Whether a component before the last one shares ranks with it. */
+  public static boolean sharesRanks(PipelineGraph graph) {
     return graph.components().stream()
         .anyMatch(
             stages ->
                 !stages.equals(graph.sink()) && !stages.mesh().isDisjointFrom(graph.sink().mesh()));
   }
 
-  private static Schedule checked(PipelineGraph graph, ListScheduler.Order order) {
-    Schedule schedule = new Schedule(graph, new Writer(graph).lists(order.tasks()));
+  private static Schedule checked(
+      PipelineGraph graph, LaneClasses classes, ListScheduler.Order order) {
+    Map<Integer, List<Instruction>> few =
+        new Writer(classes.representatives()).lists(order.tasks());
+    Schedule schedule = new Schedule(graph, classes.spread(few));
     ScheduleCheck.check(schedule);
     return schedule;
   }

@@ -100,14 +100,18 @@ public final class ScheduleCheck {
   private void checkOrder(Unit unit) {
     int rank = unit.ranks.getFirst();
     Set<Instruction> done = new HashSet<>();
+    Set<String> places = new HashSet<>();
     Map<String, Integer> lastOnLink = new HashMap<>();
     for (Instruction instruction : unit.list) {
       if (!done.add(instruction)) {
         throw refuse(rank, instruction, "stands in the list twice");
       }
-      for (int member : unit.ranks) {
-        if (!concerns(instruction, member)) {
-          throw refuse(member, instruction, "does not concern this rank");
+      // Another microbatch concerns nobody else.
+      if (places.add(place(instruction))) {
+        for (int member : unit.ranks) {
+          if (!concerns(instruction, member)) {
+            throw refuse(member, instruction, "does not concern this rank");
+          }
         }
       }
       switch (instruction) {
@@ -123,9 +127,7 @@ public final class ScheduleCheck {
           }
         }
         case Transport transport -> {
-          String way =
-              transport.getClass().getSimpleName() + transport.direction() + transport.link();
-          Integer before = lastOnLink.put(way, transport.microBatch());
+          Integer before = lastOnLink.put(place(transport), transport.microBatch());
           if (before != null && before > transport.microBatch()) {
             throw refuse(
                 rank,
@@ -136,6 +138,17 @@ public final class ScheduleCheck {
         default -> {}
       }
     }
+  }
+
+  /** Whom an instruction concerns, in a word. */
+  private static String place(Instruction instruction) {
+    return switch (instruction) {
+      case Compute compute -> compute.component() + ":" + compute.stage();
+      case Transport transport ->
+          transport.getClass().getSimpleName() + transport.direction() + transport.link();
+      case ReduceGradients reduce -> reduce.toString();
+      case Step step -> step.toString();
+    };
   }
 
   private boolean concerns(Instruction instruction, int rank) {
@@ -150,7 +163,7 @@ public final class ScheduleCheck {
 
   private boolean isOn(int rank, Place place) {
     return place.stage() < graph.component(place.component()).count()
-        && graph.component(place.component()).ranksOf(place.stage()).contains(rank);
+        && graph.ranksOf(place).contains(rank);
   }
 
   private static Place sender(Link link, Direction direction) {

@@ -7,19 +7,22 @@ import dev.heddle.parallel.pipeline.Instruction.WeightGradients;
 import dev.heddle.parallel.pipeline.PipelineGraph.Cost;
 import dev.heddle.parallel.pipeline.PipelineGraph.Edge;
 import dev.heddle.parallel.pipeline.PipelineGraph.Place;
-import java.util.ArrayDeque;
+import dev.heddle.parallel.pipeline.PipelineGraph.Stages;
 import java.util.ArrayList;
-import java.util.Deque;
+import java.util.BitSet;
 import java.util.HashMap;
-import java.util.LinkedHashMap;
+import java.util.IdentityHashMap;
+import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.TreeMap;
+import org.jspecify.annotations.Nullable;
 
 /**
  * A schedule run on paper: when each rank computes what, with the costs that the graph says and
  * transport that takes no time. Tells step time, bubbles, and how many microbatches' activations
- * are alive.
+ * are alive. Ranks that share an instruction list are run as one and share their list of spans.
  *
  * @param schedule what was run
  * @param end when the last computation ends
@@ -76,81 +79,140 @@ public record ScheduleTimeline(Schedule schedule, long end, Map<Integer, List<Sp
 
   /** Walks the lists, each computation as early as its lane and its inputs allow. */
   private static final class Run {
-    private final Schedule schedule;
     private final PipelineGraph graph;
-    private final Map<Integer, Deque<Compute>> left = new TreeMap<>();
-    private final Map<Integer, Long> free = new HashMap<>();
-    private final Map<Integer, List<Span>> spans = new LinkedHashMap<>();
-    private final Map<LaneTask, Long> ends = new HashMap<>();
+    private final Schedule schedule;
+    private final Map<Integer, Unit> unitOf = new HashMap<>();
+    private final List<Unit> units = new ArrayList<>();
+    private final Map<Place, List<Unit>> unitsAt = new HashMap<>();
+    private final Map<Neighbours, List<Unit>> neighbours = new HashMap<>();
     private long end;
 
-    private record LaneTask(Compute what, int lane) {}
+    /** Ranks that share a list, run as one. */
+    private static final class Unit {
+      final List<Compute> list;
+      final List<Span> spans = new ArrayList<>();
+      final Map<Place, BitSet> lanes = new HashMap<>();
+      final Map<Compute, Long> ends = new HashMap<>();
+      int next;
+      long free;
+
+      Unit(List<Compute> list) {
+        this.list = list;
+      }
+
+      @Nullable Compute current() {
+        return next < list.size() ? list.get(next) : null;
+      }
+    }
+
+    /** The units of a stage that are in the lanes of a unit of another stage, or of the same. */
+    private record Neighbours(Unit unit, Place at, Place of) {}
+
+    /** Units that must have done something before. */
+    private record Input(Compute what, List<Unit> by) {}
 
     Run(Schedule schedule) {
       this.schedule = schedule;
       this.graph = schedule.graph();
-      for (int rank : schedule.ranks().keySet()) {
-        left.put(rank, new ArrayDeque<>(schedule.computeOf(rank)));
-        spans.put(rank, new ArrayList<>());
-        free.put(rank, 0L);
+      Map<List<Instruction>, Unit> known = new IdentityHashMap<>();
+      schedule
+          .ranks()
+          .forEach(
+              (rank, list) -> {
+                Unit unit =
+                    known.computeIfAbsent(
+                        list,
+                        key -> {
+                          units.add(new Unit(schedule.computeOf(rank)));
+                          return units.getLast();
+                        });
+                unitOf.put(rank, unit);
+              });
+      for (Stages stages : graph.components()) {
+        for (int stage = 0; stage < stages.count(); stage++) {
+          place(new Place(stages.name(), stage));
+        }
       }
     }
 
+    private void place(Place place) {
+      List<List<Integer>> lanes = graph.lanes(place);
+      Set<Unit> here = new LinkedHashSet<>();
+      for (int lane = 0; lane < lanes.size(); lane++) {
+        for (int rank : lanes.get(lane)) {
+          Unit unit = unitOf.computeIfAbsent(rank, unused -> new Unit(List.of()));
+          unit.lanes.computeIfAbsent(place, unused -> new BitSet()).set(lane);
+          here.add(unit);
+        }
+      }
+      unitsAt.put(place, List.copyOf(here));
+    }
+
     ScheduleTimeline timeline() {
-      Deque<Integer> active = new ArrayDeque<>(left.keySet());
-      int idle = 0;
-      while (!active.isEmpty()) {
-        int rank = active.removeFirst();
-        boolean moved = false;
-        while (advance(rank)) {
-          moved = true;
-        }
-        idle = moved ? 0 : idle + 1;
-        if (!left.getOrDefault(rank, new ArrayDeque<>()).isEmpty()) {
-          if (idle > active.size() + 1) {
-            throw new IllegalStateException("schedule: it would never end; check it first");
+      boolean moved = true;
+      while (moved) {
+        moved = false;
+        for (Unit unit : units) {
+          while (advance(unit)) {
+            moved = true;
           }
-          active.addLast(rank);
         }
+      }
+      if (units.stream().anyMatch(unit -> unit.current() != null)) {
+        throw new IllegalStateException("schedule: it would never end; check it first");
+      }
+      Map<Integer, List<Span>> spans = new TreeMap<>();
+      for (int rank : schedule.ranks().keySet()) {
+        Unit unit = unitOf.get(rank);
+        spans.put(rank, unit == null ? List.of() : unit.spans);
       }
       return new ScheduleTimeline(schedule, end, spans);
     }
 
-    /** Runs the rank's next computation if all its lane is at it and its inputs have been made. */
-    private boolean advance(int rank) {
-      Compute next = left.getOrDefault(rank, new ArrayDeque<>()).peek();
+    /** Runs the unit's next computation if all its lane is at it and its inputs have been made. */
+    private boolean advance(Unit unit) {
+      Compute next = unit.current();
       if (next == null) {
         return false;
       }
       Place place = new Place(next.component(), next.stage());
-      List<List<Integer>> lanes = graph.lanes(place);
-      int lane = 0;
-      while (!lanes.get(lane).contains(rank)) {
-        lane++;
-      }
+      List<Unit> together = neighbours(unit, place, place);
       long start = 0;
-      for (int mate : lanes.get(lane)) {
-        if (!next.equals(left.getOrDefault(mate, new ArrayDeque<>()).peek())) {
+      for (Unit mate : together) {
+        if (!next.equals(mate.current())) {
           return false;
         }
-        start = Math.max(start, free.getOrDefault(mate, 0L));
+        start = Math.max(start, mate.free);
       }
-      for (LaneTask input : inputs(next, lane)) {
-        Long made = ends.get(input);
-        if (made == null) {
-          return false;
+      for (Input input : inputs(unit, place, next)) {
+        for (Unit by : input.by) {
+          Long made = by.ends.get(input.what);
+          if (made == null) {
+            return false;
+          }
+          start = Math.max(start, made);
         }
-        start = Math.max(start, made);
       }
       long done = start + Math.max(1, cost(next));
-      for (int mate : lanes.get(lane)) {
-        left.getOrDefault(mate, new ArrayDeque<>()).remove();
-        free.put(mate, done);
-        spans.getOrDefault(mate, new ArrayList<>()).add(new Span(next, start, done));
+      for (Unit mate : together) {
+        mate.next++;
+        mate.free = done;
+        mate.spans.add(new Span(next, start, done));
+        mate.ends.put(next, done);
       }
-      ends.put(new LaneTask(next, lane), done);
       end = Math.max(end, done);
       return true;
+    }
+
+    private List<Unit> neighbours(Unit unit, Place at, Place of) {
+      return neighbours.computeIfAbsent(
+          new Neighbours(unit, at, of),
+          unused -> {
+            BitSet mine = unit.lanes.getOrDefault(at, new BitSet());
+            return unitsAt.getOrDefault(of, List.of()).stream()
+                .filter(other -> other.lanes.getOrDefault(of, new BitSet()).intersects(mine))
+                .toList();
+          });
     }
 
     private long cost(Compute what) {
@@ -162,20 +224,24 @@ public record ScheduleTimeline(Schedule schedule, long end, Map<Integer, List<Sp
       };
     }
 
-    private List<LaneTask> inputs(Compute what, int lane) {
-      List<LaneTask> inputs = new ArrayList<>();
-      String component = what.component();
-      int stage = what.stage();
+    private List<Input> inputs(Unit unit, Place place, Compute what) {
+      List<Input> inputs = new ArrayList<>();
+      String component = place.component();
+      int stage = place.stage();
       int microBatch = what.microBatch();
       switch (what) {
         case Forward forward -> {
           if (stage > 0) {
-            inputs.add(new LaneTask(new Forward(component, stage - 1, microBatch), lane));
+            Place before = new Place(component, stage - 1);
+            inputs.add(
+                new Input(
+                    new Forward(component, stage - 1, microBatch),
+                    neighbours(unit, place, before)));
           } else {
             for (Edge edge : graph.edges()) {
               if (edge.destination().equals(component)) {
                 int last = graph.component(edge.source()).count() - 1;
-                allLanes(inputs, new Forward(edge.source(), last, microBatch));
+                inputs.add(allAt(new Forward(edge.source(), last, microBatch)));
               }
             }
           }
@@ -183,11 +249,15 @@ public record ScheduleTimeline(Schedule schedule, long end, Map<Integer, List<Sp
         case Backward backward -> {
           boolean half = backward.inputsOnly();
           if (stage + 1 < graph.component(component).count()) {
-            inputs.add(new LaneTask(new Backward(component, stage + 1, microBatch, half), lane));
+            Place after = new Place(component, stage + 1);
+            inputs.add(
+                new Input(
+                    new Backward(component, stage + 1, microBatch, half),
+                    neighbours(unit, place, after)));
           } else {
             for (Edge edge : graph.edges()) {
               if (edge.source().equals(component) && edge.gradients()) {
-                allLanes(inputs, new Backward(edge.destination(), 0, microBatch, half));
+                inputs.add(allAt(new Backward(edge.destination(), 0, microBatch, half)));
               }
             }
           }
@@ -197,11 +267,9 @@ public record ScheduleTimeline(Schedule schedule, long end, Map<Integer, List<Sp
       return inputs;
     }
 
-    private void allLanes(List<LaneTask> inputs, Compute what) {
-      int lanes = graph.lanes(new Place(what.component(), what.stage())).size();
-      for (int lane = 0; lane < lanes; lane++) {
-        inputs.add(new LaneTask(what, lane));
-      }
+    private Input allAt(Compute what) {
+      Place place = new Place(what.component(), what.stage());
+      return new Input(what, unitsAt.getOrDefault(place, List.of()));
     }
   }
 }

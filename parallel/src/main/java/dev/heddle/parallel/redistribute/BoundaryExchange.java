@@ -13,6 +13,7 @@ import java.util.EnumMap;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.function.Function;
 import java.util.stream.IntStream;
 import org.jspecify.annotations.Nullable;
 
@@ -31,8 +32,20 @@ import org.jspecify.annotations.Nullable;
  * begin and go on, and await whenever it suits them.
  */
 public final class BoundaryExchange {
+  /** The receives of a phase in which nothing comes. */
+  private static final Handle NOTHING =
+      new Handle() {
+        @Override
+        public void await() {}
+
+        @Override
+        public boolean isDone() {
+          return true;
+        }
+      };
+
   private final BoundaryPlan plan;
-  private final Communicator group;
+  private final Function<String, Communicator> groups;
   private final int rank;
   private final Route forward;
   private final @Nullable Route backward;
@@ -40,19 +53,8 @@ public final class BoundaryExchange {
   /** One direction of the plan, as far as it concerns this rank. */
   private record Route(TransferPlan plan, List<Leg> legs, boolean identity) {}
 
-  /**
-   * This rank's part of a phase: what it sends and receives, in the plan's order.
-   *
-   * @param beginsWithSend whether the sending side takes part, which does so when it begins; what
-   *     comes after that is between ranks of the receiving side and is begun when they await it
-   * @param group the ranks of either side
-   */
-  private record Leg(
-      Phase phase, List<Parcel> parcels, boolean beginsWithSend, Communicator group) {
-    boolean gathers() {
-      return phase.writes() == PlanBuffer.GATHERED;
-    }
-  }
+  /** This rank's part of a phase: what it sends and receives, in the plan's order. */
+  private record Leg(Phase phase, Communicator group, List<Parcel> parcels) {}
 
   /** A transfer from or to this rank, or both. */
   private static final class Parcel {
@@ -106,28 +108,27 @@ public final class BoundaryExchange {
     }
   }
 
-  /** Rows under way; await them on the thread that began. */
+  /** Rows under way, on the thread that began. */
   public interface Pending {
     /**
-     * Returns this rank's rows when they have arrived and what it sends has been taken.
+     * Returns this rank's rows when they have arrived; called once, by ranks of the receiving side.
+     * Does not wait for others to take what this rank sends: they may come to it much later.
      *
      * @return as {@link BoundaryExchange#forward} or {@link BoundaryExchange#backward}
      */
-    @Nullable NDArray await();
-
-    /**
-     * Returns this rank's rows as soon as they have arrived. What it sends may still be under way:
-     * {@link #await} is owed as before, and what was brought must not change until then.
-     *
-     * @return as {@link #await}
-     */
     @Nullable NDArray awaitRows();
 
+    /** Whether {@link #awaitSent} would return at once. Polling makes progress. */
+    boolean isSent();
+
     /**
-     * Whether {@link #await} would return at once. Polling makes progress with what has been begun,
-     * but begins nothing.
+     * Returns when all that this rank has begun to send has been taken, so that what it was sent
+     * from may change.
      */
-    boolean isDone();
+    void awaitSent();
+
+    /** The arrays that were made for this, the result included; they are read until it is sent. */
+    List<NDArray> buffers();
   }
 
   /**
@@ -137,52 +138,56 @@ public final class BoundaryExchange {
    * @throws IllegalArgumentException if the plan moves rows of a rank that is not in the group
    */
   public BoundaryExchange(BoundaryPlan plan, Communicator group) {
+    this(plan, phase -> group);
+  }
+
+  /**
+   * The executor of {@code plan} on this rank, with several exchanges under way at a time: each
+   * phase has a group of its own, since a rank may begin a phase of one exchange before or after
+   * another phase of the next, and messages keep their order only within a group.
+   *
+   * @param groups by direction and phase, such as {@code forward gather}: all ranks of either side
+   */
+  public BoundaryExchange(BoundaryPlan plan, Function<String, Communicator> groups) {
     this.plan = plan;
-    this.group = group;
-    this.rank = group.globalRank(group.rank());
+    this.groups = groups;
+    Communicator any = groups.apply("forward exchange");
+    this.rank = any.globalRank(any.rank());
+    this.forward = route(plan.forward());
+    this.backward = plan.backward().map(this::route).orElse(null);
+  }
+
+  private static Map<Integer, Integer> members(Communicator group) {
     Map<Integer, Integer> members = new HashMap<>();
     for (int member = 0; member < group.size(); member++) {
       members.put(group.globalRank(member), member);
     }
-    this.forward = route(plan.forward(), members);
-    this.backward = plan.backward().map(back -> route(back, members)).orElse(null);
+    return members;
   }
 
-  private Route route(TransferPlan transfers, Map<Integer, Integer> members) {
+  private Route route(TransferPlan transfers) {
     boolean identity = transfers.isIdentity();
     List<Leg> legs = new ArrayList<>();
-    boolean crossed = false;
-    for (int number = 0; number < transfers.phases().size(); number++) {
-      Phase phase = transfers.phases().get(number);
-      boolean beginsWithSend = !crossed;
-      crossed = phase.writes() != PlanBuffer.GATHERED;
+    for (Phase phase : transfers.phases()) {
+      Communicator group = groups.apply(transfers.direction() + " " + phase.name());
+      Map<Integer, Integer> members = members(group);
       List<Parcel> parcels = new ArrayList<>();
       for (Transfer transfer : phase.transfers()) {
         if (transfer.from() == rank || transfer.to() == rank) {
-          int sender = member(transfer.from(), members);
-          parcels.add(new Parcel(transfer, rank, sender, member(transfer.to(), members)));
+          int sender = member(transfer.from(), group, members);
+          parcels.add(new Parcel(transfer, rank, sender, member(transfer.to(), group, members)));
         }
       }
-      if (!parcels.isEmpty() && !identity) {
-        legs.add(new Leg(phase, parcels, beginsWithSend, groupOf(number, phase)));
+      // Also a phase that this rank has no part in keeps its place: what comes after it belongs to
+      // the receiving side, and must not begin with the send.
+      if (!identity) {
+        legs.add(new Leg(phase, group, parcels));
       }
     }
     return new Route(transfers, legs, identity);
   }
 
-  /**
-   * Each phase has its own group, in which messages keep their order: a rank may begin the first
-   * phase of what comes next before the last one of this.
-   */
-  private Communicator groupOf(int number, Phase phase) {
-    return number == 0
-        ? group
-        : group
-            .subgroup(group.name() + ", " + number + " " + phase.name(), group.globalRanks())
-            .orElseThrow();
-  }
-
-  private int member(int globalRank, Map<Integer, Integer> members) {
+  private static int member(int globalRank, Communicator group, Map<Integer, Integer> members) {
     Integer member = members.get(globalRank);
     if (member == null) {
       throw new IllegalArgumentException(
@@ -215,7 +220,7 @@ public final class BoundaryExchange {
    * @throws IllegalArgumentException if {@code rows} is not what the plan says this rank holds
    */
   public @Nullable NDArray forward(@Nullable NDArray rows, Device device, DType dtype) {
-    return beginForward(rows, device, dtype).await();
+    return whole(beginForward(rows, device, dtype));
   }
 
   /**
@@ -226,15 +231,21 @@ public final class BoundaryExchange {
    * @throws IllegalStateException if the plan sends no gradients
    */
   public @Nullable NDArray backward(@Nullable NDArray gradient, Device device, DType dtype) {
-    return beginBackward(gradient, device, dtype).await();
+    return whole(beginBackward(gradient, device, dtype));
   }
 
-  /** Starts {@link #forward}; {@code rows} must not change until it is awaited. */
+  private static @Nullable NDArray whole(Pending pending) {
+    NDArray rows = pending.awaitRows();
+    pending.awaitSent();
+    return rows;
+  }
+
+  /** Starts {@link #forward}; {@code rows} must not change until they are sent. */
   public Pending beginForward(@Nullable NDArray rows, Device device, DType dtype) {
     return begin(forward, rows, device, dtype);
   }
 
-  /** Starts {@link #backward}; {@code gradient} must not change until it is awaited. */
+  /** Starts {@link #backward}; {@code gradient} must not change until it is sent. */
   public Pending beginBackward(@Nullable NDArray gradient, Device device, DType dtype) {
     Route back = backward;
     if (back == null) {
@@ -261,18 +272,21 @@ public final class BoundaryExchange {
   /** Rows that did not have to move. */
   private record Arrived(@Nullable NDArray rows) implements Pending {
     @Override
-    public @Nullable NDArray await() {
-      return rows;
-    }
-
-    @Override
     public @Nullable NDArray awaitRows() {
       return rows;
     }
 
     @Override
-    public boolean isDone() {
+    public boolean isSent() {
       return true;
+    }
+
+    @Override
+    public void awaitSent() {}
+
+    @Override
+    public List<NDArray> buffers() {
+      return rows == null ? List.of() : List.of(rows);
     }
   }
 
@@ -281,10 +295,10 @@ public final class BoundaryExchange {
     private final Route route;
     private final EnumMap<PlanBuffer, NDArray> buffers = new EnumMap<>(PlanBuffer.class);
     private final List<NDArray> summands = new ArrayList<>();
+    private final List<NDArray> made = new ArrayList<>();
     private final List<Handle> sending = new ArrayList<>();
-    private int next;
-    private @Nullable Leg leg;
-    private @Nullable Handle underWay;
+    private int leg;
+    private @Nullable Handle receiving;
 
     Journey(Route route, @Nullable NDArray input, Device device, DType dtype) {
       this.route = route;
@@ -292,82 +306,74 @@ public final class BoundaryExchange {
         NDArray buffer = name == PlanBuffer.INPUT ? input : make(route.plan, name, device, dtype);
         if (buffer != null) {
           buffers.put(name, buffer);
+          if (name != PlanBuffer.INPUT) {
+            made.add(buffer);
+          }
         }
       }
-      // Gathering is between ranks of the sending side, which are all here.
-      while (beginsNow() && route.legs.get(next).gathers()) {
-        beginLeg();
-        finishLeg();
+      if (!route.legs.isEmpty()) {
+        start(route.legs.get(0));
+        // Gathering is between ranks of the sending side, which are all here.
+        while (receiving != null && route.legs.get(leg).phase.writes() == PlanBuffer.GATHERED) {
+          finishLeg();
+        }
       }
-      if (beginsNow()) {
-        beginLeg();
-      }
-    }
-
-    private boolean beginsNow() {
-      return next < route.legs.size() && route.legs.get(next).beginsWithSend;
-    }
-
-    @Override
-    public @Nullable NDArray await() {
-      NDArray rows = awaitRows();
-      sending.forEach(Handle::await);
-      sending.clear();
-      return rows;
     }
 
     @Override
     public @Nullable NDArray awaitRows() {
-      finishLeg();
-      while (next < route.legs.size()) {
-        beginLeg();
+      while (receiving != null) {
         finishLeg();
       }
       return buffers.get(PlanBuffer.OUTPUT);
     }
 
     @Override
-    public boolean isDone() {
-      Handle handle = underWay;
-      if (next < route.legs.size() || handle != null && !handle.isDone()) {
-        return false;
-      }
-      sending.removeIf(Handle::isDone);
-      return sending.isEmpty();
-    }
-
-    /**
-     * What comes next needs what has come in, and not that others have taken what was sent to them:
-     * they may be waiting for just what this rank does next.
-     */
-    private void finishLeg() {
-      Leg done = leg;
-      Handle handle = underWay;
-      if (done == null || handle == null) {
-        return;
-      }
-      // The result is given away, so that nobody may still be reading it.
-      if (done.phase.reads() == PlanBuffer.OUTPUT) {
+    public boolean isSent() {
+      for (var handles = sending.iterator(); handles.hasNext(); ) {
+        Handle handle = handles.next();
+        if (!handle.isDone()) {
+          return false;
+        }
         handle.await();
-      } else {
-        handle.awaitArrivals();
-        sending.add(handle);
+        handles.remove();
       }
-      leg = null;
-      underWay = null;
-      addSummands(done);
+      return true;
     }
 
-    private void beginLeg() {
-      Leg begun = route.legs.get(next++);
-      NDArray source = buffers.get(begun.phase.reads());
-      NDArray target = buffers.get(begun.phase.writes());
-      List<Message> messages = new ArrayList<>(begun.parcels.size());
-      for (Parcel parcel : begun.parcels) {
+    @Override
+    public void awaitSent() {
+      sending.forEach(Handle::await);
+      sending.clear();
+    }
+
+    @Override
+    public List<NDArray> buffers() {
+      return made;
+    }
+
+    private void finishLeg() {
+      Handle handle = receiving;
+      if (handle != null) {
+        handle.await();
+      }
+      receiving = null;
+      addSummands(route.legs.get(leg));
+      if (leg + 1 < route.legs.size()) {
+        start(route.legs.get(++leg));
+      }
+    }
+
+    private void start(Leg next) {
+      NDArray source = buffers.get(next.phase.reads());
+      NDArray target = buffers.get(next.phase.writes());
+      List<Message> sends = new ArrayList<>(next.parcels.size());
+      List<Message> receives = new ArrayList<>(next.parcels.size());
+      for (Parcel parcel : next.parcels) {
         Transfer transfer = parcel.transfer;
         long columns = transfer.features().size();
         if (parcel.leaves) {
-          messages.add(
+          sends.add(
               Message.sendRows(
                   parcel.receiver,
                   need(source, transfer),
@@ -379,9 +385,9 @@ public final class BoundaryExchange {
           NDArray into = need(target, transfer);
           NDArray summand = NDArray.empty(into.device(), into.dtype(), transfer.rows(), columns);
           summands.add(summand);
-          messages.add(Message.receive(parcel.sender, summand));
+          receives.add(Message.receive(parcel.sender, summand));
         } else if (parcel.arrives) {
-          messages.add(
+          receives.add(
               Message.receiveRows(
                   parcel.sender,
                   need(target, transfer),
@@ -390,16 +396,19 @@ public final class BoundaryExchange {
                   columns));
         }
       }
-      leg = begun;
-      underWay = begun.group.exchange(messages);
+      // Apart, since others may take what is sent long after what they send has come.
+      if (!sends.isEmpty()) {
+        sending.add(next.group.exchange(sends));
+      }
+      receiving = receives.isEmpty() ? NOTHING : next.group.exchange(receives);
     }
 
     /** Adds what was received apart, after everything that is written has been written. */
     private void addSummands(Leg done) {
-      int taken = 0;
+      int next = 0;
       for (Parcel parcel : done.parcels) {
         if (parcel.isSummand()) {
-          NDArray summand = summands.get(taken++);
+          NDArray summand = summands.get(next++);
           addRows(summand, parcel, need(buffers.get(done.phase.writes()), parcel.transfer));
           summand.free();
         }

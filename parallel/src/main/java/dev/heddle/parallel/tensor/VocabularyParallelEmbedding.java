@@ -19,6 +19,9 @@ final class VocabularyParallelEmbedding {
    * @throws IndexOutOfBoundsException if an id is in no rank's part
    */
   static Tensor partialEmbedding(NDArray ids, Tensor table, long first, long vocabularySize) {
+    if (!ids.device().hasBytes()) {
+      return Embedding.embedding(ids, table);
+    }
     long[] words = ids.toLongs();
     long count = table.dim(0);
     for (int i = 0; i < words.length; i++) {

@@ -285,16 +285,6 @@ public final class TracingCommunicator implements Communicator {
     }
 
     @Override
-    public void awaitArrivals() {
-      Handle underWay = handle;
-      if (underWay != null) {
-        long start = System.nanoTime();
-        underWay.awaitArrivals();
-        recorder.waited(waits[kind.ordinal()], group, start, System.nanoTime());
-      }
-    }
-
-    @Override
     public boolean isDone() {
       Handle underWay = handle;
       if (underWay == null) {

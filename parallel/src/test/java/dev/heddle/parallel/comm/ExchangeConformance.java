@@ -103,41 +103,6 @@ abstract class ExchangeConformance {
   }
 
   @Test
-  void awaitArrivals_doesNotWaitForAPeerThatHasYetToTakeWhatWasSent() {
-    for (long size : new long[] {5, 200_000}) {
-      run(
-          3,
-          (world, device) -> {
-            NDArray values = Values.array(device, DType.F32, Shape.of(size), world.rank());
-            NDArray other = NDArray.empty(device, DType.F32, size);
-            NDArray go = Values.array(device, DType.F32, Shape.of(1), 3);
-            switch (world.rank()) {
-              case 0 -> {
-                Handle both =
-                    world.exchange(List.of(Message.send(1, values), Message.receive(2, other)));
-                both.awaitArrivals();
-                assertThat(other.toDoubles()).isEqualTo(Values.of(DType.F32, size, 2));
-                // Rank 1 takes the first message only after it has the third.
-                world.exchange(List.of(Message.send(2, go))).await();
-                both.await();
-                both.awaitArrivals();
-              }
-              case 1 -> {
-                world.exchange(List.of(Message.receive(2, go))).await();
-                world.exchange(List.of(Message.receive(0, other))).await();
-                assertThat(other.toDoubles()).isEqualTo(Values.of(DType.F32, size, 0));
-              }
-              default -> {
-                world.exchange(List.of(Message.send(0, values))).await();
-                world.exchange(List.of(Message.receive(0, go))).await();
-                world.exchange(List.of(Message.send(1, go))).await();
-              }
-            }
-          });
-    }
-  }
-
-  @Test
   void exchange_severalMessagesToOnePeer_matchInOrderAcrossCalls() {
     run(
         2,

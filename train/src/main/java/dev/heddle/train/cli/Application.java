@@ -25,12 +25,13 @@ public interface Application {
   void train(TrainRequest request, RankLauncher launcher, PrintStream out) throws Exception;
 
   /**
-   * Prints the layout of each component, each boundary's transfers, the schedule and the memory;
-   * runs nothing.
+   * Prints the layout of each component, each boundary's transfers, the schedule, the predicted
+   * memory and what was proved; runs nothing.
    *
    * @param config the checked configuration
+   * @param json whether to print one JSON document for programs instead of text for people
    * @param out where to print
    * @throws Exception when a plan cannot be made
    */
-  void plan(RunConfig config, PrintStream out) throws Exception;
+  void plan(RunConfig config, boolean json, PrintStream out) throws Exception;
 }

@@ -18,8 +18,8 @@ import picocli.CommandLine.Parameters;
     mixinStandardHelpOptions = true,
     versionProvider = HeddleCommand.Version.class,
     description =
-        "Prints the layout of each component, each boundary's transfers, the schedule and the"
-            + " memory. Nothing runs.")
+        "Prints the layout of each component, each boundary's transfers, the schedule, the predicted"
+            + " memory and what was proved. Nothing runs.")
 final class PlanCommand implements Callable<Integer> {
   private final Application application;
   private final PrintStream out;
@@ -34,6 +34,9 @@ final class PlanCommand implements Callable<Integer> {
           "Overrides a key of the configuration; VALUE is YAML. May be repeated, the last wins.")
   private List<String> sets = new ArrayList<>();
 
+  @Option(names = "--json", description = "Prints one JSON document for programs.")
+  private boolean json;
+
   @SuppressWarnings("NullAway.Init") // picocli sets the required parameter.
   PlanCommand(Application application, PrintStream out) {
     this.application = application;
@@ -43,7 +46,7 @@ final class PlanCommand implements Callable<Integer> {
   @Override
   public Integer call() throws Exception {
     application.plan(
-        ConfigLoader.load(config, sets.stream().map(ConfigOverride::set).toList()), out);
+        ConfigLoader.load(config, sets.stream().map(ConfigOverride::set).toList()), json, out);
     return CommandLine.ExitCode.OK;
   }
 }

@@ -85,8 +85,7 @@ final class PlacementReader {
     return placement(ranks, axes, division);
   }
 
-  private static Placement placement(
-      RankSet ranks, Map<String, Integer> axes, Division division) {
+  private static Placement placement(RankSet ranks, Map<String, Integer> axes, Division division) {
     return new Placement(
         ranks, axes.get("tp"), axes.get("cp"), axes.get("pp"), axes.get("dp"), division);
   }

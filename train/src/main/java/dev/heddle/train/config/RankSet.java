@@ -1,6 +1,7 @@
 package dev.heddle.train.config;
 
 import java.util.ArrayList;
+import java.util.Collections;
 import java.util.List;
 import java.util.stream.IntStream;
 
@@ -99,7 +100,7 @@ public record RankSet(List<Integer> ranks) {
 
   /** Whether a rank belongs to the set. */
   public boolean contains(int rank) {
-    return ranks.contains(rank);
+    return Collections.binarySearch(ranks, rank) >= 0;
   }
 
   /** The written form, ranges joined: {@code 0-1,4}. */

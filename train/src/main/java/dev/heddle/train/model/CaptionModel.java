@@ -17,7 +17,6 @@ import dev.heddle.parallel.layout.RowLayout;
 import dev.heddle.parallel.layout.RowPlacement;
 import dev.heddle.parallel.mesh.Axis;
 import dev.heddle.parallel.mesh.Mesh;
-import dev.heddle.parallel.pipeline.PipelineGraph.Cost;
 import dev.heddle.parallel.redistribute.Boundary;
 import dev.heddle.parallel.tensor.TensorParallelLayers;
 import dev.heddle.runtime.DType;
@@ -54,15 +53,18 @@ public final class CaptionModel {
    * The components on their meshes and the boundaries between them.
    *
    * @param packed whether the sequences of a data lane stand one after the other
+   * @param work what a microbatch holds, for the stages' costs
    */
-  public static ModelGraph graph(ModelConfig model, ParallelConfig parallel, boolean packed) {
-    Component language = component(LANGUAGE, model, parallel.language());
+  public static ModelGraph graph(
+      ModelConfig model, ParallelConfig parallel, boolean packed, Workload work) {
+    StageCosts costs = new StageCosts(model, work);
+    Component language = component(LANGUAGE, model, parallel.language(), costs);
     long features = model.language().hiddenSize();
     List<Component> components = new ArrayList<>();
     List<BoundarySpec> boundaries = new ArrayList<>();
     for (String name : encoders(model)) {
       ParallelConfig.Placement placement = placement(parallel, name);
-      Component encoder = component(name, model, placement);
+      Component encoder = component(name, model, placement, costs);
       components.add(encoder);
       boundaries.add(
           new BoundarySpec(
@@ -89,19 +91,10 @@ public final class CaptionModel {
     return Objects.requireNonNull(parallel.placements().get(component), component);
   }
 
-  /** A component with its stages; a stage costs what its blocks do. */
   private static Component component(
-      String name, ModelConfig model, ParallelConfig.Placement placement) {
+      String name, ModelConfig model, ParallelConfig.Placement placement, StageCosts costs) {
     Stages stages = Stages.of(blocks(model, name), placement, 0);
-    return new Component(
-        name,
-        mesh(placement),
-        stages.blocks().stream().map(blocks -> cost(blocks.size())).toList());
-  }
-
-  private static Cost cost(long blocks) {
-    Cost one = Cost.USUAL;
-    return new Cost(blocks * one.forward(), blocks * one.backward(), blocks * one.weights());
+    return new Component(name, mesh(placement), costs.of(name, placement, stages));
   }
 
   /** The mesh of a placement: TP varies fastest, then CP, then PP, then DP. */
@@ -274,7 +267,8 @@ public final class CaptionModel {
     return parameters;
   }
 
-  private static int blocks(ModelConfig model, String component) {
+  /** How many transformer blocks a component has. */
+  public static int blocks(ModelConfig model, String component) {
     return switch (component) {
       case VISION -> model.vision().layers();
       case AUDIO -> audio(model).layers();

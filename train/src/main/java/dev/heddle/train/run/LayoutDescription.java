@@ -1,6 +1,5 @@
 package dev.heddle.train.run;
 
-import dev.heddle.nn.Parameter;
 import dev.heddle.parallel.component.BoundarySpec;
 import dev.heddle.parallel.component.Component;
 import dev.heddle.parallel.component.ModelGraph;
@@ -11,7 +10,7 @@ import dev.heddle.runtime.memory.MemoryScope;
 import dev.heddle.train.config.RunConfig;
 import dev.heddle.train.model.CaptionModel;
 import dev.heddle.train.model.FusedBatch;
-import java.util.List;
+import java.util.LinkedHashMap;
 import java.util.Locale;
 import java.util.Map;
 
@@ -29,29 +28,38 @@ final class LayoutDescription {
     this.dtype = DTypes.of(config.dtype());
   }
 
+  /** By component how many parameters it has. */
+  Map<String, Long> parameters() {
+    Map<String, Long> counts = new LinkedHashMap<>();
+    try (MetaDevice meta = MetaDevice.open();
+        MemoryScope shapes = MemoryScope.open()) {
+      CaptionModel.globalParameters(
+              config.model(), data.tokenizer().vocabularySize(), data.graph(), meta, dtype)
+          .forEach(
+              (name, parameters) ->
+                  counts.put(
+                      name,
+                      parameters.stream()
+                          .mapToLong(parameter -> parameter.globalShape().size())
+                          .sum()));
+    }
+    return counts;
+  }
+
   /** A line for each component: its mesh and its parameters. */
   String components() {
     ModelGraph graph = data.graph();
     StringBuilder text = new StringBuilder();
-    try (MetaDevice meta = MetaDevice.open();
-        MemoryScope shapes = MemoryScope.open()) {
-      Map<String, List<Parameter>> parameters =
-          CaptionModel.globalParameters(
-              config.model(), data.tokenizer().vocabularySize(), graph, meta, dtype);
-      for (Component component : graph.components()) {
-        long count =
-            parameters.getOrDefault(component.name(), List.of()).stream()
-                .mapToLong(parameter -> parameter.globalShape().size())
-                .sum();
-        text.append(
-            String.format(
-                Locale.ROOT,
-                "  %-10s %-40s %6.2f M parameters%s%n",
-                component.name(),
-                component.mesh(),
-                count * 1e-6,
-                graph.frozen().contains(component.name()) ? ", frozen" : ""));
-      }
+    Map<String, Long> parameters = parameters();
+    for (Component component : graph.components()) {
+      text.append(
+          String.format(
+              Locale.ROOT,
+              "  %-10s %-40s %6.2f M parameters%s%n",
+              component.name(),
+              component.mesh(),
+              parameters.getOrDefault(component.name(), 0L) * 1e-6,
+              graph.frozen().contains(component.name()) ? ", frozen" : ""));
     }
     return text.toString();
   }
@@ -71,22 +79,5 @@ final class LayoutDescription {
           .forEach(line -> text.append("    ").append(line).append(System.lineSeparator()));
     }
     return text.toString();
-  }
-
-  /** One line a rank: what it does in a step, checked to end under rendezvous. */
-  String schedule() {
-    StringBuilder text = new StringBuilder();
-    data.graph()
-        .schedule(config.parallel().schedule(), config.train().microBatches())
-        .toString()
-        .lines()
-        .forEach(line -> text.append("  ").append(line).append(System.lineSeparator()));
-    return text.toString();
-  }
-
-  /** All of it. */
-  String everything() {
-    return "components%n%s%nboundaries (first microbatch)%n%s%nschedule of a step%n%s"
-        .formatted(components(), boundaries(), schedule());
   }
 }

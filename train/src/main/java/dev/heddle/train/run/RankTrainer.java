@@ -81,7 +81,7 @@ final class RankTrainer {
               device,
               dtype,
               config.seed());
-      Map<String, ComponentOptimizer> optimizers = optimizers(graph, programs);
+      Map<String, ComponentOptimizer> optimizers = optimizers(config, world, graph, programs);
       LossScaler scaler =
           train.lossScale() == 0 ? LossScaler.adaptive() : LossScaler.fixed(train.lossScale());
       ModelRunner runner =
@@ -122,8 +122,11 @@ final class RankTrainer {
   }
 
   /** One for each component of this rank; without parameters for one that is frozen. */
-  private Map<String, ComponentOptimizer> optimizers(
-      ModelGraph graph, Map<String, ComponentProgram> programs) {
+  static Map<String, ComponentOptimizer> optimizers(
+      RunConfig config,
+      Communicator world,
+      ModelGraph graph,
+      Map<String, ComponentProgram> programs) {
     Map<String, ComponentOptimizer> optimizers = new LinkedHashMap<>();
     programs.forEach(
         (name, program) -> {

@@ -77,7 +77,7 @@ final class ReportWriter {
             results,
             captions,
             metrics,
-            layout.everything(),
+            PlanText.of(RunPlan.of(config, data)),
             ConfigWriter.toYaml(config),
             environment);
     Files.writeString(file, HtmlReport.render(report));

@@ -26,8 +26,13 @@ public final class TrainingApplication implements Application {
   public TrainingApplication() {}
 
   @Override
-  public void plan(RunConfig config, PrintStream out) {
-    out.print(new LayoutDescription(config, TrainingData.open(config)).everything());
+  public void plan(RunConfig config, boolean json, PrintStream out) {
+    RunPlan plan = RunPlan.of(config, TrainingData.open(config));
+    if (json) {
+      out.println(PlanDocument.of(plan));
+    } else {
+      out.print(PlanText.of(plan));
+    }
   }
 
   @Override

@@ -43,9 +43,9 @@ class HeddleCommandTest {
     }
 
     @Override
-    public void plan(RunConfig config, PrintStream out) {
+    public void plan(RunConfig config, boolean json, PrintStream out) {
       planned.add(config);
-      out.println("the plan");
+      out.println(json ? "{\"the\": \"plan\"}" : "the plan");
     }
 
     void failWith(Exception e) {
@@ -206,6 +206,9 @@ class HeddleCommandTest {
     assertThat(run("plan", EXAMPLE, "--set", "seed=9")).isZero();
     assertThat(recorder.planned).extracting(RunConfig::seed).containsExactly(9L);
     assertThat(out()).contains("the plan");
+    out.reset();
+    assertThat(run("plan", EXAMPLE, "--json")).isZero();
+    assertThat(out()).isEqualToIgnoringNewLines("{\"the\": \"plan\"}");
   }
 
   @Test
@@ -230,7 +233,7 @@ class HeddleCommandTest {
         switch (command) {
           case "" -> List.of("train", "plan", "doctor", "help");
           case "train" -> List.of("--set", "--steps", "--metrics", "--resume", "--seed", "CONFIG");
-          case "plan" -> List.of("--set", "CONFIG");
+          case "plan" -> List.of("--set", "--json", "CONFIG");
           default -> List.of("oneDNN");
         };
     assertThat(out()).contains(expected);

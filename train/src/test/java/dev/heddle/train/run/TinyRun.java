@@ -11,7 +11,6 @@ import dev.heddle.train.config.RankSet;
 import dev.heddle.train.config.RunConfig;
 import dev.heddle.train.config.TrainConfig;
 import dev.heddle.train.dataset.EmojiDataset;
-import dev.heddle.train.model.CaptionModel;
 import dev.heddle.train.report.StepMetrics;
 import java.io.IOException;
 import java.io.InputStream;
@@ -153,12 +152,7 @@ final class TinyRun {
 
   /** The same data for a model laid out otherwise. */
   static TrainingData data(TrainingData data, RunConfig config) {
-    return new TrainingData(
-        data.dataset(),
-        data.tokenizer(),
-        data.textLength(),
-        CaptionModel.graph(config.model(), config.parallel(), config.data().packed())
-            .withFrozen(config.train().frozen()));
+    return TrainingData.of(config, data.dataset(), data.tokenizer());
   }
 
   /** Trains to a step; what each step came to. */

@@ -143,27 +143,6 @@ final class ExchangeCall implements PostedCall, LocalRank.Condition {
   }
 
   @Override
-  public void awaitArrivals() {
-    communicator.checkThread();
-    while (!progress() && !haveArrived()) {
-      if (!communicator.waitFor(() -> haveArrived() || isReady())) {
-        timeOut();
-      }
-    }
-  }
-
-  /** Whether everything that this rank receives is there. */
-  private boolean haveArrived() {
-    for (int i = firstOpen; i < deliveries.length; i++) {
-      Delivery delivery = deliveries[i];
-      if (!messages.get(i).isSend() && (!delivery.isDone() || delivery.broken() != null)) {
-        return false;
-      }
-    }
-    return true;
-  }
-
-  @Override
   public boolean isDone() {
     communicator.checkThread();
     return progress();

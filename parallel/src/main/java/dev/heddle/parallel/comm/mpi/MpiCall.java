@@ -36,11 +36,6 @@ abstract class MpiCall implements PostedCall {
    */
   abstract @Nullable String attendance(String what, boolean isFinal);
 
-  /** Whether all that it receives is there. */
-  boolean hasArrived() {
-    return state == State.COMPLETED;
-  }
-
   /** Goes on after a message has been received or sent. */
   abstract void step();
 
@@ -92,20 +87,11 @@ abstract class MpiCall implements PostedCall {
 
   @Override
   public final void await() {
-    await(false);
-  }
-
-  @Override
-  public final void awaitArrivals() {
-    await(true);
-  }
-
-  private void await(boolean onlyArrivals) {
     communicator.checkThread();
     MpiRank me = communicator.me;
     MpiRank.Wait wait = me.beginWait();
     int extensions = 0;
-    while (!isOver() && !(onlyArrivals && hasArrived())) {
+    while (!isOver()) {
       if (me.waited(wait)) {
         String text =
             attendance(" timed out after " + me.run.timeout(), extensions++ >= EXTENSIONS);

@@ -36,16 +36,10 @@ final class MpiExchange extends MpiCall {
         Failure unused = communicator.declare(Failure.Kind.MISMATCH, mismatch(header));
         return;
       }
-      if (transport.accept(arrival, Piece.of(message), transfer -> received())) {
-        coming++;
+      if (transport.accept(arrival, Piece.of(message), transfer -> messageDone())) {
         messageStarted();
       }
       step();
-    }
-
-    private void received() {
-      coming--;
-      messageDone();
     }
 
     /** Takes what this rank sends to itself. */
@@ -102,7 +96,6 @@ final class MpiExchange extends MpiCall {
   private final List<Receive> receives = new ArrayList<>();
   private final List<Send> sends = new ArrayList<>(0);
   private int waiting;
-  private int coming;
   private boolean posted;
 
   MpiExchange(MpiCommunicator communicator, List<Message> messages, long sequence) {
@@ -179,11 +172,6 @@ final class MpiExchange extends MpiCall {
     waiting.removeFirst();
     receive.copyFrom(message);
     return true;
-  }
-
-  @Override
-  boolean hasArrived() {
-    return posted && waiting == 0 && coming == 0;
   }
 
   @Override
