@@ -209,4 +209,156 @@ class CommunicationCountTest {
       assertThat(step(outcome, rank).count(CommunicationKind.EXCHANGE)).isZero();
     }
   }
+
+  // ---- what the example configurations add: 8 samples, of which each rank of vision has 4
+
+  private static final long ROWS = 8 * (PATCHES + TEXT);
+  private static final long ROW_BYTES = LANGUAGE_SIZE * BYTES;
+
+  /** What one of the two vision ranks sends the other, or gets back. */
+  private static final long PICTURE_BYTES = 4 * PATCHES * ROW_BYTES;
+
+  /** Rows of a rank of two in zigzag: of 9 positions in chunks of 3, 2, 2 and 2. */
+  private static final long[] ZIGZAG_ROWS = {8 * (3 + 2), 8 * (2 + 2)};
+
+  private static Experiment ofEight(String layout, int microBatches) {
+    Experiment experiment = Experiment.under(layout).steps(STEPS);
+    experiment.samples = 8;
+    experiment.microBatches = microBatches;
+    return experiment;
+  }
+
+  private static void assertTraffic(
+      CommunicationStatistics step, CommunicationKind kind, long count, long sent, long received) {
+    assertThat(step.of(kind))
+        .as(kind.label())
+        .isEqualTo(new CommunicationStatistics.Traffic(count, sent, received));
+  }
+
+  /** That there was nothing but these kinds and the one agreement. */
+  private static void assertNothingBut(CommunicationStatistics step, CommunicationKind... kinds) {
+    long counted = 1;
+    assertThat(step.count(CommunicationKind.HOST_ALL_REDUCE)).isEqualTo(1);
+    for (CommunicationKind kind : kinds) {
+      counted += step.count(kind);
+    }
+    assertThat(step.totalCount()).isEqualTo(counted);
+  }
+
+  /** Every microbatch crosses the link between the stages and the boundary, there and back. */
+  @Test
+  void colocatedPipeline_sendsEachMicroBatchOnceOverEachLinkAndBack() {
+    int microBatches = 4;
+    Experiment experiment = ofEight("dp2@0-1 | pp2@0-1", microBatches);
+    Outcome outcome = experiment.run();
+    Expected vision = gradients(experiment.graph(), CaptionModel.VISION);
+    for (int rank = 0; rank < 2; rank++) {
+      CommunicationStatistics step = step(outcome, rank);
+      assertTraffic(step, CommunicationKind.ALL_REDUCE, vision.count, vision.bytes, vision.bytes);
+      // Stage 0 sends activations and gradients of rows, stage 1 gradients and rows.
+      long bytes = ROWS * ROW_BYTES + PICTURE_BYTES;
+      // Between stages one each way; at the boundary what is sent and what is received apart, and
+      // rank 0, which has both sides, does both in both directions.
+      long exchanges = (rank == 0 ? 6L : 4L) * microBatches;
+      assertTraffic(step, CommunicationKind.EXCHANGE, exchanges, bytes, bytes);
+      assertNothingBut(step, CommunicationKind.ALL_REDUCE, CommunicationKind.EXCHANGE);
+    }
+  }
+
+  /** Keys and values go round forward and again backward, and their gradients go home. */
+  @Test
+  void ring_sendsKeysAndValuesTwice_andTheirGradientsOnce() {
+    Experiment experiment = ofEight("dp2@0-1 | cp2@0-1", 1);
+    Outcome outcome = experiment.run();
+    Expected reduced =
+        gradients(experiment.graph(), CaptionModel.VISION)
+            .plus(gradients(experiment.graph(), CaptionModel.LANGUAGE));
+    for (int rank = 0; rank < 2; rank++) {
+      CommunicationStatistics step = step(outcome, rank);
+      long own = ZIGZAG_ROWS[rank];
+      long other = ZIGZAG_ROWS[1 - rank];
+      long sent = LANGUAGE_LAYERS * (2 * own + other) * 2 * ROW_BYTES;
+      long received = LANGUAGE_LAYERS * (2 * other + own) * 2 * ROW_BYTES;
+      assertTraffic(
+          step,
+          CommunicationKind.EXCHANGE,
+          LANGUAGE_LAYERS * 3 + 4,
+          sent + PICTURE_BYTES,
+          received + PICTURE_BYTES);
+      assertTraffic(
+          step, CommunicationKind.ALL_REDUCE, reduced.count, reduced.bytes, reduced.bytes);
+      assertNothingBut(step, CommunicationKind.ALL_REDUCE, CommunicationKind.EXCHANGE);
+    }
+  }
+
+  /** The other way: a gather for the early and the late chunk of each layer, and its transpose. */
+  @Test
+  void gatheredKeys_areGatheredForward_andTheirGradientsScatteredBackward() {
+    Outcome outcome = ofEight("dp2@0-1 | cp2all-gather@0-1", 1).run();
+    for (int rank = 0; rank < 2; rank++) {
+      CommunicationStatistics step = step(outcome, rank);
+      long own = LANGUAGE_LAYERS * ZIGZAG_ROWS[rank] * 2 * ROW_BYTES;
+      long all = LANGUAGE_LAYERS * ROWS * 2 * ROW_BYTES;
+      assertTraffic(step, CommunicationKind.ALL_GATHER, 2 * LANGUAGE_LAYERS, own, all);
+      assertTraffic(step, CommunicationKind.REDUCE_SCATTER, 2 * LANGUAGE_LAYERS, all, own);
+      assertTraffic(step, CommunicationKind.EXCHANGE, 4, PICTURE_BYTES, PICTURE_BYTES);
+    }
+  }
+
+  /**
+   * Between regions rows are divided: what tensor parallelism sums in one all-reduce is one
+   * reduce-scatter, and what it has whole is gathered. Parameters that all ranks hold have a
+   * gradient of each rank's rows, summed in one bucket.
+   */
+  @Test
+  void sequenceParallelism_turnsAllReducesIntoGathersAndScatters() {
+    Experiment experiment = ofEight("dp2@0-1 | tp2sp@0-1", 1);
+    Outcome outcome = experiment.run();
+    long whole =
+        outcome.shards().stream()
+            .filter(shard -> shard.rank() == 0 && shard.name().startsWith("language."))
+            .filter(shard -> shard.dim() < 0)
+            .mapToLong(shard -> shard.values().length * BYTES)
+            .sum();
+    Expected vision = gradients(experiment.graph(), CaptionModel.VISION);
+    long reduced = vision.bytes + whole + 3 * 8 * TEXT * BYTES;
+    // Two regions a block, the embedding and the head; the same backward.
+    long regions = 2 * (2 * LANGUAGE_LAYERS + 1);
+    long[] rowsOfRank = {8 * 5, 8 * 4};
+    for (int rank = 0; rank < 2; rank++) {
+      CommunicationStatistics step = step(outcome, rank);
+      long own = regions * rowsOfRank[rank] * ROW_BYTES;
+      long all = regions * ROWS * ROW_BYTES;
+      assertTraffic(step, CommunicationKind.ALL_GATHER, regions, own, all);
+      assertTraffic(step, CommunicationKind.REDUCE_SCATTER, regions, all, own);
+      assertTraffic(step, CommunicationKind.ALL_REDUCE, vision.count + 1 + 3, reduced, reduced);
+      // All patches stand among the first positions, which are rank 0's: rank 1 only sends rows and
+      // receives gradients.
+      long exchanges = rank == 0 ? 4 : 2;
+      assertTraffic(step, CommunicationKind.EXCHANGE, exchanges, PICTURE_BYTES, PICTURE_BYTES);
+      assertNothingBut(
+          step,
+          CommunicationKind.ALL_GATHER,
+          CommunicationKind.REDUCE_SCATTER,
+          CommunicationKind.ALL_REDUCE,
+          CommunicationKind.EXCHANGE);
+    }
+  }
+
+  /** Gradients are scattered and weights gathered: the bytes of the all-reduce, half each way. */
+  @Test
+  void dividedOptimizer_scattersGradientsAndGathersWeightsOnce() {
+    Experiment experiment = ofEight("dp2z@0-1 | dp2z@0-1", 2);
+    Outcome outcome = experiment.run();
+    Expected whole =
+        gradients(experiment.graph(), CaptionModel.VISION)
+            .plus(gradients(experiment.graph(), CaptionModel.LANGUAGE));
+    for (int rank = 0; rank < 2; rank++) {
+      CommunicationStatistics step = step(outcome, rank);
+      long half = whole.bytes / 2;
+      assertTraffic(step, CommunicationKind.REDUCE_SCATTER, whole.count, whole.bytes, half);
+      assertTraffic(step, CommunicationKind.ALL_GATHER, whole.count, half, whole.bytes);
+      assertNothingBut(step, CommunicationKind.REDUCE_SCATTER, CommunicationKind.ALL_GATHER);
+    }
+  }
 }

@@ -394,9 +394,9 @@ final class Experiment {
         + batches.size()
         + " batches in "
         + microBatches
-        + " microbatches, "
-        + padded.length
-        + " of them padding, without a picture "
+        + " microbatches, padding only "
+        + Arrays.toString(padded)
+        + ", without a picture "
         + Arrays.toString(textOnly)
         + (packed ? ", packed" : "")
         + ", clip "

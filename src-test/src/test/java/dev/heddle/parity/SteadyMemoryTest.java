@@ -5,9 +5,12 @@ import static org.assertj.core.api.Assertions.assertThat;
 import dev.heddle.parallel.redistribute.Strategy;
 import dev.heddle.runtime.DType;
 import dev.heddle.runtime.cpu.CpuBackend;
+import dev.heddle.train.config.ModelConfig;
 import java.util.List;
+import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /**
  * A training loop of a fixed size takes no new memory from the system once it is steady, and what
@@ -61,6 +64,53 @@ class SteadyMemoryTest {
           .as("peak of rank %d under %s, %s", rank, layout, strategy)
           .isEqualTo(few.get(rank).peakBytes);
     }
+  }
+
+  /**
+   * An encoder on the ranks of a pipelined language model: once there are more microbatches than
+   * fit into the pipeline, none keeps more of them alive. What is under way between ranks goes when
+   * it is taken, sooner or later, hence the margin.
+   */
+  @ParameterizedTest
+  @ValueSource(
+      strings = {
+        "dp2@0-1 | pp2@0-1",
+        "dp2@0-1 | pp2@0-1; zero-bubble",
+        "dp2@0-1 | pp2chunks2@0-1; interleaved",
+        "dp4@0-3 | pp4@0-3",
+        "dp2@0-1 | dp2@0-1 | pp2@0-1"
+      })
+  void colocatedEncoder_ofAPipelinedModel_keepsNoMoreAliveForMoreMicroBatches(String layout) {
+    List<RankLog> few = deep(8, layout);
+    List<RankLog> many = deep(32, layout);
+    for (int rank = 0; rank < few.size(); rank++) {
+      assertThat(many.get(rank).peakBytes)
+          .as("peak of rank %d under %s", rank, layout)
+          .isLessThanOrEqualTo(few.get(rank).peakBytes * 11 / 10);
+    }
+  }
+
+  @Test
+  void allForwardFirst_keepsEveryMicroBatchAlive_whichTheMeasureShows() {
+    List<RankLog> few = deep(8, "dp2@0-1 | pp2@0-1; gpipe");
+    List<RankLog> many = deep(32, "dp2@0-1 | pp2@0-1; gpipe");
+    for (int rank = 0; rank < few.size(); rank++) {
+      assertThat(many.get(rank).peakBytes).isGreaterThan(3 * few.get(rank).peakBytes);
+    }
+  }
+
+  private static List<RankLog> deep(int count, String layout) {
+    Experiment experiment = Experiment.under(layout).steps(1);
+    ModelConfig usual = experiment.model;
+    experiment.model =
+        new ModelConfig(
+            usual.vision(),
+            usual.audio(),
+            usual.projector(),
+            new ModelConfig.Language(5, 8, 4, usual.language().contextLength()));
+    experiment.samples = 4 * count;
+    experiment.microBatches = count;
+    return experiment.run().ranks();
   }
 
   private static List<RankLog> ofMicroBatches(int count, String layout, Strategy strategy) {
