@@ -3,7 +3,6 @@ package dev.heddle.steady;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import java.io.IOException;
-import java.nio.file.Path;
 import java.util.List;
 import java.util.concurrent.TimeUnit;
 import org.junit.jupiter.api.Timeout;
@@ -18,7 +17,7 @@ class SteadyLoopTest {
   @Timeout(value = 4, unit = TimeUnit.MINUTES)
   void training_ofFixedSize_allocatesNoOffHeapMemoryAfterStepThreeAndLittleHeap(int threads)
       throws IOException, InterruptedException {
-    List<String> lines = run(threads);
+    List<String> lines = LoopProgram.run(SteadyLoop.class, Integer.toString(threads));
     String report = String.join(System.lineSeparator(), lines);
     List<Long> system = numbers(lines, "SYSTEM ");
     assertThat(system).as(report).hasSize(2);
@@ -38,29 +37,5 @@ class SteadyLoopTest {
         .filter(line -> line.startsWith(tag))
         .map(line -> Long.valueOf(line.substring(tag.length())))
         .toList();
-  }
-
-  private static List<String> run(int threads) throws IOException, InterruptedException {
-    Process process =
-        new ProcessBuilder(
-                Path.of(System.getProperty("java.home"), "bin", "java").toString(),
-                "-XX:+UseSerialGC",
-                "-Xmx256m",
-                "--add-modules=jdk.incubator.vector",
-                "--enable-native-access=ALL-UNNAMED",
-                "-Dheddle.leaks=off",
-                "-cp",
-                System.getProperty("java.class.path"),
-                SteadyLoop.class.getName(),
-                Integer.toString(threads))
-            .redirectErrorStream(true)
-            .start();
-    try {
-      List<String> lines = process.inputReader().lines().toList();
-      assertThat(process.waitFor()).as(String.join("\n", lines)).isZero();
-      return lines;
-    } finally {
-      process.destroyForcibly();
-    }
   }
 }

@@ -14,17 +14,24 @@ import jdk.incubator.vector.FloatVector;
  * functions have been used, because the call is no longer inlined.
  */
 final class VectorUnary {
+  /** One of the loops below, for whole vectors. */
+  @FunctionalInterface
+  private interface Loop {
+    void run(long x, long y, int n);
+  }
+
   private VectorUnary() {}
 
   /** y = op(x) for {@code n} floats; y may be x. */
   static void apply(UnaryOperation op, long x, long y, int n) {
+    Loop loop = loop(op);
     int rest = n % LENGTH;
     long end = 4L * (n - rest);
     long from = x;
     long to = y;
     int count = n - rest;
     for (int turns = rest == 0 ? 1 : 2; turns > 0; turns--) {
-      vectors(op, from, to, count);
+      loop.run(from, to, count);
       if (turns > 1) {
         from = Pad.address();
         Pad.fill(from, x + end, rest, 1);
@@ -35,22 +42,25 @@ final class VectorUnary {
     Pad.copy(to, y + end, rest);
   }
 
-  /** {@link #apply} for whole vectors. */
-  private static void vectors(UnaryOperation op, long x, long y, int n) {
-    switch (op) {
-      case IDENTITY -> Tiles.copy(x, y, n);
-      case NEGATE -> negate(x, y, n);
-      case EXP -> exp(x, y, n);
-      case LOG -> log(x, y, n);
-      case SQRT -> sqrt(x, y, n);
-      case RECIPROCAL -> reciprocal(x, y, n);
-      case SQUARE -> square(x, y, n);
-      case TANH -> tanh(x, y, n);
-      case SIGMOID -> sigmoid(x, y, n);
-      case RELU -> relu(x, y, n);
-      case GELU -> gelu(x, y, n);
-      case SILU -> silu(x, y, n);
-    }
+  /**
+   * The loop of an operation: an object, because of a switch over calls the compiler would inline
+   * every loop in use, which is too much; see {@link RowStages}.
+   */
+  private static Loop loop(UnaryOperation op) {
+    return switch (op) {
+      case IDENTITY -> Tiles::copy;
+      case NEGATE -> VectorUnary::negate;
+      case EXP -> VectorUnary::exp;
+      case LOG -> VectorUnary::log;
+      case SQRT -> VectorUnary::sqrt;
+      case RECIPROCAL -> VectorUnary::reciprocal;
+      case SQUARE -> VectorUnary::square;
+      case TANH -> VectorUnary::tanh;
+      case SIGMOID -> VectorUnary::sigmoid;
+      case RELU -> VectorUnary::relu;
+      case GELU -> VectorUnary::gelu;
+      case SILU -> VectorUnary::silu;
+    };
   }
 
   /** {@link #apply} by rows, strides in bytes. */

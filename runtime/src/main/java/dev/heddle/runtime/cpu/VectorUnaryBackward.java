@@ -11,10 +11,17 @@ import jdk.incubator.vector.VectorOperators;
 
 /** The derivatives of {@link VectorUnary}'s functions times a gradient: one loop a function. */
 final class VectorUnaryBackward {
+  /** One of the loops below, for whole vectors. */
+  @FunctionalInterface
+  private interface Loop {
+    void run(long x, long dy, long dx, int n);
+  }
+
   private VectorUnaryBackward() {}
 
   /** dx = op'(x) dy for {@code n} floats; dx may be dy. */
   static void apply(UnaryOperation op, long x, long dy, long dx, int n) {
+    Loop loop = loop(op);
     int rest = n % LENGTH;
     long end = 4L * (n - rest);
     long in = x;
@@ -22,7 +29,7 @@ final class VectorUnaryBackward {
     long to = dx;
     int count = n - rest;
     for (int turns = rest == 0 ? 1 : 2; turns > 0; turns--) {
-      vectors(op, in, gradient, to, count);
+      loop.run(in, gradient, to, count);
       if (turns > 1) {
         in = Pad.address();
         gradient = in + Lanes.BYTES;
@@ -35,22 +42,22 @@ final class VectorUnaryBackward {
     Pad.copy(to, dx + end, rest);
   }
 
-  /** {@link #apply} for whole vectors. */
-  private static void vectors(UnaryOperation op, long x, long dy, long dx, int n) {
-    switch (op) {
-      case IDENTITY -> Tiles.copy(dy, dx, n);
-      case NEGATE -> VectorUnary.apply(UnaryOperation.NEGATE, dy, dx, n);
-      case EXP -> exp(x, dy, dx, n);
-      case LOG -> log(x, dy, dx, n);
-      case SQRT -> sqrt(x, dy, dx, n);
-      case RECIPROCAL -> reciprocal(x, dy, dx, n);
-      case SQUARE -> square(x, dy, dx, n);
-      case TANH -> tanh(x, dy, dx, n);
-      case SIGMOID -> sigmoid(x, dy, dx, n);
-      case RELU -> relu(x, dy, dx, n);
-      case GELU -> gelu(x, dy, dx, n);
-      case SILU -> silu(x, dy, dx, n);
-    }
+  /** The loop of an operation; an object for the same reason as in {@link VectorUnary}. */
+  private static Loop loop(UnaryOperation op) {
+    return switch (op) {
+      case IDENTITY -> (x, dy, dx, n) -> Tiles.copy(dy, dx, n);
+      case NEGATE -> (x, dy, dx, n) -> VectorUnary.apply(UnaryOperation.NEGATE, dy, dx, n);
+      case EXP -> VectorUnaryBackward::exp;
+      case LOG -> VectorUnaryBackward::log;
+      case SQRT -> VectorUnaryBackward::sqrt;
+      case RECIPROCAL -> VectorUnaryBackward::reciprocal;
+      case SQUARE -> VectorUnaryBackward::square;
+      case TANH -> VectorUnaryBackward::tanh;
+      case SIGMOID -> VectorUnaryBackward::sigmoid;
+      case RELU -> VectorUnaryBackward::relu;
+      case GELU -> VectorUnaryBackward::gelu;
+      case SILU -> VectorUnaryBackward::silu;
+    };
   }
 
   private static void exp(long xStart, long dyStart, long dxStart, int n) {

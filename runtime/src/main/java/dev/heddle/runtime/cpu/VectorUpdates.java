@@ -16,6 +16,14 @@ import jdk.incubator.vector.FloatVector;
 /** The optimizer's sweep over a parameter, and random values by global index. */
 final class VectorUpdates {
   private final WorkerPool workers;
+  private final WorkerPool.RangeTask weightTask = this::updateWeights;
+
+  // The running call, so that the many of a step make no garbage.
+  private AdamWStep step = new AdamWStep(0, 0, 0, 1, 0, 1, 1);
+  private long weights;
+  private long gradients;
+  private long firsts;
+  private long seconds;
 
   VectorUpdates(WorkerPool workers) {
     this.workers = workers;
@@ -23,22 +31,24 @@ final class VectorUpdates {
 
   // ---- AdamW
 
-  void adamW(AdamWStep step, NDArray weight, NDArray gradient, NDArray first, NDArray second) {
-    long w = weight.address();
-    long g = gradient.address();
-    long m = first.address();
-    long v = second.address();
-    workers.run(
-        weight.size(),
-        VectorElementwise.GRAIN,
-        (start, end) ->
-            adamW(
-                step,
-                w + 4 * start,
-                g + 4 * start,
-                m + 4 * start,
-                v + 4 * start,
-                (int) (end - start)));
+  void adamW(AdamWStep newStep, NDArray weight, NDArray gradient, NDArray first, NDArray second) {
+    step = newStep;
+    weights = weight.address();
+    gradients = gradient.address();
+    firsts = first.address();
+    seconds = second.address();
+    workers.run(weight.size(), VectorElementwise.GRAIN, weightTask);
+  }
+
+  private void updateWeights(long start, long end) {
+    long offset = 4 * start;
+    adamW(
+        step,
+        weights + offset,
+        gradients + offset,
+        firsts + offset,
+        seconds + offset,
+        (int) (end - start));
   }
 
   private static void adamW(AdamWStep step, long w0, long g0, long m0, long v0, int n) {

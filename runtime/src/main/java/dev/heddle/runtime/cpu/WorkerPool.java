@@ -35,12 +35,21 @@ public final class WorkerPool implements AutoCloseable {
     void run(int worker, long start, long end);
   }
 
+  private static final RangeTask NOTHING = (start, end) -> {};
   private static final int SPINS = 10_000;
   private static final int CHUNK_BITS = 31;
   private static final long CHUNK_MASK = (1L << CHUNK_BITS) - 1;
 
   private final int threads;
   private final Thread[] helpers;
+
+  /**
+   * The task that the caller runs alone. It is volatile, so that the compiler does not know what
+   * comes out of it: a task whose class it knows is inlined into whoever starts it, and together
+   * they may be more than it inlines; see {@link RowStages}.
+   */
+  private volatile RangeTask alone = NOTHING;
+
   private final AtomicInteger asleep = new AtomicInteger();
 
   /** Number of the task in the upper bits, count of its unclaimed chunks in the lower. */
@@ -88,8 +97,14 @@ public final class WorkerPool implements AutoCloseable {
     }
     long step = Math.max(1, grain);
     if (threads == 1 || total <= step) {
-      for (long start = 0; start < total; start += step) {
-        task.run(start, Math.min(total, start + step));
+      alone = task;
+      RangeTask unknown = alone;
+      try {
+        for (long start = 0; start < total; start += step) {
+          unknown.run(start, Math.min(total, start + step));
+        }
+      } finally {
+        alone = NOTHING;
       }
     } else {
       share(total, step, task, null);
