@@ -210,8 +210,7 @@ final class MpiCommunicator extends CheckedCommunicator {
     String call =
         member == rank()
             ? callOf(sequence)
-            : Objects.requireNonNull(
-                    me.run.ask(List.of(globalRank), key, sequence).get(globalRank))
+            : Objects.requireNonNull(me.run.ask(List.of(globalRank), key, sequence).get(globalRank))
                 .call();
     return "rank " + globalRank + " " + (call.isEmpty() ? "something else" : call);
   }
