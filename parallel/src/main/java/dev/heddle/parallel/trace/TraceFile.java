@@ -11,8 +11,6 @@ import dev.heddle.runtime.memory.MemoryScope;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
-import java.nio.file.Files;
-import java.nio.file.Path;
 import java.util.List;
 import java.util.function.LongPredicate;
 
@@ -25,8 +23,6 @@ import java.util.function.LongPredicate;
  * of the run, so arrows between machines can be wrong by the time that a barrier takes to end.
  */
 public final class TraceFile {
-  private static final Path BOOT_ID = Path.of("/proc/sys/kernel/random/boot_id");
-
   private TraceFile() {}
 
   /**
@@ -34,11 +30,13 @@ public final class TraceFile {
    * last traced operation; it is not recorded itself. Of a run that was too long for the recorders'
    * memory whole steps are written, the same ones of every rank.
    *
+   * @param clock which clock this rank's times are read from: the same number on ranks of one
+   *     machine
    * @param device where rank 0 and the others meet; takes a rank's part of the text at a time
    * @param out where rank 0 writes; the others write nothing
    * @throws IOException if {@code out} refuses
    */
-  public static void write(TracingCommunicator world, Device device, Appendable out)
+  public static void write(TracingCommunicator world, long clock, Device device, Appendable out)
       throws IOException {
     Communicator ranks = world.untraced();
     TraceRecorder recorder = world.recorder();
@@ -58,7 +56,7 @@ public final class TraceFile {
                 ranks.globalRank(ranks.rank()),
                 // Where no step fitted, parts of steps are better than nothing.
                 anyWhole ? whole : step -> true,
-                shift(ranks, recorder))
+                shift(ranks, recorder, clock))
             .render();
     byte[] text = part.getBytes(StandardCharsets.UTF_8);
     long[][] lengths = ranks.allGather(new long[] {text.length});
@@ -92,8 +90,8 @@ public final class TraceFile {
   }
 
   /** What this rank adds to its times so that they are rank 0's and count from the first span. */
-  private static long shift(Communicator ranks, TraceRecorder recorder) {
-    long[][] clocks = ranks.allGather(new long[] {clock()});
+  private static long shift(Communicator ranks, TraceRecorder recorder, long clock) {
+    long[][] clocks = ranks.allGather(new long[] {clock});
     ranks.barrier();
     long now = System.nanoTime();
     long[][] nows = ranks.allGather(new long[] {now});
@@ -104,16 +102,6 @@ public final class TraceFile {
         number ->
             first[0] = Math.min(first[0], spans.data()[spans.find(number) + TraceRecorder.START]));
     return shift - ranks.allReduce(first[0] + shift, ReduceOp.MIN);
-  }
-
-  /** Two ranks with the same number read the same clock. */
-  private static long clock() {
-    try {
-      return Files.readString(BOOT_ID).hashCode();
-    } catch (IOException e) {
-      // Not Linux: only the threads of one process are known to share one.
-      return ProcessHandle.current().pid();
-    }
   }
 
   private static void send(Communicator ranks, Device device, byte[] text) {

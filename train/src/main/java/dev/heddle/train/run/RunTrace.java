@@ -15,6 +15,8 @@ import org.jspecify.annotations.Nullable;
 
 /** Traces one rank's part of a run, if asked to. */
 final class RunTrace {
+  private static final Path BOOT_ID = Path.of("/proc/sys/kernel/random/boot_id");
+
   private RunTrace() {}
 
   /** Makes the folder of a trace that will be written in the end, so that a run is not wasted. */
@@ -47,12 +49,22 @@ final class RunTrace {
     training.accept(traced);
     try {
       if (world.rank() == 0) {
-        DurableFiles.replace(file, out -> TraceFile.write(traced, device, out));
+        DurableFiles.replace(file, out -> TraceFile.write(traced, clock(), device, out));
       } else {
-        TraceFile.write(traced, device, new StringBuilder(0));
+        TraceFile.write(traced, clock(), device, new StringBuilder(0));
       }
     } catch (IOException e) {
       throw new UncheckedIOException("the trace " + file + " cannot be written", e);
+    }
+  }
+
+  /** Two ranks with the same number read the same clock. */
+  private static long clock() {
+    try {
+      return Files.readString(BOOT_ID).hashCode();
+    } catch (IOException e) {
+      // Not Linux: only the threads of one process are known to share one.
+      return ProcessHandle.current().pid();
     }
   }
 }

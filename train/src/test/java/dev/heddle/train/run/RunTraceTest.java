@@ -103,7 +103,7 @@ class RunTraceTest {
                 new TracingCommunicator(world, new TraceRecorder(TraceRecorder.DEFAULT_CAPACITY));
             new RankTrainer(config, data, traced, device, metrics -> {}).run(null, 3);
             counted.put(world.rank(), world.totalStatistics().snapshot());
-            TraceFile.write(traced, device, world.rank() == 0 ? text : new StringBuilder());
+            TraceFile.write(traced, 1, device, world.rank() == 0 ? text : new StringBuilder());
           }
         });
     return text.toString();
@@ -219,7 +219,7 @@ class RunTraceTest {
               }
               traced.barrier();
             }
-            TraceFile.write(traced, device, world.rank() == 0 ? text : new StringBuilder());
+            TraceFile.write(traced, 1, device, world.rank() == 0 ? text : new StringBuilder());
           }
         });
     return parse(text.toString());
