@@ -17,16 +17,8 @@ import org.junit.jupiter.params.provider.ValueSource;
  * it needs at once does not depend on the number of microbatches.
  */
 class SteadyMemoryTest {
-  private static final int STEPS = 40;
-
-  /**
-   * A microbatch's memory goes back when other ranks have taken what it sent, a little sooner or
-   * later in each step, so the pool needs some steps to have met the largest need. One rank alone
-   * has no such excuse.
-   */
-  private static final int STEADY_AFTER = 30;
-
-  private static final int STEADY_AFTER_ALONE = 3;
+  private static final int STEPS = 8;
+  private static final int STEADY_AFTER = 3;
 
   @ParameterizedTest
   @CsvSource({
@@ -40,7 +32,7 @@ class SteadyMemoryTest {
     "dp2z@0-1 | dp3z@0-2, 2, DIRECT, BF16, BEST",
     "dp3z@0-2 | tp2dp2z@0-3, 1, DIRECT, F32, BEST"
   })
-  void trainingLoop_onceSteady_takesNoMemoryFromTheSystem(
+  void trainingLoop_afterTheThirdStep_takesNoMemoryFromTheSystem(
       String layout, int microBatches, Strategy strategy, DType dtype, CpuBackend backend) {
     Experiment experiment = Experiment.under(layout).steps(STEPS);
     experiment.microBatches = microBatches;
@@ -51,10 +43,9 @@ class SteadyMemoryTest {
     for (int rank = 0; rank < ranks.size(); rank++) {
       List<Long> allocations = ranks.get(rank).systemAllocations;
       assertThat(allocations.get(0)).as("rank %d allocates at all", rank).isPositive();
-      int after = ranks.size() == 1 ? STEADY_AFTER_ALONE : STEADY_AFTER;
-      assertThat(allocations.subList(after, STEPS))
+      assertThat(allocations.subList(STEADY_AFTER, STEPS))
           .as("system allocations of rank %d under %s", rank, experiment)
-          .containsOnly(allocations.get(after - 1));
+          .containsOnly(allocations.get(STEADY_AFTER - 1));
     }
   }
 
@@ -66,14 +57,12 @@ class SteadyMemoryTest {
     "dp2@0-1 | tp2dp2@0-3, LEADER"
   })
   void moreMicroBatches_ofTheSameSize_needNoMoreMemory(String layout, Strategy strategy) {
-    List<RankLog> few = ofMicroBatches(3, layout, strategy);
-    List<RankLog> many = ofMicroBatches(15, layout, strategy);
+    List<RankLog> few = ofMicroBatches(2, layout, strategy);
+    List<RankLog> many = ofMicroBatches(7, layout, strategy);
     for (int rank = 0; rank < few.size(); rank++) {
-      // One that other ranks have not taken yet may be alive beside the one under way.
-      long most = few.size() == 1 ? few.get(rank).peakBytes : 2 * few.get(rank).peakBytes;
       assertThat(many.get(rank).peakBytes)
           .as("peak of rank %d under %s, %s", rank, layout, strategy)
-          .isLessThanOrEqualTo(most);
+          .isEqualTo(few.get(rank).peakBytes);
     }
   }
 
@@ -97,7 +86,7 @@ class SteadyMemoryTest {
     for (int rank = 0; rank < few.size(); rank++) {
       assertThat(many.get(rank).peakBytes)
           .as("peak of rank %d under %s", rank, layout)
-          .isLessThanOrEqualTo(few.get(rank).peakBytes * 3 / 2);
+          .isLessThanOrEqualTo(few.get(rank).peakBytes * 11 / 10);
     }
   }
 

@@ -144,24 +144,15 @@ final class BoundaryTransport implements LinkTransport {
   }
 
   @Override
-  public boolean isSent(int microBatch) {
+  public void awaitSent(int microBatch) {
     for (Direction direction : Direction.values()) {
       Crossing crossing = new Crossing(microBatch, direction);
       BoundaryExchange.Pending pending = underWay.get(crossing);
       if (pending != null) {
-        if (!pending.isSent()) {
-          return false;
-        }
+        pending.awaitSent();
         underWay.remove(crossing);
       }
     }
-    return true;
-  }
-
-  @Override
-  public void awaitSent() {
-    underWay.values().forEach(BoundaryExchange.Pending::awaitSent);
-    underWay.clear();
   }
 
   @Override

@@ -12,11 +12,8 @@ sealed interface LinkTransport permits BoundaryTransport, StageTransport {
   /** Waits for what comes to this rank and lays it ready for the stage that takes it in. */
   void receive(int microBatch, Direction direction);
 
-  /** Whether nothing of a microbatch that this rank began to send is still under way. */
-  boolean isSent(int microBatch);
-
-  /** Waits until nothing that this rank began to send is under way. */
-  void awaitSent();
+  /** Waits until nothing of a microbatch that this rank began to send is under way. */
+  void awaitSent(int microBatch);
 
   /** Forgets what it has kept of a microbatch that is done. */
   void forget(int microBatch);

@@ -10,6 +10,7 @@ import dev.heddle.parallel.pipeline.Instruction.Compute;
 import dev.heddle.parallel.pipeline.Instruction.Forward;
 import dev.heddle.parallel.pipeline.Instruction.Receive;
 import dev.heddle.parallel.pipeline.Instruction.ReduceGradients;
+import dev.heddle.parallel.pipeline.Instruction.Release;
 import dev.heddle.parallel.pipeline.Instruction.Send;
 import dev.heddle.parallel.pipeline.Instruction.Step;
 import dev.heddle.parallel.pipeline.Instruction.Transport;
@@ -24,8 +25,6 @@ import dev.heddle.runtime.DType;
 import dev.heddle.runtime.Device;
 import dev.heddle.runtime.NDArray;
 import dev.heddle.runtime.memory.MemoryScope;
-import java.util.ArrayDeque;
-import java.util.Deque;
 import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -73,14 +72,8 @@ public final class ModelRunner {
   private final List<Instruction> instructions;
   private final @Nullable TraceRecorder trace;
 
-  /** For each instruction the microbatch that is done with it on this rank, or -1. */
-  private final int[] finished;
-
   /** For each instruction whether its component has no backward behind it on this rank. */
   private final boolean[] lastBackward;
-
-  /** Microbatches that are done but for messages that have not been taken. */
-  private final Deque<Integer> leaving = new ArrayDeque<>();
 
   /**
    * The runner of this rank.
@@ -109,7 +102,6 @@ public final class ModelRunner {
     int rank = world.globalRank(world.rank());
     PipelineGraph pipeline = schedule.graph();
     instructions = schedule.ranks().getOrDefault(rank, List.of());
-    finished = finished(instructions);
     lastBackward = lastBackward(instructions);
     for (Component component : graph.components()) {
       if (component.mesh().contains(rank)) {
@@ -168,6 +160,7 @@ public final class ModelRunner {
     return switch (instruction) {
       case Compute compute -> compute.microBatch();
       case Transport transport -> transport.microBatch();
+      case Release release -> release.microBatch();
       case ReduceGradients reduce -> -1;
       case Step step -> -1;
     };
@@ -175,16 +168,6 @@ public final class ModelRunner {
 
   private static int stage(Instruction instruction) {
     return instruction instanceof Compute compute ? compute.stage() : TraceRecorder.NONE;
-  }
-
-  private static int[] finished(List<Instruction> instructions) {
-    int[] finished = new int[instructions.size()];
-    Set<Integer> later = new HashSet<>();
-    for (int i = finished.length - 1; i >= 0; i--) {
-      int microBatch = microBatch(instructions.get(i));
-      finished[i] = microBatch >= 0 && later.add(microBatch) ? microBatch : -1;
-    }
-    return finished;
   }
 
   private static boolean[] lastBackward(List<Instruction> instructions) {
@@ -225,7 +208,7 @@ public final class ModelRunner {
       }
     }
     try (MemoryScope step = MemoryScope.open()) {
-      for (int i = 0; i < finished.length; i++) {
+      for (int i = 0; i < lastBackward.length; i++) {
         Instruction instruction = instructions.get(i);
         if (trace != null) {
           trace.begin(
@@ -238,24 +221,14 @@ public final class ModelRunner {
           case Send send -> link(send.link()).send(send.microBatch(), send.direction());
           case Receive receive ->
               link(receive.link()).receive(receive.microBatch(), receive.direction());
-          case ReduceGradients reduce -> {
-            links.values().forEach(LinkTransport::awaitSent);
-            optimizer(reduce.component()).reduce();
-          }
-          case Step unused -> {
-            links.values().forEach(LinkTransport::awaitSent);
-            result = update.step(lossSum, validTokens(), numbers);
-          }
+          case Release release -> giveBack(release.microBatch(), step);
+          case ReduceGradients reduce -> optimizer(reduce.component()).reduce();
+          case Step unused -> result = update.step(lossSum, validTokens(), numbers);
         }
         if (trace != null) {
           trace.end();
         }
-        if (finished[i] >= 0) {
-          leaving.add(finished[i]);
-        }
-        giveBack(step);
       }
-      giveBack(step);
     } finally {
       forget();
     }
@@ -266,26 +239,16 @@ public final class ModelRunner {
   /** Forgets what a step has left, also one that ended early. */
   private void forget() {
     memory.clear();
-    leaving.clear();
     running.values().forEach(RunningComponent::clear);
     links.values().forEach(LinkTransport::clear);
   }
 
-  /** Gives back the memory of microbatches that are done and whose messages have been taken. */
-  private void giveBack(MemoryScope step) {
-    for (var candidates = leaving.iterator(); candidates.hasNext(); ) {
-      int microBatch = candidates.next();
-      boolean sent = true;
-      for (LinkTransport link : links.values()) {
-        sent &= link.isSent(microBatch);
-      }
-      if (sent) {
-        candidates.remove();
-        links.values().forEach(link -> link.forget(microBatch));
-        running.values().forEach(component -> component.forget(microBatch));
-        memory.giveBack(microBatch, step);
-      }
-    }
+  /** Gives back the memory of a microbatch that is done, when its messages have been taken. */
+  private void giveBack(int microBatch, MemoryScope step) {
+    links.values().forEach(link -> link.awaitSent(microBatch));
+    links.values().forEach(link -> link.forget(microBatch));
+    running.values().forEach(component -> component.forget(microBatch));
+    memory.giveBack(microBatch, step);
   }
 
   private RunningComponent running(String name) {

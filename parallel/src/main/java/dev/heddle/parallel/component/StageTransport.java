@@ -141,19 +141,12 @@ final class StageTransport implements LinkTransport {
   }
 
   @Override
-  public boolean isSent(int microBatch) {
+  public void awaitSent(int microBatch) {
     Handle handle = sending.get(microBatch);
-    if (handle != null && handle.isDone()) {
+    if (handle != null) {
       handle.await();
       sending.remove(microBatch);
     }
-    return !sending.containsKey(microBatch);
-  }
-
-  @Override
-  public void awaitSent() {
-    sending.values().forEach(Handle::await);
-    sending.clear();
   }
 
   @Override
@@ -163,8 +156,15 @@ final class StageTransport implements LinkTransport {
 
   @Override
   public void clear() {
-    for (int microBatch : List.copyOf(sending.keySet())) {
-      LinkTransport.settle(() -> isSent(microBatch));
+    for (Handle handle : sending.values()) {
+      LinkTransport.settle(
+          () -> {
+            boolean taken = handle.isDone();
+            if (taken) {
+              handle.await();
+            }
+            return taken;
+          });
     }
     sending.clear();
   }

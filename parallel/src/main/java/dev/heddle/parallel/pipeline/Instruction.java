@@ -84,6 +84,20 @@ public sealed interface Instruction {
   }
 
   /**
+   * Waits until all that this rank has sent of a microbatch has been taken, then gives back what
+   * the microbatch holds. It stands where on paper every receiver has come to its receive, so that
+   * what a rank holds at a time is known before anything runs.
+   *
+   * @param microBatch which microbatch, from 0
+   */
+  record Release(int microBatch) implements Instruction {
+    @Override
+    public String toString() {
+      return "release(" + microBatch + ")";
+    }
+  }
+
+  /**
    * Sums the component's gradients over the ranks that hold the same parameters.
    *
    * @param component the component's name

@@ -44,18 +44,51 @@ final class ListScheduler {
    * @param tasks the tasks
    * @param end when the last one ends
    */
-  record Order(List<Task> tasks, long end) {}
+  record Order(List<Task> tasks, long end) {
+    /**
+     * The most microbatches of which a lane of a stage before the last component holds activations
+     * at a time.
+     */
+    int mostAlive(PipelineGraph graph) {
+      boolean split = tasks.stream().anyMatch(task -> task.kind == Task.Kind.WEIGHTS);
+      Map<Place, Map<Integer, Integer>> alive = new HashMap<>();
+      int most = 0;
+      for (Task task : tasks) {
+        boolean ends = task.kind == (split ? Task.Kind.WEIGHTS : Task.Kind.BACKWARD);
+        int change = task.kind == Task.Kind.FORWARD ? 1 : ends ? -1 : 0;
+        if (!task.place.component().equals(graph.sink().name())) {
+          int now =
+              alive
+                  .computeIfAbsent(task.place, unused -> new HashMap<>())
+                  .merge(task.lane, change, Integer::sum);
+          most = graph.hasBackward(task.place.component()) ? Math.max(most, now) : most;
+        }
+      }
+      return most;
+    }
+  }
 
   static Order order(PipelineGraph graph, SchedulePolicy policy, int microBatches) {
-    ListScheduler scheduler = new ListScheduler(graph, policy, microBatches);
-    scheduler.makeTasks();
-    scheduler.connect();
+    ListScheduler scheduler = connected(graph, policy, microBatches);
     scheduler.run();
     return new Order(
         scheduler.tasks.stream()
             .sorted(Comparator.comparingLong((Task task) -> task.turn))
             .toList(),
         scheduler.end);
+  }
+
+  /** The tasks of a step, each with those that wait for it, not ordered yet. */
+  static List<Task> tasks(PipelineGraph graph, SchedulePolicy policy, int microBatches) {
+    return connected(graph, policy, microBatches).tasks;
+  }
+
+  private static ListScheduler connected(
+      PipelineGraph graph, SchedulePolicy policy, int microBatches) {
+    ListScheduler scheduler = new ListScheduler(graph, policy, microBatches);
+    scheduler.makeTasks();
+    scheduler.connect();
+    return scheduler;
   }
 
   private void makeTasks() {
@@ -142,7 +175,7 @@ final class ListScheduler {
       for (int lane = 0; lane < lanes; lane++) {
         Place place = new Place(stages.name(), at);
         int most =
-            chunks == 1
+            chunks == 1 || policy.isUnbounded(graph, place)
                 ? policy.liveMicroBatches(graph, place)
                 : policy.kind() == ScheduleKind.INTERLEAVED
                     ? chunks
@@ -152,7 +185,7 @@ final class ListScheduler {
         LiveLimit limit = back ? new LiveLimit(most) : LiveLimit.none();
         boolean defers = splits() && back && most < Integer.MAX_VALUE;
         LiveLimit deferred =
-            defers ? new LiveLimit(Math.max(most, graph.depth())) : LiveLimit.none();
+            defers ? new LiveLimit(Math.max(most, policy.deferred())) : LiveLimit.none();
         List<Task> forwards = new ArrayList<>();
         List<Task> backwards = new ArrayList<>();
         for (int chunk = 0; chunk < chunks; chunk++) {

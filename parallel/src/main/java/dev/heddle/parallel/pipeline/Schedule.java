@@ -6,6 +6,7 @@ import dev.heddle.parallel.pipeline.Instruction.Direction;
 import dev.heddle.parallel.pipeline.Instruction.Forward;
 import dev.heddle.parallel.pipeline.Instruction.Receive;
 import dev.heddle.parallel.pipeline.Instruction.ReduceGradients;
+import dev.heddle.parallel.pipeline.Instruction.Release;
 import dev.heddle.parallel.pipeline.Instruction.Send;
 import dev.heddle.parallel.pipeline.Instruction.Step;
 import dev.heddle.parallel.pipeline.Instruction.WeightGradients;
@@ -15,11 +16,14 @@ import dev.heddle.parallel.pipeline.PipelineGraph.Stages;
 import dev.heddle.parallel.pipeline.SchedulePolicy.Encoders;
 import java.util.ArrayList;
 import java.util.Collections;
+import java.util.Comparator;
+import java.util.EnumMap;
 import java.util.HashMap;
 import java.util.IdentityHashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.PriorityQueue;
 import java.util.TreeMap;
 
 /**
@@ -64,8 +68,27 @@ public record Schedule(PipelineGraph graph, Map<Integer, List<Instruction>> rank
         }
         best = ahead == 0 || bestAhead.end() < best.end() * 0.99 ? bestAhead : best;
       }
+      best = woven(few, kind, microBatches, best);
     }
     return checked(graph, classes, best);
+  }
+
+  /**
+   * Where costs are such that {@code best} is behind the simple order, a woven one, which is not,
+   * and which keeps no more microbatches alive than is allowed.
+   */
+  private static ListScheduler.Order woven(
+      PipelineGraph graph, ScheduleKind kind, int microBatches, ListScheduler.Order best) {
+    long simple = order(graph, kind, Encoders.FIRST_AND_LAST, 0, microBatches).end();
+    ListScheduler.Order found = best;
+    for (int ahead = 1; ahead <= graph.depth() && found.end() > simple; ahead++) {
+      ListScheduler.Order order = WovenOrder.of(graph, kind, ahead, microBatches).orElse(found);
+      if (order.end() < found.end()
+          && (kind == ScheduleKind.GPIPE || order.mostAlive(graph) <= 2 * graph.depth())) {
+        found = order;
+      }
+    }
+    return found;
   }
 
   private static ListScheduler.Order order(
@@ -74,7 +97,8 @@ public record Schedule(PipelineGraph graph, Map<Integer, List<Instruction>> rank
       throw new IllegalArgumentException(
           "schedule: got " + microBatches + " microbatches, wanted at least 1");
     }
-    return ListScheduler.order(graph, new SchedulePolicy(kind, encoders, ahead), microBatches);
+    return ListScheduler.order(
+        graph, new SchedulePolicy(kind, encoders, ahead, graph.depth()), microBatches);
   }
 
   /**
@@ -113,14 +137,31 @@ public record Schedule(PipelineGraph graph, Map<Integer, List<Instruction>> rank
 
     private final Map<Place, List<List<List<Instruction>>>> ofLane = new HashMap<>();
 
+    /** For each list the microbatches that it has yet to release, the earliest first. */
+    private final Map<List<Instruction>, PriorityQueue<Releasable>> toRelease =
+        new IdentityHashMap<>();
+
+    private final Map<Direction, Map<Place, List<Link>>> crossed = new EnumMap<>(Direction.class);
+
+    /** A crossing of a link. */
+    private record Crossing(String link, int microBatch, Direction direction) {}
+
+    /**
+     * A microbatch that a list is done with after turn {@code after}: its own work on it and that
+     * of all who take what it has sent.
+     */
+    private record Releasable(long after, int microBatch) {}
+
     Writer(PipelineGraph graph) {
       this.graph = graph;
     }
 
     Map<Integer, List<Instruction>> lists(List<Task> tasks) {
       share();
+      findReleases(tasks);
       for (Task task : tasks) {
         for (List<Instruction> list : lane(task)) {
+          release(list, task.turn);
           write(task, list);
         }
       }
@@ -132,6 +173,73 @@ public record Schedule(PipelineGraph graph, Map<Integer, List<Instruction>> rank
             }
           });
       return lists;
+    }
+
+    /**
+     * When a list is done with a microbatch. Whoever waits in turn for what has an earlier turn
+     * cannot wait for himself.
+     */
+    private void findReleases(List<Task> tasks) {
+      Map<Crossing, Long> taken = new HashMap<>();
+      for (Task task : tasks) {
+        for (Link link : crossed(task)) {
+          if (ends(link, direction(task)).equals(task.place)) {
+            taken.merge(
+                new Crossing(link.name(), task.microBatch, direction(task)), task.turn, Math::max);
+          }
+        }
+      }
+      Map<List<Instruction>, Map<Integer, Long>> after = new IdentityHashMap<>();
+      for (Task task : tasks) {
+        long turn = task.turn;
+        for (Link link : crossed(task)) {
+          Crossing crossing = new Crossing(link.name(), task.microBatch, direction(task));
+          turn = Math.max(turn, taken.getOrDefault(crossing, 0L));
+        }
+        for (List<Instruction> list : lane(task)) {
+          after
+              .computeIfAbsent(list, unused -> new TreeMap<>())
+              .merge(task.microBatch, turn, Math::max);
+        }
+      }
+      after.forEach(
+          (list, turns) -> {
+            PriorityQueue<Releasable> queue =
+                new PriorityQueue<>(
+                    Comparator.comparingLong(Releasable::after)
+                        .thenComparingInt(Releasable::microBatch));
+            turns.forEach((microBatch, turn) -> queue.add(new Releasable(turn, microBatch)));
+            toRelease.put(list, queue);
+          });
+    }
+
+    /** Writes the releases of what a list is done with before turn {@code turn}. */
+    private void release(List<Instruction> list, long turn) {
+      PriorityQueue<Releasable> queue = toRelease.get(list);
+      while (queue != null && !queue.isEmpty() && queue.element().after < turn) {
+        list.add(new Release(queue.remove().microBatch));
+      }
+    }
+
+    /** The links that a task takes from or hands on to. */
+    private List<Link> crossed(Task task) {
+      if (task.kind == Task.Kind.WEIGHTS) {
+        return List.of();
+      }
+      Direction direction = direction(task);
+      return crossed
+          .computeIfAbsent(direction, unused -> new HashMap<>())
+          .computeIfAbsent(
+              task.place,
+              place ->
+                  graph.links().values().stream()
+                      .filter(link -> moves(link, direction))
+                      .filter(link -> link.from().equals(place) || link.to().equals(place))
+                      .toList());
+    }
+
+    private static Direction direction(Task task) {
+      return task.kind == Task.Kind.FORWARD ? Direction.FORWARD : Direction.BACKWARD;
     }
 
     private List<List<Instruction>> lane(Task task) {
@@ -187,12 +295,10 @@ public record Schedule(PipelineGraph graph, Map<Integer, List<Instruction>> rank
       String component = task.place.component();
       int stage = task.place.stage();
       int microBatch = task.microBatch;
-      Direction direction = task.kind == Task.Kind.FORWARD ? Direction.FORWARD : Direction.BACKWARD;
-      if (task.kind != Task.Kind.WEIGHTS) {
-        for (Link link : graph.links().values()) {
-          if (ends(link, direction).equals(task.place) && moves(link, direction)) {
-            list.add(new Receive(link.name(), microBatch, direction));
-          }
+      Direction direction = direction(task);
+      for (Link link : crossed(task)) {
+        if (ends(link, direction).equals(task.place)) {
+          list.add(new Receive(link.name(), microBatch, direction));
         }
       }
       list.add(
@@ -201,11 +307,9 @@ public record Schedule(PipelineGraph graph, Map<Integer, List<Instruction>> rank
             case BACKWARD -> new Backward(component, stage, microBatch, splits(task));
             case WEIGHTS -> new WeightGradients(component, stage, microBatch);
           });
-      if (task.kind != Task.Kind.WEIGHTS) {
-        for (Link link : graph.links().values()) {
-          if (begins(link, direction).equals(task.place) && moves(link, direction)) {
-            list.add(new Send(link.name(), microBatch, direction));
-          }
+      for (Link link : crossed(task)) {
+        if (begins(link, direction).equals(task.place)) {
+          list.add(new Send(link.name(), microBatch, direction));
         }
       }
     }
@@ -229,6 +333,7 @@ public record Schedule(PipelineGraph graph, Map<Integer, List<Instruction>> rank
 
     /** Reductions come last and in one order, since all ranks of a component meet there. */
     private void end(int rank, List<Instruction> list) {
+      release(list, Long.MAX_VALUE);
       for (Stages stages : graph.components()) {
         if (stages.mesh().contains(rank) && graph.hasBackward(stages.name())) {
           list.add(new ReduceGradients(stages.name()));

@@ -6,6 +6,7 @@ import dev.heddle.parallel.pipeline.Instruction.Direction;
 import dev.heddle.parallel.pipeline.Instruction.Forward;
 import dev.heddle.parallel.pipeline.Instruction.Receive;
 import dev.heddle.parallel.pipeline.Instruction.ReduceGradients;
+import dev.heddle.parallel.pipeline.Instruction.Release;
 import dev.heddle.parallel.pipeline.Instruction.Send;
 import dev.heddle.parallel.pipeline.Instruction.Step;
 import dev.heddle.parallel.pipeline.Instruction.Transport;
@@ -19,6 +20,8 @@ import java.util.IdentityHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import java.util.TreeSet;
+import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -29,11 +32,13 @@ import org.jspecify.annotations.Nullable;
  *       does not concern it;
  *   <li>every message that is waited for is sent and every message that is sent is waited for, and
  *       both ends take a link's messages in the same order;
+ *   <li>every microbatch that a rank has to do with is released once, after all that the rank does
+ *       for it and before gradients are reduced;
  *   <li>it ends. It is run on paper with every message a rendezvous: a send is done only when the
- *       receiver has come to its receive, which the sender waits for before it gives the memory
- *       back at the end of the step; the ranks of a lane compute together; reductions and the step
- *       wait for all ranks that they concern. If no rank can go on, the schedule is refused with
- *       the ranks and the instructions that wait for each other.
+ *       receivers have come to their receive, which the sender waits for where it releases the
+ *       microbatch; the ranks of a lane compute together; reductions and the step wait for all
+ *       ranks that they concern. If no rank can go on, the schedule is refused with the ranks and
+ *       the instructions that wait for each other.
  * </ul>
  *
  * <p>Ranks that share an instruction list are run as one.
@@ -51,6 +56,11 @@ public final class ScheduleCheck {
     final List<Instruction> list;
     final List<Integer> ranks = new ArrayList<>();
     final Set<Instruction> sent = new HashSet<>();
+    final Set<Instruction> received = new HashSet<>();
+
+    /** By microbatch the messages that it has a part in. */
+    final Map<Integer, List<Transport>> messages = new HashMap<>();
+
     int next;
 
     Unit(List<Instruction> list) {
@@ -102,6 +112,8 @@ public final class ScheduleCheck {
     Set<Instruction> done = new HashSet<>();
     Set<String> places = new HashSet<>();
     Map<String, Integer> lastOnLink = new HashMap<>();
+    Set<Integer> underWay = new TreeSet<>();
+    Set<Integer> released = new HashSet<>();
     for (Instruction instruction : unit.list) {
       if (!done.add(instruction)) {
         throw refuse(rank, instruction, "stands in the list twice");
@@ -114,7 +126,22 @@ public final class ScheduleCheck {
           }
         }
       }
+      int microBatch = microBatch(instruction);
+      if (microBatch >= 0) {
+        if (released.contains(microBatch)) {
+          throw refuse(rank, instruction, "comes after its microbatch was released");
+        }
+        underWay.add(microBatch);
+      }
       switch (instruction) {
+        case Release release -> {
+          if (!underWay.remove(release.microBatch())) {
+            throw refuse(rank, instruction, "releases what this rank has nothing of");
+          }
+          released.add(release.microBatch());
+        }
+        case ReduceGradients reduce -> checkReleased(rank, instruction, underWay);
+        case Step step -> checkReleased(rank, instruction, underWay);
         case Backward back -> {
           if (!done.contains(new Forward(back.component(), back.stage(), back.microBatch()))) {
             throw refuse(rank, instruction, "comes before its forward");
@@ -140,12 +167,30 @@ public final class ScheduleCheck {
     }
   }
 
+  private static void checkReleased(int rank, Instruction instruction, Set<Integer> underWay) {
+    if (!underWay.isEmpty()) {
+      throw refuse(rank, instruction, "comes before microbatches " + underWay + " are released");
+    }
+  }
+
+  /** The microbatch that an instruction works on, or -1. */
+  private static int microBatch(Instruction instruction) {
+    return switch (instruction) {
+      case Compute compute -> compute.microBatch();
+      case Transport transport -> transport.microBatch();
+      case Release release -> -1;
+      case ReduceGradients reduce -> -1;
+      case Step step -> -1;
+    };
+  }
+
   /** Whom an instruction concerns, in a word. */
   private static String place(Instruction instruction) {
     return switch (instruction) {
       case Compute compute -> compute.component() + ":" + compute.stage();
       case Transport transport ->
           transport.getClass().getSimpleName() + transport.direction() + transport.link();
+      case Release release -> "release";
       case ReduceGradients reduce -> reduce.toString();
       case Step step -> step.toString();
     };
@@ -157,6 +202,7 @@ public final class ScheduleCheck {
       case Send send -> isOn(rank, sender(graph.link(send.link()), send.direction()));
       case Receive receive -> isOn(rank, receiver(graph.link(receive.link()), receive.direction()));
       case ReduceGradients reduce -> graph.component(reduce.component()).mesh().contains(rank);
+      case Release release -> true;
       case Step step -> true;
     };
   }
@@ -228,11 +274,7 @@ public final class ScheduleCheck {
       Instruction instruction = unit.current();
       if (instruction != null) {
         List<Integer> missing =
-            waitsFor(unit, instruction).stream()
-                .filter(other -> !hasCome(other, instruction))
-                .flatMap(other -> other.ranks.stream())
-                .sorted()
-                .toList();
+            missing(unit, instruction).flatMap(other -> other.ranks.stream()).sorted().toList();
         stuck.add(
             "rank " + unit.ranks.getFirst() + " at " + instruction + " waits for ranks " + missing);
       }
@@ -248,21 +290,58 @@ public final class ScheduleCheck {
     if (instruction == null) {
       return false;
     }
-    List<Unit> others = waitsFor(unit, instruction);
-    for (Unit other : others) {
-      if (!hasCome(other, instruction)) {
-        return false;
-      }
+    if (missing(unit, instruction).findAny().isPresent()) {
+      return false;
     }
-    if (instruction instanceof Transport) {
-      if (instruction instanceof Send) {
-        unit.sent.add(instruction);
+    switch (instruction) {
+      case Transport transport -> {
+        (transport instanceof Send ? unit.sent : unit.received).add(transport);
+        unit.messages
+            .computeIfAbsent(transport.microBatch(), unused -> new ArrayList<>())
+            .add(transport);
+        unit.next++;
       }
-      unit.next++;
-    } else {
-      others.forEach(together -> together.next++);
+      case Release release -> unit.next++;
+      default -> waitsFor(unit, instruction).forEach(together -> together.next++);
     }
     return true;
+  }
+
+  /** The ranks that have not done their part of what an instruction waits for. */
+  private Stream<Unit> missing(Unit unit, Instruction instruction) {
+    if (instruction instanceof Release release) {
+      return unit.messages.getOrDefault(release.microBatch(), List.of()).stream()
+          .flatMap(message -> missing(unit, message))
+          .distinct();
+    }
+    return waitsFor(unit, instruction).stream().filter(other -> !hasCome(other, instruction));
+  }
+
+  /** The ranks that have not come to a message that a rank has a part in. */
+  private Stream<Unit> missing(Unit unit, Transport message) {
+    Link link = graph.link(message.link());
+    Receive receive = new Receive(message.link(), message.microBatch(), message.direction());
+    Direction back =
+        message.direction() == Direction.FORWARD ? Direction.BACKWARD : Direction.FORWARD;
+    // Whom a rank hears from in one direction is whom it speaks to in the other; at a boundary the
+    // ranks of the receiving side may hand on to each other.
+    boolean across = link instanceof PipelineGraph.BoundaryLink;
+    if (!across && message instanceof Receive) {
+      return Stream.empty();
+    }
+    String key = "take" + message.direction() + message.link() + (across ? "" : unit.ranks.get(0));
+    return groups
+        .computeIfAbsent(
+            key,
+            unused ->
+                unitsOf(
+                    across
+                        ? graph.ranksOf(receiver(link, message.direction())).ranks()
+                        : unit.ranks.stream()
+                            .flatMap(rank -> graph.sendersTo(rank, link, back).stream())
+                            .toList()))
+        .stream()
+        .filter(other -> !other.received.contains(receive));
   }
 
   /** Whether another rank has done its part of what an instruction waits for. */
@@ -276,6 +355,7 @@ public final class ScheduleCheck {
   private List<Unit> waitsFor(Unit unit, Instruction instruction) {
     return switch (instruction) {
       case Send send -> List.of();
+      case Release release -> List.of();
       case Receive receive -> {
         Link link = graph.link(receive.link());
         // Whatever rank of a boundary's side it is, it hears from all of the other side.

@@ -10,8 +10,9 @@ import dev.heddle.parallel.pipeline.PipelineGraph.Place;
  * @param encoders how components before the sink stand against it where they share ranks
  * @param ahead how many microbatches more than by their distance such components may have under
  *     way: what lies between the bubbles that their work fills
+ * @param deferred how many microbatches' weight gradients a rank may put off in any case
  */
-record SchedulePolicy(ScheduleKind kind, Encoders encoders, int ahead) {
+record SchedulePolicy(ScheduleKind kind, Encoders encoders, int ahead, int deferred) {
   /** What is taken first on a rank that runs an encoder and the sink component. */
   enum Encoders {
     /** Whatever is nearer to the end of the graph, backwards before forwards. */
@@ -53,12 +54,18 @@ record SchedulePolicy(ScheduleKind kind, Encoders encoders, int ahead) {
         + order;
   }
 
+  /** Whether a stage may have any number of microbatches under way. */
+  boolean isUnbounded(PipelineGraph graph, Place place) {
+    boolean sink = place.component().equals(graph.sink().name());
+    return kind == ScheduleKind.GPIPE || encoders == Encoders.FIRST_AND_LAST && !sink;
+  }
+
   /** How many microbatches a stage may have under way. */
   int liveMicroBatches(PipelineGraph graph, Place place) {
-    boolean sink = place.component().equals(graph.sink().name());
-    if (kind == ScheduleKind.GPIPE || encoders == Encoders.FIRST_AND_LAST && !sink) {
+    if (isUnbounded(graph, place)) {
       return Integer.MAX_VALUE;
     }
+    boolean sink = place.component().equals(graph.sink().name());
     boolean shares =
         !sink && !graph.component(place.component()).mesh().isDisjointFrom(graph.sink().mesh());
     return graph.distance(place) + 1 + (shares ? ahead : 0);

@@ -71,7 +71,8 @@ class LaneClassesTest {
       int microBatches = 1 + random.nextInt(5);
       for (ScheduleKind kind : ScheduleKind.values()) {
         for (Encoders encoders : Encoders.values()) {
-          SchedulePolicy policy = new SchedulePolicy(kind, encoders, random.nextInt(3));
+          SchedulePolicy policy =
+              new SchedulePolicy(kind, encoders, random.nextInt(3), graph.depth());
           assertThat(
                   ListScheduler.order(
                           new LaneClasses(graph).representatives(), policy, microBatches)

@@ -9,7 +9,9 @@ import dev.heddle.parallel.pipeline.Instruction.Backward;
 import dev.heddle.parallel.pipeline.Instruction.Direction;
 import dev.heddle.parallel.pipeline.Instruction.Forward;
 import dev.heddle.parallel.pipeline.Instruction.Receive;
+import dev.heddle.parallel.pipeline.Instruction.Release;
 import dev.heddle.parallel.pipeline.Instruction.Send;
+import dev.heddle.parallel.pipeline.Instruction.Step;
 import dev.heddle.parallel.pipeline.Instruction.WeightGradients;
 import dev.heddle.parallel.pipeline.PipelineGraph.Edge;
 import dev.heddle.parallel.pipeline.PipelineGraph.Stages;
@@ -99,6 +101,77 @@ class ScheduleCheckTest {
                     TWO_STAGES,
                     Map.of(0, List.of(send(0), send(1)), 1, List.of(receive(1), receive(0)))))
         .hasMessageContaining("rank 1: receive(model 0 -> 1, 0) comes after that of microbatch 1");
+  }
+
+  @Test
+  void releaseThatWaitsForWhomItKeepsWaiting_isRefused() {
+    assertThatThrownBy(
+            () ->
+                check(
+                    TWO_STAGES,
+                    Map.of(
+                        0,
+                        List.of(send(0), new Release(0), send(1)),
+                        1,
+                        List.of(receive(1), receive(0)))))
+        .hasMessageContaining("order");
+    Send gradient = new Send(LINK, 0, Direction.BACKWARD);
+    Receive gradientOf0 = new Receive(LINK, 0, Direction.BACKWARD);
+    assertThatThrownBy(
+            () ->
+                check(
+                    TWO_STAGES,
+                    Map.of(
+                        0,
+                        List.of(send(1), new Release(1), gradientOf0),
+                        1,
+                        List.of(gradient, new Release(0), receive(1)))))
+        .hasMessageContaining("it would never end")
+        .hasMessageContaining("rank 0 at release(1) waits for ranks [1]")
+        .hasMessageContaining("rank 1 at release(0) waits for ranks [0]");
+  }
+
+  @Test
+  void releaseWhereItsMessagesHaveBeenTaken_passes() {
+    assertThatCode(
+            () ->
+                check(
+                    TWO_STAGES,
+                    Map.of(
+                        0,
+                        List.of(send(0), new Release(0), send(1), new Release(1), new Step()),
+                        1,
+                        List.of(
+                            receive(0), receive(1), new Release(0), new Release(1), new Step()))))
+        .doesNotThrowAnyException();
+  }
+
+  @Test
+  void microBatchThatIsNotReleased_isRefused() {
+    assertThatThrownBy(
+            () ->
+                check(
+                    TWO_STAGES,
+                    Map.of(0, List.of(send(0), new Step()), 1, List.of(receive(0), new Step()))))
+        .hasMessageContaining("step comes before microbatches [0] are released");
+  }
+
+  @Test
+  void workOnAReleasedMicroBatch_isRefused() {
+    assertThatThrownBy(
+            () ->
+                check(
+                    TWO_STAGES,
+                    Map.of(
+                        0,
+                        List.of(send(0), new Release(0), new Receive(LINK, 0, Direction.BACKWARD)),
+                        1,
+                        List.of(receive(0), new Send(LINK, 0, Direction.BACKWARD)))))
+        .hasMessage(
+            "schedule: rank 0: receive-gradient(model 0 -> 1, 0) comes after its microbatch was"
+                + " released");
+    assertThatThrownBy(() -> check(TWO_STAGES, Map.of(0, List.of(new Release(0)), 1, List.of())))
+        .hasMessage("schedule: rank 0: release(0) releases what this rank has nothing of");
   }
 
   @Test
