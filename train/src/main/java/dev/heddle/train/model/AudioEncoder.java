@@ -3,26 +3,17 @@ package dev.heddle.train.model;
 import static dev.heddle.ops.Add.add;
 import static dev.heddle.ops.Reshape.reshape;
 
-import dev.heddle.autograd.Recompute;
 import dev.heddle.autograd.Tensor;
-import dev.heddle.nn.BlockContext;
-import dev.heddle.nn.LayerNorm;
 import dev.heddle.nn.Layers;
 import dev.heddle.nn.Linear;
-import dev.heddle.nn.Mlp;
 import dev.heddle.nn.Module;
 import dev.heddle.nn.SequenceSpec;
-import dev.heddle.nn.TransformerBlock;
-import dev.heddle.parallel.layout.Interval;
-import dev.heddle.runtime.AttentionMask;
 import dev.heddle.runtime.NDArray;
 import dev.heddle.runtime.Shape;
 import dev.heddle.runtime.UnaryOperation;
 import dev.heddle.runtime.memory.MemoryScope;
 import dev.heddle.train.config.ModelConfig;
-import java.util.Map;
 import java.util.Objects;
-import java.util.TreeMap;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -42,11 +33,7 @@ public final class AudioEncoder extends Module {
   private final ModelConfig.Audio sizes;
   private final Stages stages;
   private final @Nullable Linear embedding;
-  private final Map<Integer, TransformerBlock> blocks = new TreeMap<>();
-  private final @Nullable Exit exit;
-
-  /** What stands behind the blocks. */
-  private record Exit(LayerNorm norm, Mlp projector) {}
+  private final EncoderBlocks blocks;
 
   /** The whole encoder of frames of {@code bands} values. */
   public AudioEncoder(
@@ -75,18 +62,19 @@ public final class AudioEncoder extends Module {
     this.sizes = sizes;
     this.stages = stages;
     this.embedding = stages.runs(0) ? own(embedding(bands)) : null;
-    for (int stage : stages.mine()) {
-      Interval mine = stages.blocks().get(stage);
-      for (int i = (int) mine.start(); i < mine.end(); i++) {
-        blocks.put(i, own(block(i)));
-      }
-    }
-    this.exit =
-        stages.runs(stages.last())
-            ? new Exit(
-                own(new LayerNorm(layers, "audio.norm", sizes.hiddenSize())),
-                own(projector(projectorHiddenSize, languageSize)))
-            : null;
+    this.blocks =
+        own(
+            new EncoderBlocks(
+                layers,
+                "audio",
+                new EncoderBlocks.Sizes(
+                    sizes.layers(),
+                    sizes.hiddenSize(),
+                    sizes.heads(),
+                    sizes.recompute(),
+                    projectorHiddenSize,
+                    languageSize),
+                stages));
   }
 
   private Linear embedding(int bands) {
@@ -98,28 +86,6 @@ public final class AudioEncoder extends Module {
         sizes.hiddenSize(),
         1 / Math.sqrt(values),
         UnaryOperation.IDENTITY);
-  }
-
-  private TransformerBlock block(int index) {
-    return new TransformerBlock(
-        layers,
-        "audio.block" + index,
-        sizes.hiddenSize(),
-        sizes.heads(),
-        AttentionMask.FULL,
-        sizes.layers());
-  }
-
-  private Mlp projector(int hiddenSize, int languageSize) {
-    return new Mlp(
-        layers,
-        "audio.projector",
-        Mlp.Kind.GELU,
-        sizes.hiddenSize(),
-        hiddenSize,
-        languageSize,
-        1 / Math.sqrt(sizes.hiddenSize()),
-        TransformerBlock.DEVIATION);
   }
 
   /** The stages, and which of them this rank runs. */
@@ -161,16 +127,7 @@ public final class AudioEncoder extends Module {
     stages.require(stage, "audio encoder");
     try (MemoryScope inside = MemoryScope.temporaries()) {
       Tensor y = stage == 0 ? entered(x, clips) : x;
-      BlockContext context = BlockContext.NONE.withSequence(clips);
-      Interval mine = stages.blocks().get(stage);
-      for (int i = (int) mine.start(); i < mine.end(); i++) {
-        TransformerBlock block = Objects.requireNonNull(blocks.get(i));
-        y =
-            sizes.recompute()
-                ? Recompute.recompute(input -> block.forward(input, context), y)
-                : block.forward(y, context);
-      }
-      return inside.keep(stage == stages.last() ? left(y, clips) : y);
+      return inside.keep(blocks.forward(stage, y, clips));
     }
   }
 
@@ -179,12 +136,6 @@ public final class AudioEncoder extends Module {
     Tensor embedded = Objects.requireNonNull(embedding).forward(frames);
     NDArray positions = sinusoids(clips.documentPositions(heldRows(clips)));
     return reshape(add(embedded, Tensor.constant(positions)), 1, rows, size());
-  }
-
-  private Tensor left(Tensor x, SequenceSpec clips) {
-    Exit end = Objects.requireNonNull(exit);
-    Tensor rows = end.projector.forward(end.norm.forward(x), clips);
-    return reshape(rows, rows.dim(0) * rows.dim(1), rows.dim(2));
   }
 
   /** Sines in the even features, cosines in the odd ones, each pair slower than the one before. */

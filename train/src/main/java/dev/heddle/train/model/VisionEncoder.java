@@ -5,27 +5,19 @@ import static dev.heddle.ops.GatherRows.gatherRows;
 import static dev.heddle.ops.Patchify.patchify;
 import static dev.heddle.ops.Reshape.reshape;
 
-import dev.heddle.autograd.Recompute;
 import dev.heddle.autograd.Tensor;
-import dev.heddle.nn.BlockContext;
 import dev.heddle.nn.Initializer;
-import dev.heddle.nn.LayerNorm;
 import dev.heddle.nn.Layers;
 import dev.heddle.nn.Linear;
-import dev.heddle.nn.Mlp;
 import dev.heddle.nn.Module;
 import dev.heddle.nn.Parameter;
 import dev.heddle.nn.SequenceSpec;
 import dev.heddle.nn.TransformerBlock;
-import dev.heddle.parallel.layout.Interval;
-import dev.heddle.runtime.AttentionMask;
 import dev.heddle.runtime.Shape;
 import dev.heddle.runtime.UnaryOperation;
 import dev.heddle.runtime.memory.MemoryScope;
 import dev.heddle.train.config.ModelConfig;
-import java.util.Map;
 import java.util.Objects;
-import java.util.TreeMap;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -41,14 +33,10 @@ public final class VisionEncoder extends Module {
   private final ModelConfig.Vision sizes;
   private final Stages stages;
   private final @Nullable Entry entry;
-  private final Map<Integer, TransformerBlock> blocks = new TreeMap<>();
-  private final @Nullable Exit exit;
+  private final EncoderBlocks blocks;
 
   /** What stands before the blocks. */
   private record Entry(Linear patchEmbedding, Parameter positions) {}
-
-  /** What stands behind the blocks. */
-  private record Exit(LayerNorm norm, Mlp projector) {}
 
   /** The whole encoder, whose rows have {@code languageSize} features. */
   public VisionEncoder(
@@ -67,18 +55,19 @@ public final class VisionEncoder extends Module {
     this.sizes = sizes;
     this.stages = stages;
     this.entry = stages.runs(0) ? new Entry(own(patchEmbedding()), own(positions())) : null;
-    for (int stage : stages.mine()) {
-      Interval mine = stages.blocks().get(stage);
-      for (int i = (int) mine.start(); i < mine.end(); i++) {
-        blocks.put(i, own(block(i)));
-      }
-    }
-    this.exit =
-        stages.runs(stages.last())
-            ? new Exit(
-                own(new LayerNorm(layers, "vision.norm", sizes.hiddenSize())),
-                own(projector(projectorHiddenSize, languageSize)))
-            : null;
+    this.blocks =
+        own(
+            new EncoderBlocks(
+                layers,
+                "vision",
+                new EncoderBlocks.Sizes(
+                    sizes.layers(),
+                    sizes.hiddenSize(),
+                    sizes.heads(),
+                    sizes.recompute(),
+                    projectorHiddenSize,
+                    languageSize),
+                stages));
   }
 
   private Linear patchEmbedding() {
@@ -97,28 +86,6 @@ public final class VisionEncoder extends Module {
         "vision.positions",
         Shape.of(sizes.patchCount(), sizes.hiddenSize()),
         new Initializer.Normal(TransformerBlock.DEVIATION));
-  }
-
-  private TransformerBlock block(int index) {
-    return new TransformerBlock(
-        layers,
-        "vision.block" + index,
-        sizes.hiddenSize(),
-        sizes.heads(),
-        AttentionMask.FULL,
-        sizes.layers());
-  }
-
-  private Mlp projector(int hiddenSize, int languageSize) {
-    return new Mlp(
-        layers,
-        "vision.projector",
-        Mlp.Kind.GELU,
-        sizes.hiddenSize(),
-        hiddenSize,
-        languageSize,
-        1 / Math.sqrt(sizes.hiddenSize()),
-        TransformerBlock.DEVIATION);
   }
 
   /** The stages, and which of them this rank runs. */
@@ -153,18 +120,9 @@ public final class VisionEncoder extends Module {
   public Tensor forward(int stage, Tensor x) {
     stages.require(stage, "vision encoder");
     SequenceSpec patches = sequences(x.dim(0));
-    BlockContext context = BlockContext.NONE.withSequence(patches);
     try (MemoryScope inside = MemoryScope.temporaries()) {
       Tensor y = stage == 0 ? entered(x, patches) : x;
-      Interval mine = stages.blocks().get(stage);
-      for (int i = (int) mine.start(); i < mine.end(); i++) {
-        TransformerBlock block = Objects.requireNonNull(blocks.get(i));
-        y =
-            sizes.recompute()
-                ? Recompute.recompute(input -> block.forward(input, context), y)
-                : block.forward(y, context);
-      }
-      return inside.keep(stage == stages.last() ? left(y, patches) : y);
+      return inside.keep(blocks.forward(stage, y, patches));
     }
   }
 
@@ -201,11 +159,5 @@ public final class VisionEncoder extends Module {
     Tensor matrix = reshape(patches, batch * count, patches.dim(2));
     Tensor chosen = gatherRows(matrix, Sequences.onDevice(layers.device(), rows));
     return reshape(chosen, batch, held.length, patches.dim(2));
-  }
-
-  private Tensor left(Tensor x, SequenceSpec sequences) {
-    Exit end = Objects.requireNonNull(exit);
-    Tensor rows = end.projector.forward(end.norm.forward(x), sequences);
-    return reshape(rows, rows.dim(0) * rows.dim(1), rows.dim(2));
   }
 }
