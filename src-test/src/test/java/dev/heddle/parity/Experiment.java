@@ -43,6 +43,7 @@ import java.util.Map;
 import java.util.Set;
 import java.util.TreeMap;
 import java.util.function.Supplier;
+import java.util.stream.IntStream;
 import org.jspecify.annotations.Nullable;
 
 /** A training run of the tiny model: what to change is set, then {@link #run} trains. */
@@ -81,6 +82,9 @@ final class Experiment {
   int[] textOnly = {};
 
   boolean packed;
+
+  /** Whether the language model is the only component; the ranks of the others idle. */
+  boolean alone;
 
   /** The batches that are trained on, one a step. */
   List<Integer> batches = new ArrayList<>(Collections.nCopies(20, 0));
@@ -124,6 +128,7 @@ final class Experiment {
     copy.padded = padded;
     copy.textOnly = textOnly;
     copy.packed = packed;
+    copy.alone = alone;
     copy.batches = batches;
     return copy;
   }
@@ -145,8 +150,8 @@ final class Experiment {
         TinyModel.VOCABULARY,
         TinyModel.TEXT_LENGTH,
         padded,
-        textOnly,
-        model.audio() != null);
+        alone ? IntStream.range(0, samples).toArray() : textOnly,
+        model.audio() != null && !alone);
   }
 
   ModelGraph graph() {
@@ -165,7 +170,8 @@ final class Experiment {
             model.audio() == null ? 0 : 3,
             TinyModel.TEXT_LENGTH,
             TinyModel.VOCABULARY);
-    return CaptionModel.graph(model, crossed, packed, work).withFrozen(frozen);
+    ModelGraph graph = CaptionModel.graph(model, crossed, packed, work);
+    return alone ? new ModelGraph(List.of(graph.sink()), List.of()) : graph.withFrozen(frozen);
   }
 
   Outcome run() {
@@ -399,6 +405,7 @@ final class Experiment {
         + ", without a picture "
         + Arrays.toString(textOnly)
         + (packed ? ", packed" : "")
+        + (alone ? ", language alone" : "")
         + ", clip "
         + clipNorm
         + ", rate "

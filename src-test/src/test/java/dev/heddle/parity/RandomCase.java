@@ -21,7 +21,7 @@ import java.util.TreeSet;
 import java.util.stream.IntStream;
 
 /**
- * A configuration that nobody thought of, a function of its seed: two or three components with any
+ * A configuration that nobody thought of, a function of its seed: one to three components with any
  * axes anywhere, under any schedule, with everything that may be switched on or off.
  *
  * @param layout the placements and the schedule
@@ -38,6 +38,7 @@ import java.util.stream.IntStream;
  * @param clipNorm the norm that gradients are clipped to
  * @param rates learning rates of components that have their own
  * @param bucketBytes the size of a bucket of gradients
+ * @param alone whether the language model is the only component, on its ranks; the others idle
  */
 record RandomCase(
     ParallelConfig layout,
@@ -53,7 +54,8 @@ record RandomCase(
     Set<String> frozen,
     double clipNorm,
     Map<String, Double> rates,
-    long bucketBytes) {
+    long bucketBytes,
+    boolean alone) {
   private static final int STEPS = 6;
   private static final int HEADS = 4;
   private static final int VISION_LAYERS = 4;
@@ -89,7 +91,8 @@ record RandomCase(
         frozen(random, hearing),
         random.nextBoolean() ? 0.3 : Double.POSITIVE_INFINITY,
         random.nextInt(4) == 0 ? Map.of(CaptionModel.VISION, 1e-3) : Map.of(),
-        1L << (3 + random.nextInt(16)));
+        1L << (3 + random.nextInt(16)),
+        random.nextInt(8) == 0);
   }
 
   private static <T> T any(Random random, T[] values) {
@@ -220,6 +223,7 @@ record RandomCase(
     experiment.clipNorm = clipNorm;
     experiment.learningRates = rates;
     experiment.bucketBytes = bucketBytes;
+    experiment.alone = alone;
     return experiment.steps(steps);
   }
 
@@ -239,7 +243,7 @@ record RandomCase(
     Set<String> features = new TreeSet<>();
     features.add(layout.schedule().label());
     features.add(strategy.label());
-    features.add(sides().size() + " components");
+    features.add((alone ? 1 : sides().size()) + " components");
     features.add(microBatches + " microbatches");
     features.add(packed ? "packed" : "padded to one length");
     for (Placement side : sides()) {

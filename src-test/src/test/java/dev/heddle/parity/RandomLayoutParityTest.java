@@ -98,7 +98,7 @@ class RandomLayoutParityTest {
     assertThat(features)
         .contains("1f1b", "gpipe", "interleaved", "zero-bubble", "chunks")
         .contains("direct", "scatter-gather", "leader")
-        .contains("2 components", "3 components", "packed", "padded to one length")
+        .contains("1 components", "2 components", "3 components", "packed", "padded to one length")
         .contains("same ranks", "disjoint ranks", "some shared ranks")
         .contains("tied", "recompute", "text only", "sequence parallel", "zero-1")
         .contains("ring", "all-gather", "all-to-all")

@@ -194,7 +194,8 @@ final class Shrinking {
         c.frozen(),
         c.clipNorm(),
         c.rates(),
-        c.bucketBytes());
+        c.bucketBytes(),
+        c.alone());
   }
 
   private static RandomCase sized(RandomCase c, int steps, int samples, int microBatches) {
@@ -212,7 +213,8 @@ final class Shrinking {
         c.frozen(),
         c.clipNorm(),
         c.rates(),
-        c.bucketBytes());
+        c.bucketBytes(),
+        c.alone());
   }
 
   private static RandomCase switched(
@@ -231,7 +233,8 @@ final class Shrinking {
         c.frozen(),
         c.clipNorm(),
         c.rates(),
-        c.bucketBytes());
+        c.bucketBytes(),
+        c.alone());
   }
 
   private static RandomCase chosen(
@@ -254,7 +257,8 @@ final class Shrinking {
         frozen,
         c.clipNorm(),
         c.rates(),
-        c.bucketBytes());
+        c.bucketBytes(),
+        c.alone());
   }
 
   private static RandomCase optimized(
@@ -273,6 +277,7 @@ final class Shrinking {
         c.frozen(),
         clipNorm,
         rates,
-        bucketBytes);
+        bucketBytes,
+        c.alone());
   }
 }
