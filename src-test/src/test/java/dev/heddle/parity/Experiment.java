@@ -6,6 +6,7 @@ import dev.heddle.nn.Parameter;
 import dev.heddle.optim.AdamW;
 import dev.heddle.parallel.comm.CommunicationStatistics;
 import dev.heddle.parallel.comm.Communicator;
+import dev.heddle.parallel.comm.RankProgram;
 import dev.heddle.parallel.comm.local.LocalWorld;
 import dev.heddle.parallel.component.ComponentOptimizer;
 import dev.heddle.parallel.component.ComponentProgram;
@@ -182,12 +183,9 @@ final class Experiment {
     LocalWorld.builder(layout.ranks())
         .timeout(timeout)
         .run(
-            world -> {
-              try (CpuDevice device = CpuDevice.open("cpu:" + world.rank(), 1, backend);
-                  MemoryScope scope = MemoryScope.open()) {
-                new Rank(world, device, collected).train();
-              }
-            });
+            RankProgram.onDevice(
+                world -> CpuDevice.open("cpu:" + world.rank(), 1, backend),
+                (world, device) -> new Rank(world, device, collected).train()));
     return collected.outcome();
   }
 

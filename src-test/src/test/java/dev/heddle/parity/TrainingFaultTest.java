@@ -97,7 +97,11 @@ class TrainingFaultTest {
     "dp2@0-1 | tp2@0-1, language, 0, false",
     "dp2@0-1 | tp2@0-1, language, 1, true",
     "tp2@0-1 | dp2@2-3, vision, 1, true",
-    "dp3@0-2 | tp2@3-4, language, 4, false"
+    "dp3@0-2 | tp2@3-4, language, 4, false",
+    "dp2@0-1 | pp2@2-3, vision, 1, false",
+    "dp2@0-1 | pp2@2-3, vision, 0, true",
+    "tp1@0 | cp3@1-3, language, 2, true",
+    "dp2@0-1 | dp2@0-1, vision, 1, true"
   })
   void rankThatThrows_stopsAllRanksAtOnce_andIsNamedWithItsCause(
       String layout, String component, int rank, boolean inBackward) {

@@ -111,6 +111,21 @@ public interface Communicator {
   /** All ranks' numbers, by member; how many may differ from rank to rank. */
   long[][] allGather(long[] values);
 
+  // ---- the end
+
+  /**
+   * Says that this rank has failed and stops the whole run, as if its program had thrown {@code
+   * cause}; then lets go of all that this rank has under way, in every group. When it returns,
+   * nothing reads or writes this rank's arrays any more, so the memory may be given back: a program
+   * that fails calls it before it closes its device, which {@link RankProgram#onDevice} does.
+   *
+   * <p>What other ranks wait for, and whatever any rank communicates next, throws {@link
+   * RankStoppedException}; the run ends with {@link RankFailedException} even if the program then
+   * returns. The first call counts. Where ranks are processes, one that neither communicates nor
+   * ends keeps messages to it under way; after ten seconds they are left to it.
+   */
+  void abort(Throwable cause);
+
   // ---- counting
 
   /** What this rank communicated in this group; live. */

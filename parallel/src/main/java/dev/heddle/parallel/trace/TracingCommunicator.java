@@ -226,6 +226,13 @@ public final class TracingCommunicator implements Communicator {
     return result;
   }
 
+  // ---- the end
+
+  @Override
+  public void abort(Throwable cause) {
+    delegate.abort(cause);
+  }
+
   // ---- counting
 
   @Override

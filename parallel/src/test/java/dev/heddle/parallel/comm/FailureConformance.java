@@ -10,11 +10,15 @@ import dev.heddle.runtime.Shape;
 import dev.heddle.runtime.cpu.CpuBackend;
 import dev.heddle.runtime.cpu.CpuDevice;
 import dev.heddle.runtime.memory.MemoryScope;
+import java.io.PrintWriter;
+import java.io.StringWriter;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /**
  * What ranks are told when they do not fit together: messages name the operation, the group and the
@@ -128,6 +132,164 @@ abstract class FailureConformance {
             });
     assertThat(failure.getSuppressed()).hasSize(1);
     assertThat(failure.getSuppressed()[0]).hasMessageContaining("is unhappy");
+  }
+
+  // ---- a rank that throws amid messages
+
+  /** Large enough for the elements to wait at their sender until the receiver fetches them. */
+  private static final int LARGE = 200_000;
+
+  /** Runs a body of which a rank throws "boom"; no rank may have anything to add to that. */
+  private void failsCleanly(int ranks, int failing, RankBody body) {
+    List<Throwable> thrownHere = new ArrayList<>();
+    RankProgram program = body.program();
+    long start = System.nanoTime();
+    RankFailedException failure = null;
+    try {
+      world()
+          .run(
+              ranks,
+              World.PATIENT,
+              world -> {
+                try {
+                  program.run(world);
+                } catch (Throwable thrown) {
+                  synchronized (thrownHere) {
+                    thrownHere.add(thrown);
+                  }
+                  throw thrown;
+                }
+              });
+    } catch (RankFailedException failed) {
+      failure = failed;
+    }
+    assertThat(failure)
+        .hasMessage("rank " + failing + " failed: java.lang.IllegalStateException: boom");
+    assertThat(failure.getSuppressed()).isEmpty();
+    // Memory that is given back while messages use it would be a suppressed complaint.
+    assertThat(thrownHere)
+        .hasSize(world().ranksHere(ranks).size())
+        .allSatisfy(thrown -> assertThat(thrown).hasNoSuppressedExceptions());
+    StringWriter trace = new StringWriter();
+    failure.getCause().printStackTrace(new PrintWriter(trace));
+    assertThat(trace.toString()).doesNotContain("Suppressed").doesNotContain("still in use");
+    assertThat(Duration.ofNanos(System.nanoTime() - start)).isLessThan(Duration.ofSeconds(10));
+  }
+
+  @ParameterizedTest
+  @ValueSource(ints = {2, LARGE})
+  void aRankThatThrows_amidSendsThatNobodyHasReceived_leavesCleanly(int elements) {
+    failsCleanly(
+        2,
+        0,
+        (world, device) -> {
+          if (world.rank() == 0) {
+            for (int i = 0; i < 3; i++) {
+              Handle unused = world.exchange(List.of(Message.send(1, array(device, elements))));
+            }
+            world.allReduce(1, ReduceOp.SUM);
+            throw new IllegalStateException("boom");
+          }
+          world.allReduce(1, ReduceOp.SUM);
+          world.barrier();
+        });
+  }
+
+  @ParameterizedTest
+  @ValueSource(ints = {2, LARGE})
+  void aRankThatThrows_amidReceivesThatNobodyHasSent_leavesCleanly(int elements) {
+    failsCleanly(
+        2,
+        1,
+        (world, device) -> {
+          if (world.rank() == 1) {
+            for (int i = 0; i < 3; i++) {
+              Handle unused = world.exchange(List.of(Message.receive(0, array(device, elements))));
+            }
+            throw new IllegalStateException("boom");
+          }
+          // The other side has messages of both directions under way too.
+          Message receive = Message.receive(1, array(device, elements));
+          Handle unused = world.exchange(List.of(receive));
+          world.barrier();
+        });
+  }
+
+  @ParameterizedTest
+  @ValueSource(ints = {2, LARGE})
+  void aRankThatThrows_amidMessagesThatAreBeingMoved_leavesCleanly(int elements) {
+    failsCleanly(
+        3,
+        2,
+        (world, device) -> {
+          int me = world.rank();
+          List<Message> ring = new ArrayList<>();
+          for (int i = 0; i < 4; i++) {
+            ring.add(Message.send((me + 1) % 3, array(device, elements)));
+            ring.add(Message.receive((me + 2) % 3, array(device, elements)));
+          }
+          Handle exchanged = world.exchange(ring);
+          NDArray whole = array(device, 3 * elements);
+          List<NDArray> parts = new ArrayList<>();
+          for (int i = 0; i < 3; i++) {
+            parts.add(whole.slice(0, (long) i * elements, (i + 1L) * elements));
+          }
+          Handle gathered = world.allGather(parts.get(me), parts);
+          if (me == 2) {
+            throw new IllegalStateException("boom");
+          }
+          Communicator pair = world.subgroup("pair", List.of(0, 1)).orElseThrow();
+          Handle reduced = pair.allReduce(array(device, elements), ReduceOp.SUM);
+          exchanged.await();
+          gathered.await();
+          reduced.await();
+          world.barrier();
+        });
+  }
+
+  @Test
+  void aRankThatThrows_whileItsPeerComputes_leavesCleanly() {
+    failsCleanly(
+        2,
+        0,
+        (world, device) -> {
+          Handle sent =
+              world.exchange(List.of(Message.send(1 - world.rank(), array(device, LARGE))));
+          if (world.rank() == 0) {
+            throw new IllegalStateException("boom");
+          }
+          // Interrupted after a second.
+          while (!Thread.interrupted()) {
+            Thread.onSpinWait();
+          }
+          sent.await();
+          world.barrier();
+        });
+  }
+
+  @Test
+  void abort_stopsTheRun_evenIfTheProgramGoesOn() {
+    RankFailedException failure =
+        fails(
+            2,
+            World.PATIENT,
+            (world, device) -> {
+              if (world.rank() == 1) {
+                Communicator both = world.subgroup("both", List.of(0, 1)).orElseThrow();
+                Handle open = both.exchange(List.of(Message.receive(0, array(device, LARGE))));
+                both.abort(new IllegalStateException("boom"));
+                both.abort(new IllegalStateException("again"));
+                assertThatThrownBy(open::await).isInstanceOf(RankStoppedException.class);
+                assertThatThrownBy(world::barrier)
+                    .isInstanceOf(RankStoppedException.class)
+                    .hasMessage(
+                        "stopped because rank 1 failed: java.lang.IllegalStateException: boom");
+                return;
+              }
+              world.barrier();
+            });
+    assertThat(failure).hasMessage("rank 1 failed: java.lang.IllegalStateException: boom");
+    assertThat(failure.getSuppressed()).isEmpty();
   }
 
   // ---- a rank that does not come

@@ -2,7 +2,6 @@ package dev.heddle.parallel.comm;
 
 import dev.heddle.runtime.cpu.CpuBackend;
 import dev.heddle.runtime.cpu.CpuDevice;
-import dev.heddle.runtime.memory.MemoryScope;
 
 /** A test's rank program that wants a device and an open memory scope. */
 @FunctionalInterface
@@ -10,13 +9,8 @@ public interface RankBody {
   void run(Communicator world, CpuDevice device) throws Exception;
 
   /** The program that opens a one-thread device and a scope around this body. */
-  @SuppressWarnings("try") // the scope is there to be open
   default RankProgram program() {
-    return world -> {
-      try (CpuDevice device = CpuDevice.open("cpu:" + world.rank(), 1, CpuBackend.REFERENCE);
-          MemoryScope scope = MemoryScope.open()) {
-        run(world, device);
-      }
-    };
+    return RankProgram.onDevice(
+        world -> CpuDevice.open("cpu:" + world.rank(), 1, CpuBackend.REFERENCE), this::run);
   }
 }

@@ -12,6 +12,7 @@ import dev.heddle.parallel.comm.CommunicationKind;
 import dev.heddle.parallel.comm.CommunicationStatistics;
 import dev.heddle.parallel.comm.Communicator;
 import dev.heddle.parallel.comm.RankFailedException;
+import dev.heddle.parallel.comm.RankProgram;
 import dev.heddle.parallel.comm.local.LocalWorld;
 import dev.heddle.runtime.AttentionMask;
 import dev.heddle.runtime.DType;
@@ -19,7 +20,6 @@ import dev.heddle.runtime.NDArray;
 import dev.heddle.runtime.Shape;
 import dev.heddle.runtime.cpu.CpuBackend;
 import dev.heddle.runtime.cpu.CpuDevice;
-import dev.heddle.runtime.memory.MemoryScope;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Random;
@@ -129,13 +129,12 @@ class ContextAttentionTest {
       int ranks, ContextMethod method, DType dtype, CpuBackend backend, Body body) {
     LocalWorld.run(
         ranks,
-        world -> {
-          try (CpuDevice device = CpuDevice.open("cpu:" + world.rank(), 1, backend);
-              MemoryScope scope = MemoryScope.open()) {
-            Layers local = new LocalLayers(device, dtype, 1);
-            body.run(local, new ContextParallelLayers(local, world, method), world);
-          }
-        });
+        RankProgram.onDevice(
+            world -> CpuDevice.open("cpu:" + world.rank(), 1, backend),
+            (world, device) -> {
+              Layers local = new LocalLayers(device, dtype, 1);
+              body.run(local, new ContextParallelLayers(local, world, method), world);
+            }));
   }
 
   private static void assertSame(Problem problem, int ranks, CpuBackend backend, double tolerance) {

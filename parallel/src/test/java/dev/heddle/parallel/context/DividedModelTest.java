@@ -26,6 +26,7 @@ import dev.heddle.parallel.comm.CommunicationStatistics;
 import dev.heddle.parallel.comm.CommunicationStatistics.Traffic;
 import dev.heddle.parallel.comm.Communicator;
 import dev.heddle.parallel.comm.RankFailedException;
+import dev.heddle.parallel.comm.RankProgram;
 import dev.heddle.parallel.comm.ReduceOp;
 import dev.heddle.parallel.comm.local.LocalWorld;
 import dev.heddle.parallel.mesh.Axis;
@@ -38,7 +39,6 @@ import dev.heddle.runtime.RandomKey;
 import dev.heddle.runtime.Shape;
 import dev.heddle.runtime.cpu.CpuBackend;
 import dev.heddle.runtime.cpu.CpuDevice;
-import dev.heddle.runtime.memory.MemoryScope;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Random;
@@ -169,13 +169,12 @@ class DividedModelTest {
     Mesh mesh = HeldPositionsTest.mesh(tp, cp);
     LocalWorld.run(
         tp * cp,
-        world -> {
-          try (CpuDevice device = CpuDevice.open("cpu:" + world.rank(), 1, CpuBackend.REFERENCE);
-              MemoryScope scope = MemoryScope.open()) {
-            Layers divided = HeldPositionsTest.layers(device, DType.F64, mesh, world, method, sp);
-            body.run(new LocalLayers(device, DType.F64, 3), divided, world, mesh);
-          }
-        });
+        RankProgram.onDevice(
+            world -> CpuDevice.open("cpu:" + world.rank(), 1, CpuBackend.REFERENCE),
+            (world, device) -> {
+              Layers divided = HeldPositionsTest.layers(device, DType.F64, mesh, world, method, sp);
+              body.run(new LocalLayers(device, DType.F64, 3), divided, world, mesh);
+            }));
   }
 
   static Stream<Arguments> divisions() {

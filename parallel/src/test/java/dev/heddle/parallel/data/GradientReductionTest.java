@@ -13,6 +13,7 @@ import dev.heddle.ops.Square;
 import dev.heddle.optim.ParameterPart;
 import dev.heddle.parallel.comm.CommunicationKind;
 import dev.heddle.parallel.comm.Communicator;
+import dev.heddle.parallel.comm.RankProgram;
 import dev.heddle.parallel.comm.ReduceOp;
 import dev.heddle.parallel.comm.local.LocalWorld;
 import dev.heddle.runtime.DType;
@@ -43,12 +44,11 @@ class GradientReductionTest {
   private static void onRanks(int ranks, Body body) {
     LocalWorld.run(
         ranks,
-        world -> {
-          try (CpuDevice device = CpuDevice.open("cpu:" + world.rank(), 1, CpuBackend.REFERENCE);
-              MemoryScope scope = MemoryScope.open()) {
-            body.run(world, device, new LocalLayers(device, DType.F64, 1));
-          }
-        });
+        RankProgram.onDevice(
+            world -> CpuDevice.open("cpu:" + world.rank(), 1, CpuBackend.REFERENCE),
+            (world, device) -> {
+              body.run(world, device, new LocalLayers(device, DType.F64, 1));
+            }));
   }
 
   /** Parameters p0, p1, ... of these numbers of elements, random and the same on every rank. */

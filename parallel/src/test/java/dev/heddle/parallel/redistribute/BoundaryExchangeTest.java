@@ -147,23 +147,23 @@ class BoundaryExchangeTest {
       cases.add(Case.of(only == null ? FIRST_SEED + i : only));
     }
     RankProgram program =
-        world -> {
-          try (CpuDevice device = CpuDevice.open("cpu" + world.rank(), 1, CpuBackend.REFERENCE)) {
-            for (Case pair : cases) {
-              Communicator group =
-                  pair.ranks().contains(world.rank())
-                      ? world.subgroup("pair" + pair.seed(), pair.ranks()).orElseThrow()
-                      : null;
-              if (group != null) {
-                try (MemoryScope scope = MemoryScope.open()) {
-                  law.check(pair, group, device);
-                } catch (AssertionError | RuntimeException failure) {
-                  throw new AssertionError(pair + "\n" + failure.getMessage(), failure);
+        RankProgram.onDevice(
+            world -> CpuDevice.open("cpu" + world.rank(), 1, CpuBackend.REFERENCE),
+            (world, device) -> {
+              for (Case pair : cases) {
+                Communicator group =
+                    pair.ranks().contains(world.rank())
+                        ? world.subgroup("pair" + pair.seed(), pair.ranks()).orElseThrow()
+                        : null;
+                if (group != null) {
+                  try (MemoryScope scope = MemoryScope.open()) {
+                    law.check(pair, group, device);
+                  } catch (AssertionError | RuntimeException failure) {
+                    throw new AssertionError(pair + "\n" + failure.getMessage(), failure);
+                  }
                 }
               }
-            }
-          }
-        };
+            });
     LocalWorld.run(MOST_RANKS, program);
   }
 
@@ -291,12 +291,11 @@ class BoundaryExchangeTest {
   private static void run(int ranks, RankBody body) {
     LocalWorld.run(
         ranks,
-        world -> {
-          try (CpuDevice device = CpuDevice.open("cpu" + world.rank(), 1, CpuBackend.REFERENCE);
-              MemoryScope scope = MemoryScope.open()) {
-            body.run(world, device);
-          }
-        });
+        RankProgram.onDevice(
+            world -> CpuDevice.open("cpu" + world.rank(), 1, CpuBackend.REFERENCE),
+            (world, device) -> {
+              body.run(world, device);
+            }));
   }
 
   private interface RankBody {

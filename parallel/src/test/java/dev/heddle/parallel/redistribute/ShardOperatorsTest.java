@@ -10,6 +10,7 @@ import static org.assertj.core.api.Assertions.within;
 import dev.heddle.autograd.Tensor;
 import dev.heddle.parallel.comm.Communicator;
 import dev.heddle.parallel.comm.RankFailedException;
+import dev.heddle.parallel.comm.RankProgram;
 import dev.heddle.parallel.comm.local.LocalWorld;
 import dev.heddle.parallel.layout.Interval;
 import dev.heddle.parallel.layout.Intervals;
@@ -19,7 +20,6 @@ import dev.heddle.runtime.NDArray;
 import dev.heddle.runtime.Shape;
 import dev.heddle.runtime.cpu.CpuBackend;
 import dev.heddle.runtime.cpu.CpuDevice;
-import dev.heddle.runtime.memory.MemoryScope;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Random;
@@ -33,12 +33,11 @@ class ShardOperatorsTest {
   private static void onRanks(int ranks, BiConsumer<CpuDevice, Communicator> body) {
     LocalWorld.run(
         ranks,
-        world -> {
-          try (CpuDevice device = CpuDevice.open("cpu:" + world.rank(), 1, CpuBackend.REFERENCE);
-              MemoryScope scope = MemoryScope.open()) {
-            body.accept(device, world);
-          }
-        });
+        RankProgram.onDevice(
+            world -> CpuDevice.open("cpu:" + world.rank(), 1, CpuBackend.REFERENCE),
+            (world, device) -> {
+              body.accept(device, world);
+            }));
   }
 
   private static NDArray random(CpuDevice device, Shape shape, long seed) {

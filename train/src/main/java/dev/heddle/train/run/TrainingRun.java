@@ -1,5 +1,6 @@
 package dev.heddle.train.run;
 
+import dev.heddle.parallel.comm.RankProgram;
 import dev.heddle.runtime.cpu.CpuBackend;
 import dev.heddle.runtime.cpu.CpuDevice;
 import dev.heddle.train.checkpoint.Checkpoint;
@@ -62,17 +63,17 @@ public final class TrainingRun {
     int ranks = config.parallel().ranks();
     launcher.run(
         ranks,
-        world -> {
-          int rank = world.rank();
-          try (CpuDevice device =
-              CpuDevice.open("cpu:" + rank, launcher.threads(rank, ranks), CpuBackend.BEST)) {
-            RunTrace.run(
-                trace,
-                world,
-                device,
-                group ->
-                    new RankTrainer(config, data, group, device, listener).run(resumed, lastStep));
-          }
-        });
+        RankProgram.onDevice(
+            world ->
+                CpuDevice.open(
+                    "cpu:" + world.rank(), launcher.threads(world.rank(), ranks), CpuBackend.BEST),
+            (world, device) ->
+                RunTrace.run(
+                    trace,
+                    world,
+                    device,
+                    group ->
+                        new RankTrainer(config, data, group, device, listener)
+                            .run(resumed, lastStep))));
   }
 }

@@ -6,6 +6,7 @@ import static org.assertj.core.api.Assertions.within;
 
 import dev.heddle.nn.Parameter;
 import dev.heddle.optim.AdamW;
+import dev.heddle.parallel.comm.RankProgram;
 import dev.heddle.parallel.comm.local.LocalWorld;
 import dev.heddle.parallel.component.ComponentOptimizer;
 import dev.heddle.parallel.component.ComponentProgram;
@@ -346,39 +347,38 @@ class ModelCheckpointTest {
       BiConsumer<ModelCheckpoint, AdamW> body) {
     LocalWorld.run(
         1,
-        world -> {
-          try (CpuDevice device = CpuDevice.open("cpu", 1, CpuBackend.REFERENCE);
-              MemoryScope scope = MemoryScope.open()) {
-            int words = data.tokenizer().vocabularySize();
-            Map<String, ComponentProgram> programs =
-                CaptionModel.programs(
-                    config.model(),
-                    config.parallel(),
-                    words,
-                    data.graph(),
-                    world,
-                    device,
-                    DType.F64,
-                    1);
-            Map<String, ComponentOptimizer> optimizers = new LinkedHashMap<>();
-            programs.forEach(
-                (name, program) ->
-                    optimizers.put(
-                        name,
-                        new ComponentOptimizer(
-                            world,
-                            data.graph().component(name),
-                            program.parameters(),
-                            ComponentOptimizer.Options.of(AdamW.Settings.withDecay(0)))));
-            Map<String, List<Parameter>> global = new LinkedHashMap<>();
-            programs.forEach((name, program) -> global.put(name, program.parameters()));
-            ParameterDirectory directory =
-                new ParameterDirectory(world, data.graph(), global, programs, optimizers);
-            body.accept(
-                new ModelCheckpoint(directory, device, DType.F64, optimizers, scaler),
-                Objects.requireNonNull(optimizers.get(CaptionModel.VISION)).adamW());
-          }
-        });
+        RankProgram.onDevice(
+            world -> CpuDevice.open("cpu", 1, CpuBackend.REFERENCE),
+            (world, device) -> {
+              int words = data.tokenizer().vocabularySize();
+              Map<String, ComponentProgram> programs =
+                  CaptionModel.programs(
+                      config.model(),
+                      config.parallel(),
+                      words,
+                      data.graph(),
+                      world,
+                      device,
+                      DType.F64,
+                      1);
+              Map<String, ComponentOptimizer> optimizers = new LinkedHashMap<>();
+              programs.forEach(
+                  (name, program) ->
+                      optimizers.put(
+                          name,
+                          new ComponentOptimizer(
+                              world,
+                              data.graph().component(name),
+                              program.parameters(),
+                              ComponentOptimizer.Options.of(AdamW.Settings.withDecay(0)))));
+              Map<String, List<Parameter>> global = new LinkedHashMap<>();
+              programs.forEach((name, program) -> global.put(name, program.parameters()));
+              ParameterDirectory directory =
+                  new ParameterDirectory(world, data.graph(), global, programs, optimizers);
+              body.accept(
+                  new ModelCheckpoint(directory, device, DType.F64, optimizers, scaler),
+                  Objects.requireNonNull(optimizers.get(CaptionModel.VISION)).adamW());
+            }));
   }
 
   private static ModelConfig language(int layers, int size) {

@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.assertj.core.api.Assertions.within;
 
 import dev.heddle.parallel.comm.RankFailedException;
+import dev.heddle.parallel.comm.RankProgram;
 import dev.heddle.parallel.comm.local.LocalWorld;
 import dev.heddle.runtime.cpu.CpuBackend;
 import dev.heddle.runtime.cpu.CpuDevice;
@@ -208,21 +209,21 @@ class RankTrainerTest {
     List<List<Long>> allocations = new ArrayList<>();
     LocalWorld.run(
         ranks,
-        world -> {
-          try (CpuDevice device = CpuDevice.open("cpu:" + world.rank(), 1, CpuBackend.BEST)) {
-            devices.set(world.rank(), device);
-            world.barrier();
-            TrainingListener listener =
-                metrics -> {
-                  List<Long> now = new ArrayList<>();
-                  for (int rank = 0; rank < ranks; rank++) {
-                    now.add(devices.get(rank).memory().systemAllocations());
-                  }
-                  allocations.add(now);
-                };
-            new RankTrainer(config, data, world, device, listener).run(null, TinyRun.STEPS);
-          }
-        });
+        RankProgram.onDevice(
+            world -> CpuDevice.open("cpu:" + world.rank(), 1, CpuBackend.BEST),
+            (world, device) -> {
+              devices.set(world.rank(), device);
+              world.barrier();
+              TrainingListener listener =
+                  metrics -> {
+                    List<Long> now = new ArrayList<>();
+                    for (int rank = 0; rank < ranks; rank++) {
+                      now.add(devices.get(rank).memory().systemAllocations());
+                    }
+                    allocations.add(now);
+                  };
+              new RankTrainer(config, data, world, device, listener).run(null, TinyRun.STEPS);
+            }));
     // Rank 1 may be a step ahead of rank 0's listener, never behind it.
     assertThat(allocations).hasSize(TinyRun.STEPS);
     assertThat(allocations.subList(3, TinyRun.STEPS)).containsOnly(allocations.get(3));

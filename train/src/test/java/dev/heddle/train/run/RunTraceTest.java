@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import dev.heddle.parallel.comm.CommunicationKind;
 import dev.heddle.parallel.comm.CommunicationStatistics;
+import dev.heddle.parallel.comm.RankProgram;
 import dev.heddle.parallel.comm.local.LocalWorld;
 import dev.heddle.parallel.trace.TraceFile;
 import dev.heddle.parallel.trace.TraceRecorder;
@@ -97,15 +98,15 @@ class RunTraceTest {
     StringBuilder text = new StringBuilder();
     LocalWorld.run(
         config.parallel().ranks(),
-        world -> {
-          try (CpuDevice device = CpuDevice.open("cpu:" + world.rank(), 1, CpuBackend.BEST)) {
-            TracingCommunicator traced =
-                new TracingCommunicator(world, new TraceRecorder(TraceRecorder.DEFAULT_CAPACITY));
-            new RankTrainer(config, data, traced, device, metrics -> {}).run(null, 3);
-            counted.put(world.rank(), world.totalStatistics().snapshot());
-            TraceFile.write(traced, 1, device, world.rank() == 0 ? text : new StringBuilder());
-          }
-        });
+        RankProgram.onDevice(
+            world -> CpuDevice.open("cpu:" + world.rank(), 1, CpuBackend.BEST),
+            (world, device) -> {
+              TracingCommunicator traced =
+                  new TracingCommunicator(world, new TraceRecorder(TraceRecorder.DEFAULT_CAPACITY));
+              new RankTrainer(config, data, traced, device, metrics -> {}).run(null, 3);
+              counted.put(world.rank(), world.totalStatistics().snapshot());
+              TraceFile.write(traced, 1, device, world.rank() == 0 ? text : new StringBuilder());
+            }));
     return text.toString();
   }
 
@@ -207,21 +208,21 @@ class RunTraceTest {
     StringBuilder text = new StringBuilder();
     LocalWorld.run(
         2,
-        world -> {
-          try (CpuDevice device = CpuDevice.open("cpu:" + world.rank(), 1, CpuBackend.REFERENCE)) {
-            TraceRecorder recorder = new TraceRecorder(capacity);
-            TracingCommunicator traced = new TracingCommunicator(world, recorder);
-            for (int step = 0; step < 10; step++) {
-              recorder.step(step);
-              for (int i = 0; i < 1 + 3 * world.rank(); i++) {
-                recorder.begin("work");
-                recorder.end();
+        RankProgram.onDevice(
+            world -> CpuDevice.open("cpu:" + world.rank(), 1, CpuBackend.REFERENCE),
+            (world, device) -> {
+              TraceRecorder recorder = new TraceRecorder(capacity);
+              TracingCommunicator traced = new TracingCommunicator(world, recorder);
+              for (int step = 0; step < 10; step++) {
+                recorder.step(step);
+                for (int i = 0; i < 1 + 3 * world.rank(); i++) {
+                  recorder.begin("work");
+                  recorder.end();
+                }
+                traced.barrier();
               }
-              traced.barrier();
-            }
-            TraceFile.write(traced, 1, device, world.rank() == 0 ? text : new StringBuilder());
-          }
-        });
+              TraceFile.write(traced, 1, device, world.rank() == 0 ? text : new StringBuilder());
+            }));
     return parse(text.toString());
   }
 

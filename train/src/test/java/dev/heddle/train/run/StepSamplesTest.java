@@ -2,13 +2,13 @@ package dev.heddle.train.run;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import dev.heddle.parallel.comm.RankProgram;
 import dev.heddle.parallel.comm.local.LocalWorld;
 import dev.heddle.parallel.component.ComponentProgram;
 import dev.heddle.parallel.layout.RowCounts;
 import dev.heddle.runtime.DType;
 import dev.heddle.runtime.cpu.CpuBackend;
 import dev.heddle.runtime.cpu.CpuDevice;
-import dev.heddle.runtime.memory.MemoryScope;
 import dev.heddle.train.config.ParallelConfig;
 import dev.heddle.train.config.RunConfig;
 import dev.heddle.train.dataset.BatchPlan;
@@ -42,35 +42,34 @@ class StepSamplesTest {
         new Read(new long[layout.ranks()], new long[layout.ranks()], new long[layout.ranks()]);
     LocalWorld.run(
         layout.ranks(),
-        world -> {
-          try (CpuDevice device = CpuDevice.open("cpu:" + world.rank(), 1, CpuBackend.REFERENCE);
-              MemoryScope scope = MemoryScope.open()) {
-            Map<String, ComponentProgram> programs =
-                CaptionModel.programs(
-                    config.model(),
-                    layout,
-                    data.tokenizer().vocabularySize(),
-                    data.graph(),
-                    world,
-                    device,
-                    DType.F64,
-                    1);
-            StepSamples samples = new StepSamples(config, data, world.rank(), programs);
-            for (int step = 1; step <= STEPS; step++) {
-              samples.stage(step);
-              for (ComponentProgram program : programs.values()) {
-                read.tokens[world.rank()] += program.validTokens();
+        RankProgram.onDevice(
+            world -> CpuDevice.open("cpu:" + world.rank(), 1, CpuBackend.REFERENCE),
+            (world, device) -> {
+              Map<String, ComponentProgram> programs =
+                  CaptionModel.programs(
+                      config.model(),
+                      layout,
+                      data.tokenizer().vocabularySize(),
+                      data.graph(),
+                      world,
+                      device,
+                      DType.F64,
+                      1);
+              StepSamples samples = new StepSamples(config, data, world.rank(), programs);
+              for (int step = 1; step <= STEPS; step++) {
+                samples.stage(step);
+                for (ComponentProgram program : programs.values()) {
+                  read.tokens[world.rank()] += program.validTokens();
+                }
               }
-            }
-            read.pictures[world.rank()] = samples.pictureCount();
-            read.clips[world.rank()] = samples.clipCount();
-            int patches = config.model().vision().patchCount();
-            assertThat(samples.rows(CaptionModel.VISION, 0).counts())
-                .isEqualTo(RowCounts.perSample(patches, patches, patches));
-            assertThat(samples.rows(CaptionModel.VISION, 1).counts())
-                .isEqualTo(RowCounts.perSample(patches, patches));
-          }
-        });
+              read.pictures[world.rank()] = samples.pictureCount();
+              read.clips[world.rank()] = samples.clipCount();
+              int patches = config.model().vision().patchCount();
+              assertThat(samples.rows(CaptionModel.VISION, 0).counts())
+                  .isEqualTo(RowCounts.perSample(patches, patches, patches));
+              assertThat(samples.rows(CaptionModel.VISION, 1).counts())
+                  .isEqualTo(RowCounts.perSample(patches, patches));
+            }));
     return read;
   }
 

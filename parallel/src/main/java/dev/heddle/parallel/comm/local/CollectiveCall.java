@@ -83,6 +83,7 @@ final class CollectiveCall implements PostedCall, LocalRank.Condition {
     operation = null;
     state = how;
     arguments.release();
+    communicator.me.open.remove(this);
   }
 
   @Override

@@ -189,6 +189,7 @@ final class ExchangeCall implements PostedCall, LocalRank.Condition {
     firstOpen = deliveries.length;
     state = how;
     release();
+    communicator.me.open.remove(this);
   }
 
   private void copyMatched(LocalGroup group, boolean sends) {

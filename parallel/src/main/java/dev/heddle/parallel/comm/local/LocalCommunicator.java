@@ -51,6 +51,7 @@ final class LocalCommunicator extends CheckedCommunicator {
     CollectiveOperation operation = group.post(rank(), sequence, call);
     call.posted(operation, sequence);
     arguments.retain();
+    me.open.add(call);
     if (operation.hasArrived()) {
       if (sentBytes + receivedBytes <= SMALL_BYTES) {
         operation.work(rank(), me);
@@ -76,7 +77,15 @@ final class LocalCommunicator extends CheckedCommunicator {
   protected Handle postExchange(List<Message> messages) {
     ExchangeCall call = new ExchangeCall(this, messages, nextExchange++);
     me.posted(call);
+    if (!messages.isEmpty()) {
+      me.open.add(call);
+    }
     return call;
+  }
+
+  @Override
+  public void abort(Throwable cause) {
+    me.abort(cause);
   }
 
   @Override

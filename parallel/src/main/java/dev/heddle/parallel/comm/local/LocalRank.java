@@ -2,6 +2,7 @@ package dev.heddle.parallel.comm.local;
 
 import dev.heddle.parallel.comm.CommunicationException;
 import dev.heddle.parallel.comm.CommunicationStatistics;
+import dev.heddle.parallel.comm.support.OpenCalls;
 import dev.heddle.parallel.comm.support.PostedCall;
 import dev.heddle.parallel.comm.support.Reducer;
 import dev.heddle.parallel.comm.support.RunCursor;
@@ -36,6 +37,9 @@ final class LocalRank {
 
   /** This rank's communicators; used by its own thread only. */
   final Map<LocalGroup, LocalCommunicator> communicators = new HashMap<>();
+
+  /** What this rank has under way. */
+  final OpenCalls<PostedCall> open = new OpenCalls<>();
 
   private final int spins;
   private volatile @Nullable Thread thread;
@@ -73,6 +77,25 @@ final class LocalRank {
 
   boolean hasEnded() {
     return ended;
+  }
+
+  /** Stops the run because this rank has failed, and sees through what it has under way. */
+  void abort(Throwable cause) {
+    checkThread();
+    run.stop(globalRank, cause);
+    boolean interrupted = false;
+    // With the run stopped, waiting ends as soon as no rank copies from or to the arrays.
+    for (PostedCall call = open.last(); call != null; call = open.last()) {
+      interrupted |= Thread.interrupted();
+      try {
+        call.await();
+      } catch (CommunicationException stopped) {
+        // The cause says more.
+      }
+    }
+    if (interrupted) {
+      Thread.currentThread().interrupt();
+    }
   }
 
   void checkThread() {

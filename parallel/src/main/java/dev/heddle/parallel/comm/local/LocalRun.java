@@ -76,9 +76,14 @@ final class LocalRun {
     }
   }
 
-  /** Stops all ranks because one threw; the first one to throw is the reason. */
+  /** Stops all ranks because one failed, which counts once; the first is the reason. */
   void stop(int globalRank, Throwable thrown) {
     synchronized (rankFailures) {
+      for (RankFailure known : rankFailures) {
+        if (known.rank() == globalRank) {
+          return;
+        }
+      }
       rankFailures.add(new RankFailure(globalRank, thrown));
       if (failure == null) {
         failure =

@@ -14,14 +14,13 @@ import java.util.concurrent.TimeUnit;
  * Runs ranks as threads of this JVM. Each rank gets a thread and its communicator of all ranks:
  *
  * <pre>{@code
- * LocalWorld.run(2, world -> {
- *   try (CpuDevice device = CpuDevice.open("cpu:" + world.rank(), 1, CpuBackend.BEST);
- *       MemoryScope scope = MemoryScope.open()) {
- *     NDArray gradient = NDArray.full(device, DType.F32, Shape.of(3), world.rank() + 1);
- *     world.allReduce(gradient, ReduceOp.SUM).await();
- *     // Both ranks now hold [3, 3, 3].
- *   }
- * });
+ * LocalWorld.run(2, RankProgram.onDevice(
+ *     world -> CpuDevice.open("cpu:" + world.rank(), 1, CpuBackend.BEST),
+ *     (world, device) -> {
+ *       NDArray gradient = NDArray.full(device, DType.F32, Shape.of(3), world.rank() + 1);
+ *       world.allReduce(gradient, ReduceOp.SUM).await();
+ *       // Both ranks now hold [3, 3, 3].
+ *     }));
  * }</pre>
  *
  * <p>When one rank throws, the others are stopped: what they wait for, and whatever they

@@ -20,6 +20,7 @@ abstract class MpiCall implements PostedCall {
 
   MpiCall(MpiCommunicator communicator) {
     this.communicator = communicator;
+    communicator.me.open.add(this);
   }
 
   // ---- what a kind of call adds
@@ -75,6 +76,7 @@ abstract class MpiCall implements PostedCall {
     if (messages == 0 && !released) {
       released = true;
       release();
+      communicator.me.open.remove(this);
     }
   }
 
@@ -131,12 +133,19 @@ abstract class MpiCall implements PostedCall {
 
   private void fail(Failure reason) {
     if (state == State.POSTED) {
+      giveUp(reason);
+      communicator.me.settle(this);
+    }
+    throw reason.toException();
+  }
+
+  /** Fails the call if it is under way; its arrays are held until its messages are done. */
+  final void giveUp(Failure reason) {
+    if (state == State.POSTED) {
       failure = reason;
       state = State.FAILED;
       forget();
       releaseIfIdle();
-      communicator.me.settle(this);
     }
-    throw reason.toException();
   }
 }

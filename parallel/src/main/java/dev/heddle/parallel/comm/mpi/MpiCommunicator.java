@@ -61,6 +61,11 @@ final class MpiCommunicator extends CheckedCommunicator {
   }
 
   @Override
+  public void abort(Throwable cause) {
+    me.abort(cause);
+  }
+
+  @Override
   protected void checkThread() {
     me.checkThread();
   }

@@ -266,7 +266,7 @@ public final class MpiProcess implements AutoCloseable {
     } else {
       broken = true;
     }
-    return run.report(threw, abandoned);
+    return run.report(abandoned);
   }
 
   private static void progress(MpiRun run, MpiRank me) {

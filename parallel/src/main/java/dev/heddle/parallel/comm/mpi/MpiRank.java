@@ -2,7 +2,9 @@ package dev.heddle.parallel.comm.mpi;
 
 import dev.heddle.parallel.comm.CommunicationException;
 import dev.heddle.parallel.comm.CommunicationStatistics;
+import dev.heddle.parallel.comm.support.Failure;
 import dev.heddle.parallel.comm.support.GroupIdentity;
+import dev.heddle.parallel.comm.support.OpenCalls;
 import dev.heddle.parallel.comm.support.PostedCall;
 import dev.heddle.parallel.comm.support.Reducer;
 import dev.heddle.parallel.comm.support.RunCursor;
@@ -34,6 +36,7 @@ final class MpiRank {
   private static final long SHORTEST_PARK_NANOS = 20_000;
   private static final long LONGEST_PARK_NANOS = 500_000;
   private static final long SETTLE_NANOS = 2_000_000_000L;
+  private static final long ABANDON_NANOS = 10_000_000_000L;
 
   final MpiRun run;
   final int globalRank;
@@ -42,6 +45,9 @@ final class MpiRank {
   final RunCursor[] sources;
   final RunCursor[] destinations = {new RunCursor()};
   final Reducer reducer = new Reducer();
+
+  /** What this rank has under way, failed calls with messages included. */
+  final OpenCalls<MpiCall> open = new OpenCalls<>();
 
   private final Map<Long, MpiCommunicator> groups = new ConcurrentHashMap<>();
   private final Map<Long, List<Arrival>> homeless = new HashMap<>();
@@ -184,9 +190,40 @@ final class MpiRank {
   void settle(MpiCall call) {
     long deadline = System.nanoTime() + SETTLE_NANOS;
     while (call.messages() > 0 && System.nanoTime() < deadline) {
-      if (!progress()) {
-        LockSupport.parkNanos(this, SHORTEST_PARK_NANOS);
+      progressAfterFailure();
+    }
+  }
+
+  /**
+   * Moves what can be moved; once the run has failed, what others send is received and forgotten.
+   */
+  private void progressAfterFailure() {
+    if (run.hasFailed()) {
+      drain();
+    }
+    if (!progress()) {
+      LockSupport.parkNanos(this, SHORTEST_PARK_NANOS);
+    }
+  }
+
+  /** Stops the run because this rank has failed, and sees through what it has under way. */
+  void abort(Throwable cause) {
+    checkThread();
+    Failure failure = run.abort(cause);
+    boolean interrupted = false;
+    open.snapshot().forEach(call -> call.giveUp(failure));
+    long start = System.nanoTime();
+    // The others receive and forget what this rank has sent them, once they know.
+    while (open.last() != null) {
+      long since = System.nanoTime() - start;
+      if (since > ABANDON_NANOS || (since > SETTLE_NANOS && run.lacksRanks())) {
+        break;
       }
+      progressAfterFailure();
+      interrupted |= Thread.interrupted();
+    }
+    if (interrupted) {
+      thread.interrupt();
     }
   }
 

@@ -21,6 +21,7 @@ import java.util.HashMap;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
 import org.jspecify.annotations.Nullable;
@@ -46,6 +47,7 @@ final class MpiRun {
   private volatile @Nullable Failure failure;
   private final Map<Long, Failure> groupFailures = new ConcurrentHashMap<>();
   private volatile int endedCount;
+  private @Nullable Throwable ownFailure; // the rank's thread only
   private final @Nullable Ended[] ended;
 
   // Guarded by this.
@@ -283,16 +285,46 @@ final class MpiRun {
 
   // ---- the end
 
-  /** Tells all that this rank's program has ended, and how. */
-  void end(@Nullable Throwable threw, MpiRank running) {
-    running.end();
-    if (threw != null) {
+  /** Tells all that this rank has failed, once. */
+  private void tell(Throwable threw) {
+    if (ownFailure == null) {
+      ownFailure = threw;
       StringWriter trace = new StringWriter();
       threw.printStackTrace(new PrintWriter(trace));
       boolean consequence = isConsequence(threw);
       link.send(
           ControlHub.ALL,
           new Threw(number, rank, kindOf(threw), textOf(threw), trace.toString(), consequence));
+    }
+  }
+
+  /**
+   * Tells all that this rank has failed; why the run is stopped, which may be another's failure.
+   */
+  Failure abort(Throwable threw) {
+    tell(threw);
+    long deadline = System.nanoTime() + ANSWER_MILLIS * 1_000_000;
+    boolean interrupted = false;
+    synchronized (this) {
+      while (failure == null && System.nanoTime() < deadline) {
+        interrupted |= Thread.interrupted();
+        pause();
+      }
+      if (failure == null) {
+        stop(rank, threw);
+      }
+      if (interrupted) {
+        Thread.currentThread().interrupt();
+      }
+      return Objects.requireNonNull(failure);
+    }
+  }
+
+  /** Tells all that this rank's program has ended, and how. */
+  void end(@Nullable Throwable threw, MpiRank running) {
+    running.end();
+    if (threw != null) {
+      tell(threw);
     }
     link.send(
         ControlHub.ALL,
@@ -315,6 +347,11 @@ final class MpiRun {
     return running;
   }
 
+  /** Whether some ranks are gone, or gave no answer when they were asked. */
+  synchronized boolean lacksRanks() {
+    return !lost.isEmpty() || !silent.isEmpty();
+  }
+
   /** Whether {@code ranks} are only such as gave no answer when they were asked. */
   synchronized boolean areSilent(List<Integer> ranks) {
     return silent.containsAll(ranks);
@@ -332,8 +369,8 @@ final class MpiRun {
   }
 
   /** The exception that the run ends with; null if it went well. */
-  synchronized @Nullable RuntimeException report(
-      @Nullable Throwable ownThrown, List<Integer> abandoned) {
+  synchronized @Nullable RuntimeException report(List<Integer> abandoned) {
+    Throwable ownThrown = ownFailure;
     Threw first = null;
     RankFailedException report = null;
     for (Threw threw : thrown) {

@@ -11,14 +11,13 @@ import java.util.Optional;
  *
  * <pre>{@code
  * // mpirun -n 2 --bind-to none java ...
- * MpiWorld.run(world -> {
- *   try (CpuDevice device = CpuDevice.open("cpu:" + world.rank(), 1, CpuBackend.BEST);
- *       MemoryScope scope = MemoryScope.open()) {
- *     NDArray gradient = NDArray.full(device, DType.F32, Shape.of(3), world.rank() + 1);
- *     world.allReduce(gradient, ReduceOp.SUM).await();
- *     // Both ranks now hold [3, 3, 3].
- *   }
- * });
+ * MpiWorld.run(RankProgram.onDevice(
+ *     world -> CpuDevice.open("cpu:" + world.rank(), 1, CpuBackend.BEST),
+ *     (world, device) -> {
+ *       NDArray gradient = NDArray.full(device, DType.F32, Shape.of(3), world.rank() + 1);
+ *       world.allReduce(gradient, ReduceOp.SUM).await();
+ *       // Both ranks now hold [3, 3, 3].
+ *     }));
  * }</pre>
  *
  * <p>When one rank throws, the others are stopped: what they wait for, and whatever they

@@ -1,12 +1,12 @@
 package dev.heddle.parallel.comm.local;
 
 import dev.heddle.parallel.comm.Message;
+import dev.heddle.parallel.comm.RankProgram;
 import dev.heddle.parallel.comm.ReduceOp;
 import dev.heddle.runtime.DType;
 import dev.heddle.runtime.NDArray;
 import dev.heddle.runtime.cpu.CpuBackend;
 import dev.heddle.runtime.cpu.CpuDevice;
-import dev.heddle.runtime.memory.MemoryScope;
 import java.lang.foreign.MemorySegment;
 import java.util.Arrays;
 import java.util.List;
@@ -29,48 +29,48 @@ public final class AllReduceBenchmark {
     int ranks = arguments.length > 0 ? Integer.parseInt(arguments[0]) : 2;
     LocalWorld.run(
         ranks,
-        world -> {
-          try (CpuDevice device = CpuDevice.open("cpu" + world.rank(), 1, CpuBackend.REFERENCE);
-              MemoryScope scope = MemoryScope.open()) {
-            int next = (world.rank() + 1) % ranks;
-            int previous = (world.rank() + ranks - 1) % ranks;
-            for (long bytes : BYTES) {
-              NDArray array = NDArray.empty(device, DType.F32, bytes / 4);
-              NDArray other = NDArray.empty(device, DType.F32, bytes / 4);
-              array.segment().fill((byte) 0);
-              other.segment().fill((byte) 0);
-              List<Message> ring =
-                  List.of(Message.send(next, array), Message.receive(previous, other));
-              world.barrier();
-              double copy =
-                  time(
+        RankProgram.onDevice(
+            world -> CpuDevice.open("cpu" + world.rank(), 1, CpuBackend.REFERENCE),
+            (world, device) -> {
+              int next = (world.rank() + 1) % ranks;
+              int previous = (world.rank() + ranks - 1) % ranks;
+              for (long bytes : BYTES) {
+                NDArray array = NDArray.empty(device, DType.F32, bytes / 4);
+                NDArray other = NDArray.empty(device, DType.F32, bytes / 4);
+                array.segment().fill((byte) 0);
+                other.segment().fill((byte) 0);
+                List<Message> ring =
+                    List.of(Message.send(next, array), Message.receive(previous, other));
+                world.barrier();
+                double copy =
+                    time(
+                        bytes,
+                        () -> {
+                          MemorySegment.copy(array.segment(), 0, other.segment(), 0, bytes);
+                          world.barrier();
+                        });
+                double reduce = time(bytes, () -> world.allReduce(array, ReduceOp.SUM).await());
+                double exchange = time(bytes, () -> world.exchange(ring).await());
+                if (world.rank() == 0) {
+                  // Traffic of an all-reduce: each rank's slice is read from all and written to
+                  // all.
+                  System.out.printf(
+                      Locale.ROOT,
+                      "%d ranks %9d bytes: copy+barrier %8.1f us %6.1f GB/s | allReduce %8.1f us"
+                          + " %6.1f GB/s (%.2f of the copy's traffic rate) | exchange %8.1f us%n",
+                      ranks,
                       bytes,
-                      () -> {
-                        MemorySegment.copy(array.segment(), 0, other.segment(), 0, bytes);
-                        world.barrier();
-                      });
-              double reduce = time(bytes, () -> world.allReduce(array, ReduceOp.SUM).await());
-              double exchange = time(bytes, () -> world.exchange(ring).await());
-              if (world.rank() == 0) {
-                // Traffic of an all-reduce: each rank's slice is read from all and written to all.
-                System.out.printf(
-                    Locale.ROOT,
-                    "%d ranks %9d bytes: copy+barrier %8.1f us %6.1f GB/s | allReduce %8.1f us"
-                        + " %6.1f GB/s (%.2f of the copy's traffic rate) | exchange %8.1f us%n",
-                    ranks,
-                    bytes,
-                    copy,
-                    bytes / copy / 1e3,
-                    reduce,
-                    bytes / reduce / 1e3,
-                    copy / reduce,
-                    exchange);
+                      copy,
+                      bytes / copy / 1e3,
+                      reduce,
+                      bytes / reduce / 1e3,
+                      copy / reduce,
+                      exchange);
+                }
+                array.free();
+                other.free();
               }
-              array.free();
-              other.free();
-            }
-          }
-        });
+            }));
   }
 
   /** Median microseconds of one call. */

@@ -10,6 +10,7 @@ import dev.heddle.parallel.comm.Communicator;
 import dev.heddle.parallel.comm.Handle;
 import dev.heddle.parallel.comm.Message;
 import dev.heddle.parallel.comm.RankFailedException;
+import dev.heddle.parallel.comm.RankProgram;
 import dev.heddle.parallel.comm.ReduceOp;
 import dev.heddle.runtime.DType;
 import dev.heddle.runtime.MetaDevice;
@@ -51,14 +52,13 @@ class LocalWorldTest {
   void theDocumentedExample_sumsAGradient() {
     LocalWorld.run(
         2,
-        world -> {
-          try (CpuDevice device = CpuDevice.open("cpu:" + world.rank(), 1, CpuBackend.BEST);
-              MemoryScope scope = MemoryScope.open()) {
-            NDArray gradient = NDArray.full(device, DType.F32, Shape.of(3), world.rank() + 1);
-            world.allReduce(gradient, ReduceOp.SUM).await();
-            assertThat(gradient.toDoubles()).containsExactly(3, 3, 3);
-          }
-        });
+        RankProgram.onDevice(
+            world -> CpuDevice.open("cpu:" + world.rank(), 1, CpuBackend.BEST),
+            (world, device) -> {
+              NDArray gradient = NDArray.full(device, DType.F32, Shape.of(3), world.rank() + 1);
+              world.allReduce(gradient, ReduceOp.SUM).await();
+              assertThat(gradient.toDoubles()).containsExactly(3, 3, 3);
+            }));
   }
 
   @Test
@@ -213,21 +213,20 @@ class LocalWorldTest {
   void aSend_isNotDone_beforeItsReceiverCopies() {
     LocalWorld.run(
         2,
-        world -> {
-          try (CpuDevice device = CpuDevice.open("cpu" + world.rank(), 1, CpuBackend.REFERENCE);
-              MemoryScope scope = MemoryScope.open()) {
-            NDArray array = NDArray.of(device, Shape.of(2), 1f, 2f);
-            if (world.rank() == 0) {
-              Handle send = world.exchange(List.of(Message.send(1, array)));
-              assertThat(send.isDone()).isFalse();
-              world.barrier();
-              send.await();
-            } else {
-              world.barrier();
-              world.exchange(List.of(Message.receive(0, array))).await();
-            }
-          }
-        });
+        RankProgram.onDevice(
+            world -> CpuDevice.open("cpu" + world.rank(), 1, CpuBackend.REFERENCE),
+            (world, device) -> {
+              NDArray array = NDArray.of(device, Shape.of(2), 1f, 2f);
+              if (world.rank() == 0) {
+                Handle send = world.exchange(List.of(Message.send(1, array)));
+                assertThat(send.isDone()).isFalse();
+                world.barrier();
+                send.await();
+              } else {
+                world.barrier();
+                world.exchange(List.of(Message.receive(0, array))).await();
+              }
+            }));
   }
 
   @Test
@@ -252,15 +251,14 @@ class LocalWorldTest {
   void anArrayChangedByACollective_hasANewVersion() {
     LocalWorld.run(
         1,
-        world -> {
-          try (CpuDevice device = CpuDevice.open("cpu", 1, CpuBackend.REFERENCE);
-              MemoryScope scope = MemoryScope.open()) {
-            NDArray array = NDArray.of(device, Shape.of(2), 1f, 2f);
-            int before = array.block().version();
-            world.allReduce(array, ReduceOp.SUM).await();
-            assertThat(array.block().version()).isGreaterThan(before);
-          }
-        });
+        RankProgram.onDevice(
+            world -> CpuDevice.open("cpu", 1, CpuBackend.REFERENCE),
+            (world, device) -> {
+              NDArray array = NDArray.of(device, Shape.of(2), 1f, 2f);
+              int before = array.block().version();
+              world.allReduce(array, ReduceOp.SUM).await();
+              assertThat(array.block().version()).isGreaterThan(before);
+            }));
   }
 
   @Test
@@ -268,23 +266,22 @@ class LocalWorldTest {
     int rounds = 2_000;
     LocalWorld.run(
         2,
-        world -> {
-          try (CpuDevice device = CpuDevice.open("cpu" + world.rank(), 1, CpuBackend.REFERENCE);
-              MemoryScope scope = MemoryScope.open()) {
-            NDArray array = NDArray.of(device, Shape.of(64), new float[64]);
-            List<NDArray> halves = List.of(array.slice(0, 0, 32), array.slice(0, 32, 64));
-            int peer = 1 - world.rank();
-            List<Message> ring =
-                List.of(Message.send(peer, halves.get(0)), Message.receive(peer, halves.get(1)));
-            communicate(world, array, halves, ring, rounds);
-            ThreadMXBean threads = (ThreadMXBean) ManagementFactory.getThreadMXBean();
-            long before = threads.getCurrentThreadAllocatedBytes();
-            communicate(world, array, halves, ring, rounds);
-            long perRound = (threads.getCurrentThreadAllocatedBytes() - before) / rounds;
-            // Five operations: a handle each, the two messages of the exchange, and no more.
-            assertThat(perRound).isLessThan(800);
-          }
-        });
+        RankProgram.onDevice(
+            world -> CpuDevice.open("cpu" + world.rank(), 1, CpuBackend.REFERENCE),
+            (world, device) -> {
+              NDArray array = NDArray.of(device, Shape.of(64), new float[64]);
+              List<NDArray> halves = List.of(array.slice(0, 0, 32), array.slice(0, 32, 64));
+              int peer = 1 - world.rank();
+              List<Message> ring =
+                  List.of(Message.send(peer, halves.get(0)), Message.receive(peer, halves.get(1)));
+              communicate(world, array, halves, ring, rounds);
+              ThreadMXBean threads = (ThreadMXBean) ManagementFactory.getThreadMXBean();
+              long before = threads.getCurrentThreadAllocatedBytes();
+              communicate(world, array, halves, ring, rounds);
+              long perRound = (threads.getCurrentThreadAllocatedBytes() - before) / rounds;
+              // Five operations: a handle each, the two messages of the exchange, and no more.
+              assertThat(perRound).isLessThan(800);
+            }));
   }
 
   private static void communicate(

@@ -3,13 +3,13 @@ package dev.heddle.parallel.comm.mpi;
 import dev.heddle.parallel.comm.Communicator;
 import dev.heddle.parallel.comm.Message;
 import dev.heddle.parallel.comm.RankFailedException;
+import dev.heddle.parallel.comm.RankProgram;
 import dev.heddle.parallel.comm.ReduceOp;
 import dev.heddle.runtime.DType;
 import dev.heddle.runtime.NDArray;
 import dev.heddle.runtime.Shape;
 import dev.heddle.runtime.cpu.CpuBackend;
 import dev.heddle.runtime.cpu.CpuDevice;
-import dev.heddle.runtime.memory.MemoryScope;
 import java.time.Duration;
 import java.util.List;
 
@@ -22,25 +22,23 @@ final class MpiFaultMain {
   private MpiFaultMain() {}
 
   /** Prints one line in each process that hears of the failure. */
-  @SuppressWarnings("try") // the scope is there to be open
   public static void main(String[] arguments) {
     MpiProcess process = MpiProcess.start();
     int exitCode = 0;
     try {
       process.run(
           TIMEOUT,
-          world -> {
-            try (CpuDevice device = CpuDevice.open("cpu", 1, CpuBackend.REFERENCE);
-                MemoryScope scope = MemoryScope.open()) {
-              NDArray array = NDArray.full(device, DType.F32, Shape.of(100_000), 1);
-              for (int step = 0; step < STEPS; step++) {
-                if (step == LAST_GOOD_STEP && world.rank() == 1) {
-                  fail(arguments[0]);
+          RankProgram.onDevice(
+              world -> CpuDevice.open("cpu", 1, CpuBackend.REFERENCE),
+              (world, device) -> {
+                NDArray array = NDArray.full(device, DType.F32, Shape.of(100_000), 1);
+                for (int step = 0; step < STEPS; step++) {
+                  if (step == LAST_GOOD_STEP && world.rank() == 1) {
+                    fail(arguments[0]);
+                  }
+                  step(world, array);
                 }
-                step(world, array);
-              }
-            }
-          });
+              }));
     } catch (RankFailedException failure) {
       System.out.println("process " + process.rank() + " ends: " + failure.getMessage());
       System.out.flush();
