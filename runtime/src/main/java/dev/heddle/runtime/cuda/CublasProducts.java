@@ -34,8 +34,27 @@ public final class CublasProducts implements CudaProducts {
   private final MatmulForm form = new MatmulForm();
 
   /**
+   * The products of a GPU for one dtype. All of a device share a handle for each stream, which the
+   * device closes.
+   *
+   * @throws IllegalStateException if there is no cuBLAS, with every name tried and what to do
+   * @throws IllegalArgumentException if {@code dtype} is no floating type
+   */
+  public CublasProducts(CudaDevice device, DType dtype) {
+    this(
+        device,
+        dtype,
+        device.attachment(CublasStreams.class, CublasStreams::open),
+        () -> {
+          device.context().makeCurrent();
+          return device.stream().address().address();
+        });
+  }
+
+  /**
    * @param device whose kernels do what the library does not
-   * @param stream address of the stream to compute on, asked at every call
+   * @param stream address of the stream to compute on, asked at every call; makes its context
+   *     current
    */
   CublasProducts(Device device, DType dtype, CublasStreams streams, LongSupplier stream) {
     this.device = device;

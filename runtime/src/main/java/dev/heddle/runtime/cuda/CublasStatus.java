@@ -47,7 +47,10 @@ enum CublasStatus {
 
   /** The exception for a call that returned {@code code}. */
   static CudaException failure(String call, String arguments, int code) {
-    return new CudaException(call, arguments, nameOf(code), adviceFor(code));
+    String name = nameOf(code);
+    String message =
+        "%s(%s): %s (%d). %s".formatted(call, arguments, name, code, adviceFor(code));
+    return new CudaException(code, name, call, message);
   }
 
   /** {@code CUBLAS_STATUS_...}, or the number of a code that is not known here. */

@@ -8,7 +8,7 @@ import java.util.List;
  * The cuBLAS handles of one device, one for each stream that has computed a product. They are made
  * with the first product of a stream and kept until the device closes.
  */
-final class CublasStreams implements AutoCloseable {
+final class CublasStreams implements CudaAttachment {
   private final CublasLibrary library;
   private final MemoryPool memory;
   private final ProductOptions options;
@@ -21,6 +21,16 @@ final class CublasStreams implements AutoCloseable {
     this.library = library;
     this.memory = memory;
     this.options = options;
+  }
+
+  /**
+   * Those of a device, of the installed library and as the system properties say.
+   *
+   * @throws IllegalStateException if there is no cuBLAS, with every name tried and what to do
+   */
+  static CublasStreams open(CudaDevice device) {
+    return new CublasStreams(
+        CublasLibrary.open(), device.memory(), ProductOptions.ofSystemProperties());
   }
 
   /** How products are to be computed. */
