@@ -2,7 +2,6 @@ package dev.heddle.runtime.cuda;
 
 import dev.heddle.bindings.NativeLibrary;
 import dev.heddle.bindings.cublas.Cublas;
-import java.lang.foreign.AddressLayout;
 import java.lang.foreign.FunctionDescriptor;
 import java.lang.foreign.Linker;
 import java.lang.foreign.MemoryLayout;
@@ -15,9 +14,10 @@ import java.lang.invoke.MethodHandle;
  * The functions of cuBLAS and cuBLASLt that products call, one method each, with the C names'
  * order of arguments. Each throws a {@link CudaException} if the status is not success.
  *
- * <p>The signatures are those of the generated binding, but every pointer is passed as its number,
- * because making a segment for each would be garbage in every call. Handles are found when the
- * library is opened, so what is missing is said then and not in the middle of a training step.
+ * <p>Not the generated functions: those take a segment for each pointer, garbage in every call of a
+ * training step, and each is lost for good if it is touched before the library is there. A test
+ * holds the signatures here to the generated ones. Handles are found when the library is opened, so
+ * what is missing is said then and not in the middle of a step.
  */
 final class CublasLibrary {
   private static final String FIX =
@@ -47,59 +47,27 @@ final class CublasLibrary {
 
   /** The functions that {@code symbols} has; of both libraries. */
   CublasLibrary(SymbolLookup symbols) {
-    create = handle(symbols, "cublasCreate_v2", Cublas.cublasCreate_v2$descriptor());
-    destroy = handle(symbols, "cublasDestroy_v2", Cublas.cublasDestroy_v2$descriptor());
-    getVersion = handle(symbols, "cublasGetVersion_v2", Cublas.cublasGetVersion_v2$descriptor());
-    setStream = handle(symbols, "cublasSetStream_v2", Cublas.cublasSetStream_v2$descriptor());
-    setWorkspace =
-        handle(symbols, "cublasSetWorkspace_v2", Cublas.cublasSetWorkspace_v2$descriptor());
-    setMathMode = handle(symbols, "cublasSetMathMode", Cublas.cublasSetMathMode$descriptor());
-    gemm = handle(symbols, "cublasGemmEx_64", Cublas.cublasGemmEx_64$descriptor());
+    create = handle(symbols, "cublasCreate_v2", "p");
+    destroy = handle(symbols, "cublasDestroy_v2", "p");
+    getVersion = handle(symbols, "cublasGetVersion_v2", "pp");
+    setStream = handle(symbols, "cublasSetStream_v2", "pp");
+    setWorkspace = handle(symbols, "cublasSetWorkspace_v2", "ppl");
+    setMathMode = handle(symbols, "cublasSetMathMode", "pi");
+    gemm = handle(symbols, "cublasGemmEx_64", "piilllppilpilppilii");
     gemmStridedBatched =
-        handle(
-            symbols,
-            "cublasGemmStridedBatchedEx_64",
-            Cublas.cublasGemmStridedBatchedEx_64$descriptor());
-    ltCreate = handle(symbols, "cublasLtCreate", Cublas.cublasLtCreate$descriptor());
-    ltDestroy = handle(symbols, "cublasLtDestroy", Cublas.cublasLtDestroy$descriptor());
-    descriptionCreate =
-        handle(symbols, "cublasLtMatmulDescCreate", Cublas.cublasLtMatmulDescCreate$descriptor());
-    descriptionDestroy =
-        handle(symbols, "cublasLtMatmulDescDestroy", Cublas.cublasLtMatmulDescDestroy$descriptor());
-    descriptionSet =
-        handle(
-            symbols,
-            "cublasLtMatmulDescSetAttribute",
-            Cublas.cublasLtMatmulDescSetAttribute$descriptor());
-    layoutCreate =
-        handle(
-            symbols, "cublasLtMatrixLayoutCreate", Cublas.cublasLtMatrixLayoutCreate$descriptor());
-    layoutDestroy =
-        handle(
-            symbols,
-            "cublasLtMatrixLayoutDestroy",
-            Cublas.cublasLtMatrixLayoutDestroy$descriptor());
-    preferenceCreate =
-        handle(
-            symbols,
-            "cublasLtMatmulPreferenceCreate",
-            Cublas.cublasLtMatmulPreferenceCreate$descriptor());
-    preferenceDestroy =
-        handle(
-            symbols,
-            "cublasLtMatmulPreferenceDestroy",
-            Cublas.cublasLtMatmulPreferenceDestroy$descriptor());
-    preferenceSet =
-        handle(
-            symbols,
-            "cublasLtMatmulPreferenceSetAttribute",
-            Cublas.cublasLtMatmulPreferenceSetAttribute$descriptor());
-    heuristic =
-        handle(
-            symbols,
-            "cublasLtMatmulAlgoGetHeuristic",
-            Cublas.cublasLtMatmulAlgoGetHeuristic$descriptor());
-    matmul = handle(symbols, "cublasLtMatmul", Cublas.cublasLtMatmul$descriptor());
+        handle(symbols, "cublasGemmStridedBatchedEx_64", "piilllppillpillppilllii");
+    ltCreate = handle(symbols, "cublasLtCreate", "p");
+    ltDestroy = handle(symbols, "cublasLtDestroy", "p");
+    descriptionCreate = handle(symbols, "cublasLtMatmulDescCreate", "pii");
+    descriptionDestroy = handle(symbols, "cublasLtMatmulDescDestroy", "p");
+    descriptionSet = handle(symbols, "cublasLtMatmulDescSetAttribute", "pipl");
+    layoutCreate = handle(symbols, "cublasLtMatrixLayoutCreate", "pilll");
+    layoutDestroy = handle(symbols, "cublasLtMatrixLayoutDestroy", "p");
+    preferenceCreate = handle(symbols, "cublasLtMatmulPreferenceCreate", "p");
+    preferenceDestroy = handle(symbols, "cublasLtMatmulPreferenceDestroy", "p");
+    preferenceSet = handle(symbols, "cublasLtMatmulPreferenceSetAttribute", "pipl");
+    heuristic = handle(symbols, "cublasLtMatmulAlgoGetHeuristic", "pppppppipp");
+    matmul = handle(symbols, "cublasLtMatmul", "pppppppppppppplp");
   }
 
   /**
@@ -112,20 +80,20 @@ final class CublasLibrary {
     return new CublasLibrary(NativeLibrary.CUBLAS.require());
   }
 
-  private static MethodHandle handle(
-      SymbolLookup symbols, String name, FunctionDescriptor generated) {
+  /**
+   * @param signature a letter an argument: p a pointer, l a 64-bit integer, i a 32-bit one
+   */
+  private static MethodHandle handle(SymbolLookup symbols, String name, String signature) {
     MemorySegment address =
         symbols.find(name).orElseThrow(() -> new IllegalStateException(name + FIX));
-    return Linker.nativeLinker().downcallHandle(address, withNumbers(generated));
+    return Linker.nativeLinker().downcallHandle(address, descriptor(signature));
   }
 
-  /** The same C signature with pointers as numbers. */
-  private static FunctionDescriptor withNumbers(FunctionDescriptor generated) {
-    MemoryLayout[] arguments = generated.argumentLayouts().toArray(MemoryLayout[]::new);
+  /** The C signature with pointers as numbers; all functions return a status. */
+  private static FunctionDescriptor descriptor(String signature) {
+    MemoryLayout[] arguments = new MemoryLayout[signature.length()];
     for (int i = 0; i < arguments.length; i++) {
-      if (arguments[i] instanceof AddressLayout) {
-        arguments[i] = ValueLayout.JAVA_LONG;
-      }
+      arguments[i] = signature.charAt(i) == 'i' ? ValueLayout.JAVA_INT : ValueLayout.JAVA_LONG;
     }
     return FunctionDescriptor.of(ValueLayout.JAVA_INT, arguments);
   }

@@ -1,7 +1,6 @@
 package dev.heddle.simulated.cublas;
 
 import dev.heddle.bindings.cublas.Cublas;
-import java.lang.foreign.AddressLayout;
 import java.lang.foreign.Arena;
 import java.lang.foreign.FunctionDescriptor;
 import java.lang.foreign.Linker;
@@ -12,6 +11,7 @@ import java.lang.foreign.ValueLayout;
 import java.lang.invoke.MethodHandle;
 import java.lang.invoke.MethodHandles;
 import java.lang.invoke.MethodType;
+import java.lang.reflect.Method;
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
@@ -39,46 +39,8 @@ public final class SimulatedCublas implements SymbolLookup {
   public SimulatedCublas(GpuAccess gpu) {
     blas = new BlasFunctions(gpu, VERSION, FOREVER);
     lt = new LtFunctions(gpu, FOREVER);
-    add(blas, "cublasCreate_v2", Cublas.cublasCreate_v2$descriptor());
-    add(blas, "cublasDestroy_v2", Cublas.cublasDestroy_v2$descriptor());
-    add(blas, "cublasGetVersion_v2", Cublas.cublasGetVersion_v2$descriptor());
-    add(blas, "cublasSetStream_v2", Cublas.cublasSetStream_v2$descriptor());
-    add(blas, "cublasSetWorkspace_v2", Cublas.cublasSetWorkspace_v2$descriptor());
-    add(blas, "cublasSetMathMode", Cublas.cublasSetMathMode$descriptor());
-    add(blas, "cublasGemmEx_64", Cublas.cublasGemmEx_64$descriptor());
-    add(
-        blas,
-        "cublasGemmStridedBatchedEx_64",
-        Cublas.cublasGemmStridedBatchedEx_64$descriptor());
-    add(lt, "cublasLtCreate", Cublas.cublasLtCreate$descriptor());
-    add(lt, "cublasLtDestroy", Cublas.cublasLtDestroy$descriptor());
-    add(lt, "cublasLtMatmulDescCreate", Cublas.cublasLtMatmulDescCreate$descriptor());
-    add(lt, "cublasLtMatmulDescDestroy", Cublas.cublasLtMatmulDescDestroy$descriptor());
-    add(lt, "cublasLtMatmulDescSetAttribute", Cublas.cublasLtMatmulDescSetAttribute$descriptor());
-    add(lt, "cublasLtMatmulDescGetAttribute", Cublas.cublasLtMatmulDescGetAttribute$descriptor());
-    add(lt, "cublasLtMatrixLayoutCreate", Cublas.cublasLtMatrixLayoutCreate$descriptor());
-    add(lt, "cublasLtMatrixLayoutDestroy", Cublas.cublasLtMatrixLayoutDestroy$descriptor());
-    add(
-        lt,
-        "cublasLtMatrixLayoutSetAttribute",
-        Cublas.cublasLtMatrixLayoutSetAttribute$descriptor());
-    add(
-        lt,
-        "cublasLtMatrixLayoutGetAttribute",
-        Cublas.cublasLtMatrixLayoutGetAttribute$descriptor());
-    add(lt, "cublasLtMatmulPreferenceCreate", Cublas.cublasLtMatmulPreferenceCreate$descriptor());
-    add(
-        lt, "cublasLtMatmulPreferenceDestroy", Cublas.cublasLtMatmulPreferenceDestroy$descriptor());
-    add(
-        lt,
-        "cublasLtMatmulPreferenceSetAttribute",
-        Cublas.cublasLtMatmulPreferenceSetAttribute$descriptor());
-    add(
-        lt,
-        "cublasLtMatmulPreferenceGetAttribute",
-        Cublas.cublasLtMatmulPreferenceGetAttribute$descriptor());
-    add(lt, "cublasLtMatmulAlgoGetHeuristic", Cublas.cublasLtMatmulAlgoGetHeuristic$descriptor());
-    add(lt, "cublasLtMatmul", Cublas.cublasLtMatmul$descriptor());
+    addAll(blas, BlasFunctions.class);
+    addAll(lt, LtFunctions.class);
   }
 
   /** A function's address; empty for those that are not simulated. */
@@ -129,46 +91,47 @@ public final class SimulatedCublas implements SymbolLookup {
 
   // ---- stubs
 
-  private void add(Object functionsOf, String name, FunctionDescriptor generated) {
-    FunctionDescriptor descriptor = withNumbers(generated);
-    MethodType type = descriptor.toMethodType();
-    try {
-      MethodHandles.Lookup lookup = MethodHandles.lookup();
-      MethodHandle function =
-          lookup.findVirtual(functionsOf.getClass(), name, type).bindTo(functionsOf);
-      MethodHandle failure =
-          lookup
-              .findVirtual(
-                  SimulatedCublas.class,
-                  "statusOf",
-                  MethodType.methodType(int.class, String.class, Throwable.class))
-              .bindTo(this)
-              .bindTo(name);
-      MethodHandle before =
-          lookup
-              .findVirtual(
-                  SimulatedCublas.class,
-                  "enter",
-                  MethodType.methodType(void.class, String.class))
-              .bindTo(this)
-              .bindTo(name);
-      MethodHandle counted = MethodHandles.foldArguments(function, before);
-      // Nothing may be thrown through C: the JVM would end.
-      MethodHandle guarded = MethodHandles.catchException(counted, Throwable.class, failure);
-      functions.put(name, Linker.nativeLinker().upcallStub(guarded, descriptor, FOREVER));
-    } catch (ReflectiveOperationException mismatch) {
-      throw new IllegalStateException(
-          name + " is not simulated with the binding's signature " + type, mismatch);
+  /** Every method with a C name is a function; its parameters are the C signature. */
+  private void addAll(Object receiver, Class<?> declaring) {
+    for (Method method : declaring.getDeclaredMethods()) {
+      if (method.getName().startsWith("cublas")) {
+        functions.put(method.getName(), stub(receiver, method));
+      }
     }
   }
 
-  /** The same C signature with pointers as numbers. */
-  private static FunctionDescriptor withNumbers(FunctionDescriptor generated) {
-    MemoryLayout[] arguments = generated.argumentLayouts().toArray(MemoryLayout[]::new);
+  private MemorySegment stub(Object receiver, Method method) {
+    String name = method.getName();
+    try {
+      MethodHandles.Lookup lookup = MethodHandles.lookup();
+      MethodHandle function = lookup.unreflect(method).bindTo(receiver);
+      MethodHandle before = bound(lookup, name, "enter", MethodType.methodType(void.class));
+      MethodHandle failed =
+          bound(lookup, name, "statusOf", MethodType.methodType(int.class, Throwable.class));
+      // Nothing may be thrown through C: the JVM would end.
+      MethodHandle guarded =
+          MethodHandles.catchException(
+              MethodHandles.foldArguments(function, before), Throwable.class, failed);
+      return Linker.nativeLinker().upcallStub(guarded, descriptor(method), FOREVER);
+    } catch (ReflectiveOperationException impossible) {
+      throw new IllegalStateException(name + " cannot be bound", impossible);
+    }
+  }
+
+  /** One of this class's methods that take the function's name first. */
+  private MethodHandle bound(
+      MethodHandles.Lookup lookup, String function, String method, MethodType rest)
+      throws ReflectiveOperationException {
+    MethodType type = rest.insertParameterTypes(0, String.class);
+    MethodHandle handle = lookup.findVirtual(SimulatedCublas.class, method, type);
+    return handle.bindTo(this).bindTo(function);
+  }
+
+  private static FunctionDescriptor descriptor(Method method) {
+    MemoryLayout[] arguments = new MemoryLayout[method.getParameterCount()];
     for (int i = 0; i < arguments.length; i++) {
-      if (arguments[i] instanceof AddressLayout) {
-        arguments[i] = ValueLayout.JAVA_LONG;
-      }
+      boolean isInt = method.getParameterTypes()[i] == int.class;
+      arguments[i] = isInt ? ValueLayout.JAVA_INT : ValueLayout.JAVA_LONG;
     }
     return FunctionDescriptor.of(ValueLayout.JAVA_INT, arguments);
   }
