@@ -39,7 +39,7 @@ final class BlasFunctions {
   }
 
   int cublasCreate_v2(long result) {
-    handles.create(result, new BlasHandle());
+    handles.create(result, new BlasHandle(currentDevice(gpu)));
     return 0;
   }
 
@@ -247,8 +247,7 @@ final class BlasFunctions {
             state.workspace,
             Math.min(SCRIBBLED, state.workspaceBytes));
     product.check();
-    gpu.enqueue(state.stream, call, () -> product.run(gpu));
-    return 0;
+    return product.enqueue(gpu, state.stream);
   }
 
   static boolean transposed(String name, int operation) {
@@ -266,6 +265,22 @@ final class BlasFunctions {
     if (address == 0) {
       throw Refusal.uninitialised("the handle is null");
     }
-    return handles.get(address);
+    BlasHandle state = handles.get(address);
+    int current = gpu.currentDevice();
+    Refusal.unless(
+        current == state.device,
+        "the handle is GPU %d's, and the current context is that of %d",
+        state.device,
+        current);
+    return state;
+  }
+
+  /** The GPU that a new handle is for. */
+  static int currentDevice(GpuAccess gpu) {
+    int current = gpu.currentDevice();
+    if (current < 0) {
+      throw Refusal.uninitialised("no context is current on this thread");
+    }
+    return current;
   }
 }

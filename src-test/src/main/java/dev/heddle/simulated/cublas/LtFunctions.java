@@ -74,7 +74,7 @@ final class LtFunctions {
   private static final long CUTS_SUMS_FROM = 64;
 
   private final GpuAccess gpu;
-  private final ObjectTable<String> handles;
+  private final ObjectTable<Integer> handles;
   private final ObjectTable<Attributes> descriptions;
   private final ObjectTable<Attributes> layouts;
   private final ObjectTable<Attributes> preferences;
@@ -100,7 +100,7 @@ final class LtFunctions {
   }
 
   int cublasLtCreate(long result) {
-    handles.create(result, "handle");
+    handles.create(result, BlasFunctions.currentDevice(gpu));
     return 0;
   }
 
@@ -217,7 +217,7 @@ final class LtFunctions {
       int requested,
       long results,
       long count) {
-    handles.get(handle);
+    checkHandle(handle);
     Refusal.unless(requested > 0, "%d results are requested", requested);
     Refusal.unless(results != 0 && count != 0, "a result pointer is null");
     MemorySegment found = MemorySegment.ofAddress(count).reinterpret(Integer.BYTES);
@@ -254,6 +254,16 @@ final class LtFunctions {
     cublasLtMatmulHeuristicResult_t.wavesCount(result, 1);
     found.set(ValueLayout.JAVA_INT_UNALIGNED, 0, 1);
     return 0;
+  }
+
+  private void checkHandle(long handle) {
+    int device = handles.get(handle);
+    int current = gpu.currentDevice();
+    Refusal.unless(
+        current == device,
+        "the handle is GPU %d's, and the current context is that of %d",
+        device,
+        current);
   }
 
   private static long alignment(Attributes preference, int attribute) {
@@ -320,7 +330,7 @@ final class LtFunctions {
       long workspace,
       long workspaceBytes,
       long stream) {
-    handles.get(handle);
+    checkHandle(handle);
     Attributes how = descriptions.get(description);
     Algorithm.Form form = form(how, layoutA, layoutB, layoutC, layoutD);
     Refusal.unless(c == d, "C at 0x%x is not D at 0x%x; only one matrix is simulated", c, d);
@@ -349,8 +359,7 @@ final class LtFunctions {
         product(
             how, form, a, b, d, alphaValue, betaValue, workspace, chosen.workspaceBytes());
     product.check();
-    gpu.enqueue(stream, "cublasLtMatmul", () -> product.run(gpu));
-    return 0;
+    return product.enqueue(gpu, stream);
   }
 
   private static void checkAlignment(String name, long address, long alignment) {

@@ -35,13 +35,13 @@ record Matrix(String name, ElementType type, long address, long rows, long colum
     return new Matrix(name, type, shifted, rows, columns, leading);
   }
 
-  private MemorySegment memory(GpuAccess gpu, String call) {
+  private MemorySegment memory(GpuAccess.Memory gpu, String call) {
     long elements = (columns - 1) * leading + rows;
     return gpu.at(address, elements * type.byteSize(), call + " " + name);
   }
 
   /** Its values column by column, of the transposed matrix where asked. */
-  double[] read(GpuAccess gpu, String call, boolean transposed) {
+  double[] read(GpuAccess.Memory gpu, String call, boolean transposed) {
     MemorySegment memory = memory(gpu, call);
     int outer = Math.toIntExact(columns);
     int inner = Math.toIntExact(rows);
@@ -56,7 +56,7 @@ record Matrix(String name, ElementType type, long address, long rows, long colum
   }
 
   /** Overwrites its values, given column by column; what lies between columns is left alone. */
-  void write(GpuAccess gpu, String call, double[] values) {
+  void write(GpuAccess.Memory gpu, String call, double[] values) {
     MemorySegment memory = memory(gpu, call);
     int inner = Math.toIntExact(rows);
     for (int column = 0; column < columns; column++) {

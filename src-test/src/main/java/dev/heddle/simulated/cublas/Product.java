@@ -76,8 +76,24 @@ record Product(
     return transposeA ? a.rows() : a.columns();
   }
 
+  /**
+   * Gives it to a stream.
+   *
+   * @return the status of the call
+   */
+  int enqueue(GpuAccess gpu, long stream) {
+    String what =
+        "%s of [%d,%d,%d]%s"
+            .formatted(call, d.rows(), d.columns(), depth(), batch > 1 ? " x " + batch : "");
+    int status = gpu.enqueue(stream, call, what, this::run);
+    if (status != 0) {
+      throw Refusal.failed("the stream 0x%x does not take it: CUresult %d", stream, status);
+    }
+    return 0;
+  }
+
   /** Computes it; faults name the call and the matrix. */
-  void run(GpuAccess gpu) {
+  private void run(GpuAccess.Memory gpu) {
     if (workspaceBytes > 0) {
       // Whoever keeps something there, or lets two streams use it, is to notice.
       gpu.at(workspace, workspaceBytes, call + " workspace").fill(SCRIBBLE);
@@ -87,7 +103,7 @@ record Product(
     }
   }
 
-  private void multiply(GpuAccess gpu, Matrix left, Matrix right, Matrix to) {
+  private void multiply(GpuAccess.Memory gpu, Matrix left, Matrix right, Matrix to) {
     int m = Math.toIntExact(to.rows());
     int n = Math.toIntExact(to.columns());
     int k = Math.toIntExact(depth());
@@ -105,7 +121,7 @@ record Product(
   }
 
   private void finish(
-      GpuAccess gpu, Epilogue how, double[] left, double[] right, double[] values) {
+      GpuAccess.Memory gpu, Epilogue how, double[] left, double[] right, double[] values) {
     int m = Math.toIntExact(d.rows());
     if (bias != null && how.adds()) {
       double[] shift = bias.read(gpu, call, false);

@@ -29,6 +29,11 @@ final class Refusal extends RuntimeException {
     return new Refusal(Cublas.CUBLAS_STATUS_NOT_INITIALIZED(), String.format(format, arguments));
   }
 
+  static Refusal failed(String format, Object... arguments) {
+    return new Refusal(
+        Cublas.CUBLAS_STATUS_EXECUTION_FAILED(), String.format(format, arguments));
+  }
+
   static void unless(boolean met, String format, Object... arguments) {
     if (!met) {
       throw invalid(format, arguments);

@@ -1,6 +1,7 @@
 package dev.heddle.simulated.cublas;
 
 import dev.heddle.bindings.cublas.Cublas;
+import dev.heddle.bindings.NativeLibrary;
 import java.lang.foreign.Arena;
 import java.lang.foreign.FunctionDescriptor;
 import java.lang.foreign.Linker;
@@ -41,6 +42,14 @@ public final class SimulatedCublas implements SymbolLookup {
     lt = new LtFunctions(gpu, FOREVER);
     addAll(blas, BlasFunctions.class);
     addAll(lt, LtFunctions.class);
+  }
+
+  /**
+   * Puts a library for the installed simulated GPUs in the place of the real one, until the
+   * substitution is closed.
+   */
+  public static NativeLibrary.Substitution install() {
+    return NativeLibrary.CUBLAS.substitute(new SimulatedCublas(GpuAccess.installed()));
   }
 
   /** A function's address; empty for those that are not simulated. */

@@ -220,13 +220,16 @@ public final class ProductsRig implements Device {
     private final Map<Long, ArrayDeque<Runnable>> queues = new HashMap<>();
 
     @Override
-    public MemorySegment at(long address, long byteSize, String what) {
-      return hostMemory.at(address, byteSize, what);
+    public int currentDevice() {
+      return 0;
     }
 
     @Override
-    public void enqueue(long onStream, String what, Runnable work) {
-      queues.computeIfAbsent(onStream, key -> new ArrayDeque<>()).addLast(work);
+    public int enqueue(long onStream, String kind, String what, Work work) {
+      queues
+          .computeIfAbsent(onStream, key -> new ArrayDeque<>())
+          .addLast(() -> work.run(hostMemory::at));
+      return 0;
     }
 
     void runAll() {
