@@ -270,8 +270,8 @@ public final class CublasProducts implements CudaProducts {
     form.alignmentA = MatmulForm.alignment(aAddress);
     form.alignmentB = MatmulForm.alignment(bAddress);
     form.alignmentD = MatmulForm.alignment(dAddress);
-    form.alignmentBias = MatmulForm.alignment(biasAddress);
-    form.alignmentAuxiliary = MatmulForm.alignment(auxiliaryAddress);
+    form.alignmentBias = MatmulForm.alignmentBeside(biasAddress);
+    form.alignmentAuxiliary = MatmulForm.alignmentBeside(auxiliaryAddress);
     CublasHandle handle = handle();
     MatmulPlan plan = handle.plans().plan(form, biasAddress, auxiliaryAddress);
     if (plan == null) {

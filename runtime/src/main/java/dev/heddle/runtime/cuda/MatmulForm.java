@@ -11,6 +11,9 @@ final class MatmulForm {
   /** More alignment than this is of no use to any algorithm. */
   private static final long MOST_ALIGNMENT = 256;
 
+  /** The same for what an epilogue reads and writes beside the operands: one vector access. */
+  private static final long MOST_ALIGNMENT_BESIDE = 16;
+
   int type;
   int computeType;
   int scaleType;
@@ -54,9 +57,14 @@ final class MatmulForm {
     return copy;
   }
 
-  /** The largest power of two, at most 256, that divides an address; 0 for no address. */
+  /** The largest power of two, at most 256, that divides an operand's address. */
   static int alignment(long address) {
     return (int) Math.min(MOST_ALIGNMENT, Long.lowestOneBit(address));
+  }
+
+  /** That of a bias or auxiliary matrix, at most 16; 0 for none. */
+  static int alignmentBeside(long address) {
+    return (int) Math.min(MOST_ALIGNMENT_BESIDE, Long.lowestOneBit(address));
   }
 
   @Override

@@ -4,6 +4,7 @@ import dev.heddle.runtime.DType;
 import dev.heddle.runtime.Device;
 import dev.heddle.runtime.Kernels;
 import dev.heddle.runtime.NDArray;
+import dev.heddle.runtime.Shape;
 import dev.heddle.runtime.cpu.CpuBackend;
 import dev.heddle.runtime.cpu.CpuDevice;
 import dev.heddle.runtime.memory.Block;
@@ -186,14 +187,22 @@ public final class ProductsRig implements Device {
     return NDArray.empty(this, dtype, dims);
   }
 
+  /** An array of ones. */
+  NDArray ones(DType dtype, long... dims) {
+    return NDArray.full(this, dtype, Shape.of(dims), 1);
+  }
+
   /** Native memory that knows its pieces. */
   private static final class HostMemory implements MemoryPool.Source {
+    /** As the driver's. */
+    private static final long ALIGNMENT = 256;
+
     private final Arena arena = Arena.ofShared();
     private final TreeMap<Long, MemorySegment> pieces = new TreeMap<>();
 
     @Override
     public MemorySegment allocate(long byteSize) {
-      MemorySegment piece = arena.allocate(byteSize, MemoryPool.ALIGNMENT);
+      MemorySegment piece = arena.allocate(byteSize, ALIGNMENT);
       piece.fill((byte) 0xFF);
       pieces.put(piece.address(), piece);
       return piece;
