@@ -35,9 +35,18 @@ final class LtFunctions {
           entry(Cublas.CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_POINTER(), 8),
           entry(Cublas.CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_LD(), 8),
           entry(Cublas.CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_BATCH_STRIDE(), 8),
+          entry(Cublas.CUBLASLT_MATMUL_DESC_ALPHA_VECTOR_BATCH_STRIDE(), 8),
+          entry(Cublas.CUBLASLT_MATMUL_DESC_SM_COUNT_TARGET(), 4),
+          entry(Cublas.CUBLASLT_MATMUL_DESC_A_SCALE_POINTER(), 8),
+          entry(Cublas.CUBLASLT_MATMUL_DESC_B_SCALE_POINTER(), 8),
+          entry(Cublas.CUBLASLT_MATMUL_DESC_C_SCALE_POINTER(), 8),
+          entry(Cublas.CUBLASLT_MATMUL_DESC_D_SCALE_POINTER(), 8),
+          entry(Cublas.CUBLASLT_MATMUL_DESC_AMAX_D_POINTER(), 8),
           entry(Cublas.CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_DATA_TYPE(), 4),
-          entry(Cublas.CUBLASLT_MATMUL_DESC_BIAS_DATA_TYPE(), 4),
-          entry(Cublas.CUBLASLT_MATMUL_DESC_FAST_ACCUM(), 1));
+          entry(Cublas.CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_SCALE_POINTER(), 8),
+          entry(Cublas.CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_AMAX_POINTER(), 8),
+          entry(Cublas.CUBLASLT_MATMUL_DESC_FAST_ACCUM(), 1),
+          entry(Cublas.CUBLASLT_MATMUL_DESC_BIAS_DATA_TYPE(), 4));
 
   private static final Map<Integer, Integer> LAYOUT =
       Map.of(
