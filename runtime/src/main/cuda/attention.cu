@@ -456,7 +456,7 @@ __device__ __forceinline__ void backwardOfKeys(
 // Java knows the ROWS and TY TX of each.
 
 #define FORWARD(D, ROWS, COLUMNS, TY, TX)                                                        \
-  ENTRY __launch_bounds__(TY* TX) KERNEL(heddle_attention_forward_##D)(                          \
+  ENTRY __launch_bounds__(TY* TX, 2) KERNEL(heddle_attention_forward_##D)(                          \
       Problem problem, const Real* q, HeadStrides qStrides, const Real* k, HeadStrides kStrides, \
       const Real* v, HeadStrides vStrides, Sum scale, Real* out, HeadStrides outStrides,         \
       Sum* logSumExp) {                                                                          \
@@ -465,7 +465,7 @@ __device__ __forceinline__ void backwardOfKeys(
   }
 
 #define BACKWARD(D, ROWS, COLUMNS, TY, TX)                                                       \
-  ENTRY __launch_bounds__(TY* TX) KERNEL(heddle_attention_backward_queries_##D)(                 \
+  ENTRY __launch_bounds__(TY* TX, 2) KERNEL(heddle_attention_backward_queries_##D)(                 \
       Problem problem, const Real* q, HeadStrides qStrides, const Real* k, HeadStrides kStrides, \
       const Real* v, HeadStrides vStrides, const Sum* logSumExp, const Sum* delta,               \
       const Real* dout, HeadStrides doutStrides, Sum scale, Real* dq, HeadStrides dqStrides) {   \
@@ -473,7 +473,7 @@ __device__ __forceinline__ void backwardOfKeys(
                                                 logSumExp, delta, dout, doutStrides, scale, dq,  \
                                                 dqStrides);                                      \
   }                                                                                              \
-  ENTRY __launch_bounds__(TY* TX) KERNEL(heddle_attention_backward_keys_##D)(                    \
+  ENTRY __launch_bounds__(TY* TX, 2) KERNEL(heddle_attention_backward_keys_##D)(                    \
       Problem problem, const Real* q, HeadStrides qStrides, const Real* k, HeadStrides kStrides, \
       const Real* v, HeadStrides vStrides, const Sum* logSumExp, const Sum* delta,               \
       const Real* dout, HeadStrides doutStrides, Sum scale, Real* dk, HeadStrides dkStrides,     \
