@@ -9,6 +9,7 @@ import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.LinkedHashMap;
 import java.util.Map;
+import java.util.function.Function;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -39,6 +40,7 @@ public final class CudaDevice implements Device {
   private final CudaKernelFactory factory;
   private final @Nullable Kernels[] kernels = new Kernels[DType.values().length];
   private final Map<String, CudaModule> modules = new LinkedHashMap<>();
+  private final Map<Class<?>, CudaAttachment> attachments = new LinkedHashMap<>();
   private boolean closed;
 
   private CudaDevice(
@@ -146,6 +148,19 @@ public final class CudaDevice implements Device {
    */
   public CudaModule module(String moduleName, String ptx) {
     return modules.computeIfAbsent(moduleName, key -> CudaModule.load(context, key, ptx));
+  }
+
+  /**
+   * What another part of the backend keeps for this device, such as a library's handles: made when
+   * it is first asked for, and closed with the device, before its memory.
+   */
+  <T extends CudaAttachment> T attachment(Class<T> type, Function<CudaDevice, T> make) {
+    CudaAttachment found = attachments.get(type);
+    if (found == null) {
+      found = make.apply(this);
+      attachments.put(type, found);
+    }
+    return type.cast(found);
   }
 
   @Override
@@ -256,6 +271,9 @@ public final class CudaDevice implements Device {
     }
     closed = true;
     RuntimeException failure = attempt(stream::synchronize, null);
+    for (CudaAttachment attachment : attachments.values()) {
+      failure = attempt(attachment::close, failure);
+    }
     for (CudaModule module : modules.values()) {
       failure = attempt(module::close, failure);
     }
