@@ -7,7 +7,7 @@ import java.util.Arrays;
 import java.util.List;
 
 /** Launches {@code reductions.cu}. */
-final class CudaReductionKernels implements AutoCloseable {
+final class CudaReductionKernels {
   /** Elements of a block of the sum of squares; see SQUARES_EACH in the source. */
   static final long SQUARES = 16_384;
 
@@ -36,13 +36,12 @@ final class CudaReductionKernels implements AutoCloseable {
   private final Groups reduced = new Groups();
   private final long[] plan = new long[4];
 
-  // The table of the last sum of squares, here and on the GPU: a training step's is always the same.
+  // The arrays of a sum of squares.
   private long[] table = new long[0];
+  private MemorySegment tableSegment = MemorySegment.NULL;
   private int tableLength;
-  private @org.jspecify.annotations.Nullable Block tableBlock;
-  private long[] scratchTable = new long[0];
-  private final double[] result = new double[1];
-  private final MemorySegment resultSegment = MemorySegment.ofArray(result);
+  private final double[] sum = new double[1];
+  private final MemorySegment sumSegment = MemorySegment.ofArray(sum);
 
   CudaReductionKernels(CudaLauncher launcher) {
     this.launcher = launcher;
@@ -177,74 +176,53 @@ final class CudaReductionKernels implements AutoCloseable {
   // ---- the sum of squares
 
   double sumOfSquares(List<NDArray> arrays) {
-    long blocks = describe(arrays);
+    int blocks = describe(arrays);
     if (blocks == 0) {
       return 0;
     }
-    Block device = upload();
-    Block partial = launcher.scratch((blocks + 1) * Double.BYTES);
+    CudaDevice device = launcher.device();
+    long tableBytes = (long) tableLength * Long.BYTES;
+    // The result, the blocks' sums, the table.
+    Block scratch = launcher.scratch((blocks + 1L) * Double.BYTES + tableBytes);
     try {
-      long sums = partial.segment().address() + Double.BYTES;
+      long result = scratch.segment().address();
+      long sums = result + Double.BYTES;
+      long arraysAt = (blocks + 1L) * Double.BYTES;
+      device.copyFromHost(tableSegment.asSlice(0, tableBytes), scratch, arraysAt);
       LaunchArguments first =
           launcher
               .arguments()
               .int32(tableLength / ENTRY)
-              .pointer(device.segment().address())
+              .pointer(result + arraysAt)
               .pointer(sums);
-      launcher.launch(
-          squares, Math.toIntExact(blocks), 1, 1, CudaLauncher.THREADS, 1, first);
-      LaunchArguments second =
-          launcher.arguments().int64(blocks).pointer(sums).pointer(partial.segment().address());
+      launcher.launch(squares, blocks, 1, 1, CudaLauncher.THREADS, 1, first);
+      LaunchArguments second = launcher.arguments().int64(blocks).pointer(sums).pointer(result);
       launcher.launch(total, 1, 1, 1, CudaLauncher.THREADS, 1, second);
-      launcher.device().copyToHost(partial, 0, resultSegment);
-      return result[0];
+      device.copyToHost(scratch, 0, sumSegment);
+      return sum[0];
     } finally {
-      partial.release();
+      scratch.release();
     }
   }
 
   /** Writes the table of the arrays that are not empty; returns its blocks. */
-  private long describe(List<NDArray> arrays) {
-    int wanted = ENTRY * arrays.size();
-    if (scratchTable.length < wanted) {
-      scratchTable = new long[wanted];
+  private int describe(List<NDArray> arrays) {
+    if (table.length < ENTRY * arrays.size()) {
+      table = new long[ENTRY * arrays.size()];
+      tableSegment = MemorySegment.ofArray(table);
     }
     long blocks = 0;
-    int length = 0;
+    tableLength = 0;
     for (int i = 0; i < arrays.size(); i++) {
       NDArray array = arrays.get(i);
       if (array.size() > 0) {
-        scratchTable[length++] = blocks;
-        scratchTable[length++] = array.size();
-        scratchTable[length++] = array.address();
+        table[tableLength++] = blocks;
+        table[tableLength++] = array.size();
+        table[tableLength++] = array.address();
         blocks += CudaLauncher.ceilDivide(array.size(), SQUARES);
       }
     }
-    boolean same =
-        length == tableLength && Arrays.equals(scratchTable, 0, length, table, 0, length);
-    if (!same) {
-      dropTable();
-      table = Arrays.copyOf(scratchTable, length);
-      tableLength = length;
-    }
-    return blocks;
-  }
-
-  private Block upload() {
-    Block block = tableBlock;
-    if (block == null) {
-      block = launcher.scratch((long) tableLength * Long.BYTES);
-      launcher.device().copyFromHost(MemorySegment.ofArray(table), block, 0);
-      tableBlock = block;
-    }
-    return block;
-  }
-
-  private void dropTable() {
-    if (tableBlock != null) {
-      tableBlock.release();
-      tableBlock = null;
-    }
+    return Math.toIntExact(blocks);
   }
 
   // ---- the largest of each row
@@ -255,11 +233,5 @@ final class CudaReductionKernels implements AutoCloseable {
     LaunchArguments arguments =
         launcher.arguments().int64(rows).int64(columns).pointer(x).pointer(y);
     launcher.overRows(argmax, rows, columns, arguments);
-  }
-
-  /** Gives the table back to the pool. */
-  @Override
-  public void close() {
-    dropTable();
   }
 }

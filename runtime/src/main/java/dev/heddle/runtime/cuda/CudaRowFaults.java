@@ -19,7 +19,7 @@ import java.lang.invoke.VarHandle;
  *
  * <p>The memory is that of {@code RowFault} in {@code rows.cuh}.
  */
-final class CudaRowFaults implements AutoCloseable {
+final class CudaRowFaults implements CudaAttachment {
   private static final long STATE = 0;
   private static final long KERNEL = 4;
   private static final long ENTRY = 8;
