@@ -10,6 +10,7 @@ import java.lang.foreign.MemorySegment;
 import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.function.Function;
+import java.util.function.Supplier;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -41,6 +42,7 @@ public final class CudaDevice implements Device {
   private final @Nullable Kernels[] kernels = new Kernels[DType.values().length];
   private final Map<String, CudaModule> modules = new LinkedHashMap<>();
   private final Map<Class<?>, CudaAttachment> attachments = new LinkedHashMap<>();
+  private @Nullable CudaRowFaults rowFaults;
   private boolean closed;
 
   private CudaDevice(
@@ -68,7 +70,7 @@ public final class CudaDevice implements Device {
    * @throws IllegalArgumentException if there is no such GPU
    */
   public static CudaDevice open(int ordinal) {
-    return open(ordinal, CudaDevice::noKernels);
+    return open(ordinal, CudaKernels::new);
   }
 
   /** A device with other kernels, for tests of what lies below them. */
@@ -87,11 +89,6 @@ public final class CudaDevice implements Device {
       context.close();
       throw failure;
     }
-  }
-
-  private static Kernels noKernels(CudaDevice device, DType dtype) {
-    throw new IllegalArgumentException(
-        device.name() + " has no kernels for " + dtype + "; it can hold and copy arrays");
   }
 
   /** How many GPUs there are, 0 if there is no driver or it does not start. */
@@ -147,7 +144,28 @@ public final class CudaDevice implements Device {
    * @param ptx its text; ignored when the module is loaded already
    */
   public CudaModule module(String moduleName, String ptx) {
-    return modules.computeIfAbsent(moduleName, key -> CudaModule.load(context, key, ptx));
+    return module(moduleName, () -> ptx);
+  }
+
+  /** The module of that name, whose text is asked for if it has to be loaded. */
+  CudaModule module(String moduleName, Supplier<String> ptx) {
+    return modules.computeIfAbsent(moduleName, key -> CudaModule.load(context, key, ptx.get()));
+  }
+
+  /** Where kernels report row numbers that are out of range. */
+  CudaRowFaults rowFaults() {
+    CudaRowFaults faults = rowFaults;
+    if (faults == null) {
+      faults = attachment(CudaRowFaults.class, device -> new CudaRowFaults(device.context()));
+      rowFaults = faults;
+    }
+    return faults;
+  }
+
+  private void checkRowFaults() {
+    if (rowFaults != null) {
+      rowFaults.check();
+    }
   }
 
   /**
@@ -195,6 +213,7 @@ public final class CudaDevice implements Device {
     if (bytes > 0) {
       stream.refuseInCapture("a copy of " + bytes + " bytes to the host");
       staging.download(source.segment().address() + offset, destination);
+      checkRowFaults();
     }
   }
 
@@ -258,6 +277,7 @@ public final class CudaDevice implements Device {
   @Override
   public void synchronize() {
     stream.synchronize();
+    checkRowFaults();
   }
 
   /**

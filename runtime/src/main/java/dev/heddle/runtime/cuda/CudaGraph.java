@@ -20,70 +20,65 @@ import java.lang.foreign.MemorySegment;
 public final class CudaGraph implements AutoCloseable {
   private final CudaContext context;
   private final CudaStream stream;
-  private final MemoryPool pool;
-  private MemoryPool.Reservation reservation;
+  private final MemoryPool.Reservation reservation;
   private MemorySegment executable;
   private boolean closed;
 
-  private CudaGraph(CudaContext context, CudaStream stream, MemoryPool pool, Recording recording) {
+  private CudaGraph(
+      CudaContext context,
+      CudaStream stream,
+      MemoryPool.Reservation reservation,
+      MemorySegment executable) {
     this.context = context;
     this.stream = stream;
-    this.pool = pool;
-    this.reservation = recording.reservation;
+    this.reservation = reservation;
+    this.executable = executable;
+  }
+
+  static CudaGraph capture(CudaContext context, CudaStream stream, MemoryPool pool, Runnable work) {
+    MemoryPool.Reservation reservation = pool.reserve();
     try {
-      this.executable = instantiate(recording.graph);
-    } catch (RuntimeException failure) {
+      MemorySegment graph = record(context, stream, work);
+      try {
+        reservation.end();
+        return new CudaGraph(context, stream, reservation, instantiate(context, graph));
+      } finally {
+        destroy(graph);
+      }
+    } catch (RuntimeException | Error failure) {
       reservation.close();
       throw failure;
-    } finally {
-      destroy(recording.graph);
     }
   }
 
-  /** What a capture leaves: the driver's graph and the memory that its work uses. */
-  private record Recording(MemorySegment graph, MemoryPool.Reservation reservation) {}
-
-  static CudaGraph capture(CudaContext context, CudaStream stream, MemoryPool pool, Runnable work) {
-    return new CudaGraph(context, stream, pool, record(context, stream, pool, work));
-  }
-
-  private static Recording record(
-      CudaContext context, CudaStream stream, MemoryPool pool, Runnable work) {
+  /** The driver's graph of what {@code work} gives to the stream; the caller destroys it. */
+  private static MemorySegment record(CudaContext context, CudaStream stream, Runnable work) {
     stream.refuseInCapture("a capture");
     context.makeCurrent();
-    MemoryPool.Reservation reservation = pool.reserve();
-    RuntimeException failure = null;
     try (Arena arena = Arena.ofConfined()) {
       MemorySegment pointer = arena.allocate(CudaDriver.POINTER);
       int mode = Cuda.CU_STREAM_CAPTURE_MODE_THREAD_LOCAL();
       CudaDriver.check(
           Cuda.cuStreamBeginCapture_v2(stream.address(), mode), "cuStreamBeginCapture");
       stream.capturing(true);
+      boolean worked = false;
+      int status;
       try {
         work.run();
-      } catch (RuntimeException thrown) {
-        failure = thrown;
+        worked = true;
       } finally {
         stream.capturing(false);
-      }
-      int status = Cuda.cuStreamEndCapture(stream.address(), pointer);
-      MemorySegment graph = pointer.get(CudaDriver.POINTER, 0);
-      if (failure != null) {
-        if (graph.address() != 0) {
-          destroy(graph);
+        status = Cuda.cuStreamEndCapture(stream.address(), pointer);
+        if (!worked && status == 0) {
+          destroy(pointer.get(CudaDriver.POINTER, 0));
         }
-        throw failure;
       }
       CudaDriver.check(status, "cuStreamEndCapture");
-      reservation.end();
-      return new Recording(graph, reservation);
-    } catch (RuntimeException | Error thrown) {
-      reservation.close();
-      throw thrown;
+      return pointer.get(CudaDriver.POINTER, 0);
     }
   }
 
-  private MemorySegment instantiate(MemorySegment graph) {
+  private static MemorySegment instantiate(CudaContext context, MemorySegment graph) {
     try (Arena arena = Arena.ofConfined()) {
       MemorySegment pointer = arena.allocate(CudaDriver.POINTER);
       int status = Cuda.cuGraphInstantiateWithFlags(pointer, graph, 0);
@@ -118,32 +113,31 @@ public final class CudaGraph implements AutoCloseable {
    */
   public boolean update(Runnable work) {
     requireOpen();
-    Recording recording = record(context, stream, pool, work);
-    boolean updated;
+    stream.refuseInCapture("an update of a graph");
+    // What the old recording used is the first that the new one is given.
+    reservation.resume();
+    MemorySegment graph;
+    try {
+      graph = record(context, stream, work);
+    } finally {
+      reservation.end();
+    }
     try (Arena arena = Arena.ofConfined()) {
       MemorySegment result = CUgraphExecUpdateResultInfo.allocate(arena).fill((byte) 0);
-      int status = Cuda.cuGraphExecUpdate_v2(executable, recording.graph, result);
-      updated = status == 0;
-      if (!updated) {
-        if (status != Cuda.CUDA_ERROR_GRAPH_EXEC_UPDATE_FAILURE()) {
-          throw CudaDriver.failure(status, "cuGraphExecUpdate", "device", context.ordinal());
-        }
-        MemorySegment rebuilt = instantiate(recording.graph);
-        MemorySegment before = executable;
-        executable = rebuilt;
-        CudaDriver.check(Cuda.cuGraphExecDestroy(before), "cuGraphExecDestroy");
+      int status = Cuda.cuGraphExecUpdate_v2(executable, graph, result);
+      if (status == 0) {
+        return true;
       }
-    } catch (RuntimeException failure) {
-      recording.reservation.close();
-      throw failure;
+      if (status != Cuda.CUDA_ERROR_GRAPH_EXEC_UPDATE_FAILURE()) {
+        throw CudaDriver.failure(status, "cuGraphExecUpdate", "device", context.ordinal());
+      }
+      MemorySegment before = executable;
+      executable = instantiate(context, graph);
+      CudaDriver.check(Cuda.cuGraphExecDestroy(before), "cuGraphExecDestroy");
+      return false;
     } finally {
-      destroy(recording.graph);
+      destroy(graph);
     }
-    MemoryPool.Reservation before = reservation;
-    reservation = recording.reservation;
-    // Work of earlier launches that still runs is on the same stream as the memory's next user.
-    before.close();
-    return updated;
   }
 
   private void requireOpen() {

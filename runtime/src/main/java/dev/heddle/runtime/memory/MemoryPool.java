@@ -3,9 +3,8 @@ package dev.heddle.runtime.memory;
 import java.lang.foreign.MemorySegment;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
-import java.util.Collections;
 import java.util.HashMap;
-import java.util.IdentityHashMap;
+import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
@@ -133,7 +132,7 @@ public final class MemoryPool implements AutoCloseable {
 
   /** Blocks set aside by {@link #reserve()}. Belongs to the thread that made it. */
   public final class Reservation implements AutoCloseable {
-    private final Set<Block> blocks = Collections.newSetFromMap(new IdentityHashMap<>());
+    private final Set<Block> blocks = new LinkedHashSet<>();
     private final Map<Integer, ArrayDeque<Block>> waiting = new HashMap<>();
     private boolean closed;
 
@@ -176,6 +175,26 @@ public final class MemoryPool implements AutoCloseable {
             block.retain();
           }
         }
+      }
+    }
+
+    /**
+     * Starts to set aside again, the blocks that it has and nobody uses being the first to be
+     * handed out. For work that is recorded anew; {@link #end()} ends it again.
+     *
+     * @throws IllegalStateException if it is closed, or another reservation has not ended yet
+     */
+    public void resume() {
+      synchronized (MemoryPool.this) {
+        if (closed || reservation != null) {
+          throw new IllegalStateException(
+              "memory pool "
+                  + name
+                  + (closed ? ": the reservation is closed" : ": a reservation is open already"));
+        }
+        reservation = this;
+        waiting.clear();
+        blocks.forEach(Block::release);
       }
     }
 

@@ -24,8 +24,6 @@ import java.util.Optional;
  * installed when it is called.
  */
 final class DriverStubs implements SymbolLookup {
-  static final DriverStubs INSTANCE = new DriverStubs();
-
   private static final List<Class<?>> CALLS =
       List.of(
           DeviceCalls.class,
@@ -34,6 +32,9 @@ final class DriverStubs implements SymbolLookup {
           StreamCalls.class,
           ModuleCalls.class,
           GraphCalls.class);
+
+  // After what its constructor uses.
+  static final DriverStubs INSTANCE = new DriverStubs();
 
   private final MethodHandles.Lookup lookup = MethodHandles.lookup();
   private final Map<String, Method> methods = new HashMap<>();

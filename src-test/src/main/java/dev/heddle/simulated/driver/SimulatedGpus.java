@@ -42,11 +42,12 @@ public final class SimulatedGpus implements AutoCloseable {
             "simulated GPUs are installed already; close them first (tests that use them do not run"
                 + " at the same time)");
       }
+      NativeLibrary.Substitution substitution = NativeLibrary.CUDA.substitute(DriverStubs.INSTANCE);
       Machine machine = new Machine(count, options);
       Machine.install(machine);
       System.getLogger("dev.heddle.simulated.driver")
           .log(System.Logger.Level.DEBUG, "{0} simulated GPU(s): {1}", count, options);
-      return new SimulatedGpus(machine, NativeLibrary.CUDA.substitute(DriverStubs.INSTANCE));
+      return new SimulatedGpus(machine, substitution);
     }
   }
 
