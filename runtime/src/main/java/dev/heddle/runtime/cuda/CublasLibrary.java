@@ -8,8 +8,8 @@ import java.lang.foreign.ValueLayout;
 import java.lang.invoke.MethodHandle;
 
 /**
- * The functions of cuBLAS and cuBLASLt that products call, one method each, with the C names'
- * order of arguments. Each throws a {@link CudaException} if the status is not success.
+ * The functions of cuBLAS and cuBLASLt that products call, one method each, with the C names' order
+ * of arguments. Each throws a {@link CudaException} if the status is not success.
  *
  * <p>Not the generated functions: those take a segment for each pointer, garbage in every call of a
  * training step, and each is lost for good if it is touched before the library is there. A test
@@ -216,13 +216,7 @@ final class CublasLibrary {
   }
 
   void setDescription(long description, int attribute, long value, long byteSize) {
-    set(
-        descriptionSet,
-        "cublasLtMatmulDescSetAttribute",
-        description,
-        attribute,
-        value,
-        byteSize);
+    set(descriptionSet, "cublasLtMatmulDescSetAttribute", description, attribute, value, byteSize);
   }
 
   void createLayout(long result, int type, long rows, long columns, long leading) {
@@ -243,8 +237,7 @@ final class CublasLibrary {
   }
 
   void destroyLayout(long layout) {
-    check(
-        one(layoutDestroy, "cublasLtMatrixLayoutDestroy", layout), "cublasLtMatrixLayoutDestroy");
+    check(one(layoutDestroy, "cublasLtMatrixLayoutDestroy", layout), "cublasLtMatrixLayoutDestroy");
   }
 
   void createPreference(long result) {

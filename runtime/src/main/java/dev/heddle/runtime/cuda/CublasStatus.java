@@ -48,8 +48,7 @@ enum CublasStatus {
   /** The exception for a call that returned {@code code}. */
   static CudaException failure(String call, String arguments, int code) {
     String name = nameOf(code);
-    String message =
-        "%s(%s): %s (%d). %s".formatted(call, arguments, name, code, adviceFor(code));
+    String message = "%s(%s): %s (%d). %s".formatted(call, arguments, name, code, adviceFor(code));
     return new CudaException(code, name, call, message);
   }
 

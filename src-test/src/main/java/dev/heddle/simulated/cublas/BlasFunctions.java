@@ -73,8 +73,7 @@ final class BlasFunctions {
         "the workspace at 0x%x is not aligned to %d bytes",
         workspace,
         WORKSPACE_ALIGNMENT);
-    Refusal.unless(
-        byteSize == 0 || workspace != 0, "a null workspace of %d bytes", byteSize);
+    Refusal.unless(byteSize == 0 || workspace != 0, "a null workspace of %d bytes", byteSize);
     state.workspace = workspace;
     state.workspaceBytes = byteSize;
     return 0;

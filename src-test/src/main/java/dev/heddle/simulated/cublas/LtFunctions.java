@@ -12,7 +12,6 @@ import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
-import org.jspecify.annotations.Nullable;
 
 /**
  * The functions of cuBLASLt, by their C names and with their C arguments, pointers as numbers. Each
@@ -139,8 +138,7 @@ final class LtFunctions {
     return 0;
   }
 
-  int cublasLtMatmulDescSetAttribute(
-      long description, int attribute, long buffer, long byteSize) {
+  int cublasLtMatmulDescSetAttribute(long description, int attribute, long buffer, long byteSize) {
     descriptions.get(description).set(attribute, buffer, byteSize);
     return 0;
   }
@@ -360,13 +358,11 @@ final class LtFunctions {
         "the workspace at 0x%x is not aligned to %d bytes",
         workspace,
         WORKSPACE_ALIGNMENT);
-    ElementType scale =
-        ElementType.of(how.getInt(Cublas.CUBLASLT_MATMUL_DESC_SCALE_TYPE()));
+    ElementType scale = ElementType.of(how.getInt(Cublas.CUBLASLT_MATMUL_DESC_SCALE_TYPE()));
     double alphaValue = scale.scalar(alpha, "alpha");
     double betaValue = scale.scalar(beta, "beta");
     Product product =
-        product(
-            how, form, a, b, d, alphaValue, betaValue, workspace, chosen.workspaceBytes());
+        product(how, form, a, b, d, alphaValue, betaValue, workspace, chosen.workspaceBytes());
     product.check();
     return product.enqueue(gpu, stream);
   }
@@ -375,9 +371,7 @@ final class LtFunctions {
     if (address % alignment != 0) {
       throw Refusal.unsupported(
           "%s at 0x%x: the algorithm was found for addresses aligned to %d bytes",
-          name,
-          address,
-          alignment);
+          name, address, alignment);
     }
   }
 
@@ -409,8 +403,7 @@ final class LtFunctions {
     Matrix matrixD = matrix("D", form.d(), d);
     ComputeType computeType =
         ComputeType.of(form.computeType(), matrixA.type(), matrixB.type(), matrixD.type());
-    ElementType scale =
-        ElementType.of(how.getInt(Cublas.CUBLASLT_MATMUL_DESC_SCALE_TYPE()));
+    ElementType scale = ElementType.of(how.getInt(Cublas.CUBLASLT_MATMUL_DESC_SCALE_TYPE()));
     ElementType wanted = computeType == ComputeType.F64 ? ElementType.F64 : ElementType.F32;
     if (scale != wanted) {
       throw Refusal.unsupported("compute type %s with scale type %s", computeType, scale);

@@ -1,7 +1,7 @@
 package dev.heddle.simulated.cublas;
 
-import dev.heddle.bindings.cublas.Cublas;
 import dev.heddle.bindings.NativeLibrary;
+import dev.heddle.bindings.cublas.Cublas;
 import java.lang.foreign.Arena;
 import java.lang.foreign.FunctionDescriptor;
 import java.lang.foreign.Linker;

@@ -56,8 +56,7 @@ abstract class CublasDescriptorContract {
     assertThat(
             (int)
                 function(CublasFunction.DESCRIPTION_CREATE)
-                    .invokeExact(
-                        value.address(), Cublas.CUBLAS_COMPUTE_32F(), Cublas.CUDA_R_32F()))
+                    .invokeExact(value.address(), Cublas.CUBLAS_COMPUTE_32F(), Cublas.CUDA_R_32F()))
         .isZero();
     return value.get(ValueLayout.JAVA_LONG, 0);
   }
@@ -123,8 +122,7 @@ abstract class CublasDescriptorContract {
       assertThat((int) set.invokeExact(description, attribute, value.address(), 4L)).isZero();
       value.fill((byte) 0);
       assertThat(
-              (int)
-                  get.invokeExact(description, attribute, value.address(), 4L, written.address()))
+              (int) get.invokeExact(description, attribute, value.address(), 4L, written.address()))
           .isZero();
       assertThat(value.get(ValueLayout.JAVA_INT, 0)).isEqualTo(epilogue);
     }
@@ -132,8 +130,7 @@ abstract class CublasDescriptorContract {
     value.set(ValueLayout.JAVA_LONG, 0, 0x7000_1234_5678L);
     assertThat((int) set.invokeExact(description, pointer, value.address(), 8L)).isZero();
     value.fill((byte) 0);
-    assertThat(
-            (int) get.invokeExact(description, pointer, value.address(), 8L, written.address()))
+    assertThat((int) get.invokeExact(description, pointer, value.address(), 8L, written.address()))
         .isZero();
     assertThat(value.get(ValueLayout.JAVA_LONG, 0)).isEqualTo(0x7000_1234_5678L);
     assertThat((int) function(CublasFunction.DESCRIPTION_DESTROY).invokeExact(description))
@@ -154,8 +151,7 @@ abstract class CublasDescriptorContract {
       for (int i = 0; i < 3; i++) {
         assertThat(
                 (int)
-                    get.invokeExact(
-                        layout, attributes[i], value.address(), 8L, written.address()))
+                    get.invokeExact(layout, attributes[i], value.address(), 8L, written.address()))
             .isZero();
         assertThat(value.get(ValueLayout.JAVA_LONG, 0)).isEqualTo(sizes[i]);
       }
@@ -184,8 +180,7 @@ abstract class CublasDescriptorContract {
         int number = attribute.getKey();
         value.fill((byte) 0);
         assertThat(
-                (int)
-                    get.invokeExact(preference, number, value.address(), size, written.address()))
+                (int) get.invokeExact(preference, number, value.address(), size, written.address()))
             .as("attribute %d of %d bytes", number, size)
             .isEqualTo(wanted);
         if (wanted == 0) {
@@ -194,7 +189,9 @@ abstract class CublasDescriptorContract {
                       && number <= Cublas.CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES()
                   ? 256
                   : number == Cublas.CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK() ? 7 : 0;
-          assertThat(value.get(ValueLayout.JAVA_LONG, 0)).as("default of %d", number).isEqualTo(usual);
+          assertThat(value.get(ValueLayout.JAVA_LONG, 0))
+              .as("default of %d", number)
+              .isEqualTo(usual);
         }
         assertThat((int) set.invokeExact(preference, number, value.address(), size))
             .isEqualTo(wanted);

@@ -124,7 +124,8 @@ class CublasHandleTest {
                 "rig",
                 EXACT,
                 simulated ->
-                    name -> hot.contains(name) ? system.find("sched_yield") : simulated.find(name));
+                    name ->
+                        hot.contains(name) ? system.find("sched_yield") : simulated.find(name));
         MemoryScope scope = MemoryScope.open()) {
       // The description's attributes stay at their defaults: a product without a bias.
       CublasProducts products = rig.products(DType.F32);

@@ -46,8 +46,7 @@ class CublasLibraryTest {
   void open_libraryWithoutAFunction_namesItAndTheVersionsWanted() {
     SimulatedCublas simulation = new SimulatedCublas(GpuAccess.installed());
     SymbolLookup older =
-        name ->
-            name.equals("cublasGemmEx_64") ? java.util.Optional.empty() : simulation.find(name);
+        name -> name.equals("cublasGemmEx_64") ? java.util.Optional.empty() : simulation.find(name);
     try (NativeLibrary.Substitution substitution = NativeLibrary.CUBLAS.substitute(older)) {
       assertThatThrownBy(CublasLibrary::open)
           .isInstanceOf(IllegalStateException.class)

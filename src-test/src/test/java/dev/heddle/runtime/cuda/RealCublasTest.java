@@ -68,11 +68,9 @@ class RealCublasTest extends CublasDescriptorContract {
                 FunctionDescriptor.of(ValueLayout.JAVA_LONG));
     try (Arena arena = Arena.ofConfined()) {
       MemorySegment version = arena.allocate(ValueLayout.JAVA_INT);
-      assertThat(
-              (int) CublasFunction.GET_VERSION.in(library).invokeExact(0L, version.address()))
+      assertThat((int) CublasFunction.GET_VERSION.in(library).invokeExact(0L, version.address()))
           .isZero();
-      assertThat((long) version.get(ValueLayout.JAVA_INT, 0))
-          .isEqualTo((long) ofLt.invokeExact());
+      assertThat((long) version.get(ValueLayout.JAVA_INT, 0)).isEqualTo((long) ofLt.invokeExact());
     }
   }
 
@@ -109,8 +107,7 @@ class RealCublasTest extends CublasDescriptorContract {
     }
     try (CpuDevice cpu = CpuDevice.open("cpu", 1, CpuBackend.REFERENCE)) {
       CublasLibrary opened = new CublasLibrary(library);
-      assertThatThrownBy(
-              () -> new CublasHandle(opened, 0, cpu.memory(), ProductOptions.exact()))
+      assertThatThrownBy(() -> new CublasHandle(opened, 0, cpu.memory(), ProductOptions.exact()))
           .isInstanceOf(CudaException.class)
           .hasMessageStartingWith("cublasCreate_v2(): CUBLAS_STATUS_NOT_INITIALIZED (1).")
           .hasMessageContaining("heddle doctor");

@@ -26,8 +26,7 @@ class RealDriverTest {
   }
 
   private static MethodHandle function(String name, FunctionDescriptor descriptor) {
-    return Linker.nativeLinker()
-        .downcallHandle(library.find(name).orElseThrow(), descriptor);
+    return Linker.nativeLinker().downcallHandle(library.find(name).orElseThrow(), descriptor);
   }
 
   /** With the fallback of {@code NativeLibrary} to the unversioned name. */

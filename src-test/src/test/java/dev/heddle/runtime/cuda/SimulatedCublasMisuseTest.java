@@ -27,8 +27,7 @@ class SimulatedCublasMisuseTest {
   private final Arena arena = Arena.ofConfined();
   private final MemorySegment result = arena.allocate(ValueLayout.JAVA_LONG);
   private final MemorySegment count = arena.allocate(ValueLayout.JAVA_INT);
-  private final MemorySegment found =
-      arena.allocate(cublasLtMatmulHeuristicResult_t.layout());
+  private final MemorySegment found = arena.allocate(cublasLtMatmulHeuristicResult_t.layout());
   private final long one = scalar(1);
   private final long zero = scalar(0);
 
@@ -87,7 +86,8 @@ class SimulatedCublasMisuseTest {
   @Test
   void gemm_leadingDimensions_mustCoverTheRows() {
     refusedGemm(g -> g.lda = 3, INVALID_VALUE, "leading dimension of A is 3, less than its 4 rows");
-    refusedGemm(g -> g.transposeA = 1, INVALID_VALUE, "leading dimension of A is 4, less than its 5");
+    refusedGemm(
+        g -> g.transposeA = 1, INVALID_VALUE, "leading dimension of A is 4, less than its 5");
     refusedGemm(g -> g.ldb = 4, INVALID_VALUE, "leading dimension of B is 4");
     refusedGemm(g -> g.ldc = 3, INVALID_VALUE, "leading dimension of C is 3");
   }
@@ -101,7 +101,8 @@ class SimulatedCublasMisuseTest {
     long handle = blas();
     refused(() -> library.gemm(handle, gemm(), 0, zero), INVALID_VALUE, "alpha is null");
     refused(() -> library.gemm(0, gemm(), one, zero), 1, "the handle is null");
-    refused(() -> library.gemm(handle + 8, gemm(), one, zero), INVALID_VALUE, "is no cublasHandle_t");
+    refused(
+        () -> library.gemm(handle + 8, gemm(), one, zero), INVALID_VALUE, "is no cublasHandle_t");
   }
 
   @Test
@@ -144,11 +145,9 @@ class SimulatedCublasMisuseTest {
     gemm.ldc = 8;
     library.gemmStridedBatched(handle, gemm, one, zero);
     gemm.strideC = 8;
-    refused(
-        () -> library.gemmStridedBatched(handle, gemm, one, zero), INVALID_VALUE, "overlap");
+    refused(() -> library.gemmStridedBatched(handle, gemm, one, zero), INVALID_VALUE, "overlap");
     gemm.strideC = 0;
-    refused(
-        () -> library.gemmStridedBatched(handle, gemm, one, zero), INVALID_VALUE, "overlap");
+    refused(() -> library.gemmStridedBatched(handle, gemm, one, zero), INVALID_VALUE, "overlap");
   }
 
   @Test
@@ -225,10 +224,7 @@ class SimulatedCublasMisuseTest {
       attribute(plan.description, Cublas.CUBLASLT_MATMUL_DESC_BIAS_POINTER(), bias, 8);
       attribute(plan.description, Cublas.CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_POINTER(), auxiliary, 8);
       attribute(
-          plan.description,
-          Cublas.CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_LD(),
-          auxiliaryLeading,
-          8);
+          plan.description, Cublas.CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_LD(), auxiliaryLeading, 8);
       plan.layoutA = created(at -> library.createLayout(at, Cublas.CUDA_R_32F(), 4, 5, 4));
       plan.layoutB = created(at -> library.createLayout(at, Cublas.CUDA_R_32F(), 5, 3, 5));
       plan.layoutD = created(at -> library.createLayout(at, Cublas.CUDA_R_32F(), 4, 3, 4));
@@ -280,7 +276,9 @@ class SimulatedCublasMisuseTest {
     product.bias = 0;
     MatmulPlan plan = product.describe();
     refused(
-        () -> product.search(plan, preference(256)), INVALID_VALUE, "bias, and its pointer is null");
+        () -> product.search(plan, preference(256)),
+        INVALID_VALUE,
+        "bias, and its pointer is null");
     LtProduct aux = new LtProduct(Cublas.CUBLASLT_EPILOGUE_GELU_AUX_BIAS());
     aux.auxiliaryLeading = 4;
     MatmulPlan auxPlan = aux.describe();
@@ -303,11 +301,12 @@ class SimulatedCublasMisuseTest {
   void matmul_algorithmOfAnotherFormOrAlignment_isRefused() {
     LtProduct product = new LtProduct(Cublas.CUBLASLT_EPILOGUE_BIAS());
     MatmulPlan plan = product.describe();
-    refused(
-        () -> product.search(plan, preference(3)), INVALID_VALUE, "wanted a power of two");
+    refused(() -> product.search(plan, preference(3)), INVALID_VALUE, "wanted a power of two");
     assertThat(product.search(plan, preference(256))).isTrue();
     refused(
-        () -> product.run(plan, product.a + 4), NOT_SUPPORTED, "for addresses aligned to 256 bytes");
+        () -> product.run(plan, product.a + 4),
+        NOT_SUPPORTED,
+        "for addresses aligned to 256 bytes");
     product.attribute(
         plan.description,
         Cublas.CUBLASLT_MATMUL_DESC_EPILOGUE(),
