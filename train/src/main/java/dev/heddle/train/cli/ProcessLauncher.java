@@ -15,6 +15,7 @@ final class ProcessLauncher implements RankLauncher {
   private final int processesOnThisHost;
   private final int place;
   private final int sharers;
+  private final int placeOnHost;
 
   /**
    * The rank of this process. All processes call it together.
@@ -29,7 +30,9 @@ final class ProcessLauncher implements RankLauncher {
     long[] own = all[world.rank()];
     int before = 0;
     int together = 0;
+    int beforeOnHost = 0;
     for (int i = 0; i < all.length; i++) {
+      beforeOnHost += i < world.rank() && all[i][0] == own[0] ? 1 : 0;
       if (all[i][0] == own[0] && all[i][1] == own[1]) {
         before += i < world.rank() ? 1 : 0;
         together++;
@@ -37,6 +40,7 @@ final class ProcessLauncher implements RankLauncher {
     }
     this.place = before;
     this.sharers = together;
+    this.placeOnHost = beforeOnHost;
   }
 
   /** A number that is the same for processes that are bound to the same cores. */
@@ -80,6 +84,11 @@ final class ProcessLauncher implements RankLauncher {
     } catch (Exception checked) {
       throw new RankFailedException(world.rank(), checked);
     }
+  }
+
+  @Override
+  public int placeOnHost(int rank) {
+    return placeOnHost;
   }
 
   @Override

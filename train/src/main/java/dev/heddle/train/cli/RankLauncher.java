@@ -20,6 +20,9 @@ public interface RankLauncher {
    */
   void run(int ranks, RankProgram program);
 
+  /** A rank's place among those of its host, from 0: which of the host's GPUs is its. */
+  int placeOnHost(int rank);
+
   /** How many threads a rank of this process may compute with. */
   int threads(int rank, int ranks);
 }

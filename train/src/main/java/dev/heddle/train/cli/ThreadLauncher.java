@@ -21,6 +21,11 @@ public final class ThreadLauncher implements RankLauncher {
   }
 
   @Override
+  public int placeOnHost(int rank) {
+    return rank;
+  }
+
+  @Override
   public int threads(int rank, int ranks) {
     return share(Runtime.getRuntime().availableProcessors(), rank, ranks);
   }

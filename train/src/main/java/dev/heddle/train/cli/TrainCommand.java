@@ -31,6 +31,7 @@ import picocli.CommandLine.Spec;
       "  heddle train CONFIG --set parallel.language.tp=2 --steps 50",
       "  heddle train --resume runs/emoji-captions",
       "  heddle train CONFIG --steps 20 --trace run.json",
+      "  heddle train CONFIG --device cuda",
       "  mpirun -n 4 --bind-to none heddle train CONFIG --launch mpi --set parallel.ranks=4"
     })
 final class TrainCommand implements Callable<Integer> {
@@ -100,6 +101,15 @@ final class TrainCommand implements Callable<Integer> {
       })
   private Launch launch = Launch.local;
 
+  @Option(
+      names = "--device",
+      paramLabel = "cpu|cuda",
+      description = {
+        "What ranks compute on: the cores of this machine (cpu, the default), or its NVIDIA GPUs"
+            + " (cuda), which they take in turn. heddle doctor shows what there is."
+      })
+  private DeviceKind device = DeviceKind.cpu;
+
   @SuppressWarnings("NullAway.Init") // picocli sets the specification.
   TrainCommand(Application application, PrintStream out) {
     this.application = application;
@@ -150,6 +160,11 @@ final class TrainCommand implements Callable<Integer> {
     }
     Path metricsFile = metrics != null ? metrics : loaded.output().resolve(RunFolder.METRICS);
     return new TrainRequest(
-        loaded, lastStep, metricsFile, Optional.ofNullable(resume), Optional.ofNullable(trace));
+        loaded,
+        lastStep,
+        metricsFile,
+        Optional.ofNullable(resume),
+        Optional.ofNullable(trace),
+        device);
   }
 }

@@ -14,6 +14,12 @@ import java.util.Optional;
  * @param metrics the file for the metrics of each step
  * @param resume the checkpoint to go on from, or a folder with checkpoints
  * @param trace the file for what every rank did when
+ * @param device what the ranks compute on
  */
 public record TrainRequest(
-    RunConfig config, int lastStep, Path metrics, Optional<Path> resume, Optional<Path> trace) {}
+    RunConfig config,
+    int lastStep,
+    Path metrics,
+    Optional<Path> resume,
+    Optional<Path> trace,
+    DeviceKind device) {}

@@ -1,7 +1,6 @@
 package dev.heddle.train.run;
 
-import dev.heddle.runtime.cpu.CpuBackend;
-import dev.heddle.runtime.cpu.CpuDevice;
+import dev.heddle.runtime.Device;
 import dev.heddle.runtime.memory.MemoryScope;
 import dev.heddle.train.checkpoint.Checkpoint;
 import dev.heddle.train.config.RunConfig;
@@ -41,10 +40,10 @@ public record Evaluation(List<Result> results, List<String> priorCaption, List<W
    */
   public record Written(Emoji emoji, DrawingStyle style, List<String> caption) {}
 
-  /** Evaluates the model of a checkpoint with all cores of this machine. */
-  public static Evaluation of(RunConfig config, TrainingData data, Checkpoint checkpoint) {
-    int cores = Runtime.getRuntime().availableProcessors();
-    try (CpuDevice device = CpuDevice.open("cpu:evaluation", cores, CpuBackend.BEST);
+  /** Evaluates the model of a checkpoint on one device. */
+  static Evaluation of(
+      RunConfig config, TrainingData data, Checkpoint checkpoint, RankDevices devices) {
+    try (Device device = devices.alone("evaluation");
         MemoryScope scope = MemoryScope.open()) {
       List<String> prior = CaptionPrior.caption(config, data, device);
       Captioner captioner = Captioner.load(device, config, data, checkpoint);

@@ -40,8 +40,9 @@ public final class TrainingApplication implements Application {
       throws IOException {
     RunConfig config = request.config();
     TrainingData data = TrainingData.open(config);
+    RankDevices devices = RankDevices.of(request.device());
     LayoutDescription layout = new LayoutDescription(config, data);
-    printStart(config, data, layout, launcher, out);
+    printStart(config, data, layout, launcher, devices, out);
     Path resume = request.resume().orElse(null);
     try (Checkpoint resumed = resume == null ? null : CheckpointStore.resume(resume)) {
       if (resumed != null) {
@@ -49,7 +50,8 @@ public final class TrainingApplication implements Application {
         out.println("going on after step " + resumed.step() + " of " + resumed.folder());
       }
       if (!launcher.hasFirstRank()) {
-        new TrainingRun(config, data, launcher).train(resumed, request.lastStep(), step -> {});
+        new TrainingRun(config, data, launcher, devices)
+            .train(resumed, request.lastStep(), step -> {});
         return;
       }
       Files.createDirectories(config.output());
@@ -58,14 +60,14 @@ public final class TrainingApplication implements Application {
       try (MetricsFile metrics = metrics(request, resumed);
           ProgressLine progress =
               new ProgressLine(out, ProgressLine.isTerminal(), request.lastStep())) {
-        new TrainingRun(config, data, launcher)
+        new TrainingRun(config, data, launcher, devices)
             .train(
                 resumed,
                 request.lastStep(),
                 new Reporter(metrics, progress),
                 request.trace().orElse(null));
       }
-      finish(request, data, layout, (System.nanoTime() - start) * 1e-9, out);
+      finish(request, data, layout, devices, (System.nanoTime() - start) * 1e-9, out);
     }
   }
 
@@ -80,12 +82,16 @@ public final class TrainingApplication implements Application {
       TrainingData data,
       LayoutDescription layout,
       RankLauncher launcher,
+      RankDevices devices,
       PrintStream out) {
     for (Machine.Finding finding : Machine.processor()) {
       out.printf("%-11s %s%n", finding.name(), finding.state());
       if (!finding.found() && !finding.remedy().isEmpty()) {
         out.printf("%-11s %s%n", "", finding.remedy());
       }
+    }
+    if (!devices.inWords().isEmpty()) {
+      out.printf("%-11s %s%n", "GPUs", devices.inWords());
     }
     out.printf(
         "data        %d emoji to train on, %d held out, %d words%n",
@@ -120,6 +126,7 @@ public final class TrainingApplication implements Application {
       TrainRequest request,
       TrainingData data,
       LayoutDescription layout,
+      RankDevices devices,
       double seconds,
       PrintStream out)
       throws IOException {
@@ -128,7 +135,7 @@ public final class TrainingApplication implements Application {
     Evaluation evaluation = null;
     if (request.lastStep() >= config.train().steps()) {
       try (Checkpoint last = CheckpointStore.resume(config.output())) {
-        evaluation = Evaluation.of(config, data, last);
+        evaluation = Evaluation.of(config, data, last, devices);
       }
       EvaluationText.print(evaluation, out);
     } else {

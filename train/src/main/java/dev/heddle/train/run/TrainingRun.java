@@ -1,9 +1,7 @@
 package dev.heddle.train.run;
 
-import dev.heddle.parallel.comm.RankProgram;
-import dev.heddle.runtime.cpu.CpuBackend;
-import dev.heddle.runtime.cpu.CpuDevice;
 import dev.heddle.train.checkpoint.Checkpoint;
+import dev.heddle.train.cli.DeviceKind;
 import dev.heddle.train.cli.RankLauncher;
 import dev.heddle.train.cli.ThreadLauncher;
 import dev.heddle.train.config.RunConfig;
@@ -18,17 +16,24 @@ public final class TrainingRun {
   private final RunConfig config;
   private final TrainingData data;
   private final RankLauncher launcher;
+  private final RankDevices devices;
 
   /** The run that {@code config} describes, every rank a thread of this JVM. */
   public TrainingRun(RunConfig config, TrainingData data) {
-    this(config, data, new ThreadLauncher());
+    this(config, data, new ThreadLauncher(), new RankDevices.Processors());
+  }
+
+  /** The same on devices of that kind. */
+  public TrainingRun(RunConfig config, TrainingData data, DeviceKind device) {
+    this(config, data, new ThreadLauncher(), RankDevices.of(device));
   }
 
   /** The run that {@code config} describes, its ranks where {@code launcher} has them. */
-  public TrainingRun(RunConfig config, TrainingData data, RankLauncher launcher) {
+  TrainingRun(RunConfig config, TrainingData data, RankLauncher launcher, RankDevices devices) {
     this.config = config;
     this.data = data;
     this.launcher = launcher;
+    this.devices = devices;
   }
 
   /**
@@ -63,10 +68,9 @@ public final class TrainingRun {
     int ranks = config.parallel().ranks();
     launcher.run(
         ranks,
-        RankProgram.onDevice(
-            world ->
-                CpuDevice.open(
-                    "cpu:" + world.rank(), launcher.threads(world.rank(), ranks), CpuBackend.BEST),
+        devices.program(
+            launcher,
+            ranks,
             (world, device) ->
                 RunTrace.run(
                     trace,

@@ -1,0 +1,73 @@
+package dev.heddle.train.run;
+
+import dev.heddle.parallel.comm.Communicator;
+import dev.heddle.parallel.comm.RankProgram;
+import dev.heddle.parallel.comm.staged.StagedCommunicator;
+import dev.heddle.runtime.Device;
+import dev.heddle.runtime.cuda.CudaDevice;
+import dev.heddle.runtime.cuda.CudaReport;
+import dev.heddle.train.cli.RankLauncher;
+import java.util.List;
+
+/**
+ * The GPUs of this machine, given out to ranks in turn: those of a process by their number, those of
+ * several processes by their place on the host.
+ */
+final class Gpus implements RankDevices {
+  private final List<CudaReport.Gpu> gpus;
+
+  private Gpus(List<CudaReport.Gpu> gpus) {
+    this.gpus = gpus;
+  }
+
+  /**
+   * Finds the GPUs.
+   *
+   * @throws IllegalStateException if there is none, with every name that was tried and what to do
+   */
+  static Gpus find() {
+    CudaReport report = CudaReport.look();
+    if (report.gpus().isEmpty()) {
+      StringBuilder why = new StringBuilder("--device cuda: ");
+      why.append(report.found() ? "the driver shows no GPU" : "the CUDA driver is " + report.driver());
+      for (String attempt : report.attempts()) {
+        why.append(System.lineSeparator()).append("  tried ").append(attempt);
+      }
+      if (!report.remedy().isEmpty()) {
+        why.append(System.lineSeparator()).append("  ").append(report.remedy());
+      }
+      why.append(System.lineSeparator());
+      why.append("  Without --device the run computes on this machine's cores.");
+      throw new IllegalStateException(why.toString());
+    }
+    return new Gpus(report.gpus());
+  }
+
+  @Override
+  public String inWords() {
+    StringBuilder text = new StringBuilder();
+    for (int i = 0; i < gpus.size(); i++) {
+      text.append(i == 0 ? "" : "; ").append("cuda:").append(i).append(' ');
+      text.append(gpus.get(i).describe());
+    }
+    return text.toString();
+  }
+
+  @Override
+  public RankProgram program(RankLauncher launcher, int ranks, RankProgram.OnDevice<Device> body) {
+    return world -> {
+      try (StagedCommunicator staged = StagedCommunicator.over(world)) {
+        RankProgram.<Device>onDevice(group -> open(group, launcher), body).run(staged);
+      }
+    };
+  }
+
+  private CudaDevice open(Communicator world, RankLauncher launcher) {
+    return CudaDevice.open(launcher.placeOnHost(world.rank()) % gpus.size());
+  }
+
+  @Override
+  public Device alone(String name) {
+    return CudaDevice.open(0);
+  }
+}
