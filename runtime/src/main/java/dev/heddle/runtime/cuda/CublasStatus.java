@@ -52,6 +52,13 @@ enum CublasStatus {
     return new CudaException(code, name, call, message);
   }
 
+  /** Whether the call itself may be right, and work that was given to the GPU before was not. */
+  static boolean followsFromEarlierWork(int code) {
+    return code == MAPPING_ERROR.code
+        || code == EXECUTION_FAILED.code
+        || code == INTERNAL_ERROR.code;
+  }
+
   /** {@code CUBLAS_STATUS_...}, or the number of a code that is not known here. */
   static String nameOf(int code) {
     for (CublasStatus status : values()) {

@@ -34,6 +34,10 @@ final class BlasFunctions {
     return handles.size();
   }
 
+  void forgetLiveObjects() {
+    handles.clear();
+  }
+
   int productsWithoutWorkspace() {
     return productsWithoutWorkspace;
   }

@@ -102,6 +102,13 @@ final class LtFunctions {
     return handles.size() + descriptions.size() + layouts.size() + preferences.size();
   }
 
+  void forgetLiveObjects() {
+    handles.clear();
+    descriptions.clear();
+    layouts.clear();
+    preferences.clear();
+  }
+
   /** From now on there is no algorithm for products with this epilogue. */
   synchronized void refuseEpilogue(int epilogue) {
     withoutAlgorithm.add(epilogue);

@@ -93,6 +93,12 @@ public final class SimulatedCublas implements SymbolLookup {
     return lt.liveObjects();
   }
 
+  /** Ends every handle and descriptor: what the end of a process does. */
+  public void forgetLiveObjects() {
+    blas.forgetLiveObjects();
+    lt.forgetLiveObjects();
+  }
+
   /** Products of cuBLAS handles that had no workspace of the caller's. */
   public int productsWithoutWorkspace() {
     return blas.productsWithoutWorkspace();
