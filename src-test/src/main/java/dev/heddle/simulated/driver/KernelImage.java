@@ -1,5 +1,6 @@
 package dev.heddle.simulated.driver;
 
+import java.lang.foreign.MemorySegment;
 import java.util.List;
 import org.jspecify.annotations.Nullable;
 
@@ -32,7 +33,7 @@ interface KernelImage {
   }
 
   /** A launch: sizes in blocks and threads, dynamic shared bytes, and the parameters' bytes. */
-  record Launch(int[] grid, int[] block, int sharedBytes, byte[] parameters) {
+  record Launch(int[] grid, int[] block, int sharedBytes, MemorySegment parameters) {
     @Override
     public String toString() {
       return "<<<%dx%dx%d, %dx%dx%d, %d>>>"
@@ -44,4 +45,7 @@ interface KernelImage {
   int target();
 
   @Nullable Kernel kernel(String name);
+
+  /** Ends the module on that GPU, its variables with it. */
+  void unload(SimulatedGpu gpu);
 }

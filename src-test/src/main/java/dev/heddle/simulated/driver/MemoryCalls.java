@@ -161,6 +161,15 @@ final class MemoryCalls {
     }
   }
 
+  /** Nothing to do: what is freed goes back at once. */
+  static int cuMemPoolTrimTo(MemorySegment pool, long bytesToKeep) {
+    Machine machine = Machine.running();
+    synchronized (machine) {
+      machine.object(pool, SimulatedPool.class);
+      return 0;
+    }
+  }
+
   static int cuMemPoolSetAttribute(MemorySegment pool, int attribute, MemorySegment value) {
     Machine machine = Machine.running();
     synchronized (machine) {

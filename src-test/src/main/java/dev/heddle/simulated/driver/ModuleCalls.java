@@ -80,7 +80,9 @@ final class ModuleCalls {
   static int cuModuleUnload(MemorySegment handle) {
     Machine machine = Machine.running();
     synchronized (machine) {
-      machine.object(handle, LoadedModule.class).unloaded = true;
+      LoadedModule module = machine.object(handle, LoadedModule.class);
+      module.unloaded = true;
+      module.image.unload(module.context().gpu);
       machine.forget(handle);
       return 0;
     }
@@ -193,9 +195,10 @@ final class ModuleCalls {
     }
   }
 
-  private static byte[] parameterBytes(KernelImage.Kernel kernel, MemorySegment parameters) {
-    byte[] bytes = new byte[kernel.parameterBytes()];
-    if (bytes.length > 0 && parameters.address() == 0) {
+  private static MemorySegment parameterBytes(KernelImage.Kernel kernel, MemorySegment parameters) {
+    // An array of longs, so that every parameter is aligned.
+    MemorySegment bytes = MemorySegment.ofArray(new long[(kernel.parameterBytes() + 7) / 8]);
+    if (bytes.byteSize() > 0 && parameters.address() == 0) {
       throw DriverError.invalidValue(kernel.name() + ": launched without parameters");
     }
     for (int i = 0; i < kernel.parameters().size(); i++) {
@@ -208,7 +211,7 @@ final class ModuleCalls {
             "%s: parameter %d of %d is not given"
                 .formatted(kernel.name(), i, kernel.parameters().size()));
       }
-      MemorySegment.copy(value, JAVA_BYTE, 0, bytes, parameter.offset(), parameter.byteSize());
+      MemorySegment.copy(value, 0, bytes, parameter.offset(), parameter.byteSize());
     }
     return bytes;
   }
