@@ -128,28 +128,49 @@ final class CublasHandle implements AutoCloseable {
     }
   }
 
-  /** Gives handles, descriptors and workspace back. The stream's work must be done. */
+  /**
+   * Gives handles, descriptors and workspace back, each whatever the others say. The stream's work
+   * must be done. Where that work has lost the GPU's context, what the library then says is not
+   * repeated: the first failure has told it.
+   */
   @Override
   public void close() {
     if (!arena.scope().isAlive()) {
       return;
     }
-    try {
-      if (plans != null) {
-        plans.close();
-        plans = null;
-      }
-      if (lt != 0) {
-        library.ltDestroy(lt);
-        lt = 0;
-      }
-      if (blas != 0) {
-        library.destroy(blas);
-        blas = 0;
-      }
-    } finally {
-      workspace.release();
-      arena.close();
+    RuntimeException failure = null;
+    MatmulPlans ending = plans;
+    if (ending != null) {
+      plans = null;
+      failure = attempt(ending::close, failure);
     }
+    if (lt != 0) {
+      failure = attempt(() -> library.ltDestroy(lt), failure);
+      lt = 0;
+    }
+    if (blas != 0) {
+      failure = attempt(() -> library.destroy(blas), failure);
+      blas = 0;
+    }
+    workspace.release();
+    arena.close();
+    if (failure != null) {
+      throw failure;
+    }
+  }
+
+  private static @Nullable RuntimeException attempt(
+      Runnable end, @Nullable RuntimeException before) {
+    try {
+      end.run();
+    } catch (CudaException thrown) {
+      if (!CublasStatus.followsFromEarlierWork(thrown.status())) {
+        if (before == null) {
+          return thrown;
+        }
+        before.addSuppressed(thrown);
+      }
+    }
+    return before;
   }
 }

@@ -2,17 +2,14 @@ package dev.heddle.runtime.cuda;
 
 import dev.heddle.bindings.NativeLibrary;
 import dev.heddle.bindings.cublas.Cublas;
-import java.lang.foreign.FunctionDescriptor;
-import java.lang.foreign.Linker;
-import java.lang.foreign.MemoryLayout;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.SymbolLookup;
 import java.lang.foreign.ValueLayout;
 import java.lang.invoke.MethodHandle;
 
 /**
- * The functions of cuBLAS and cuBLASLt that products call, one method each, with the C names'
- * order of arguments. Each throws a {@link CudaException} if the status is not success.
+ * The functions of cuBLAS and cuBLASLt that products call, one method each, with the C names' order
+ * of arguments. Each throws a {@link CudaException} if the status is not success.
  *
  * <p>Not the generated functions: those take a segment for each pointer, garbage in every call of a
  * training step, and each is lost for good if it is touched before the library is there. A test
@@ -20,10 +17,6 @@ import java.lang.invoke.MethodHandle;
  * what is missing is said then and not in the middle of a step.
  */
 final class CublasLibrary {
-  private static final String FIX =
-      " is not in the cuBLAS that was found; wanted the one of CUDA 12 or 13. Set CUDA_HOME to"
-          + " such a toolkit, or name the files with -Dheddle.cublas=libcublasLt:libcublas.";
-
   private final MethodHandle create;
   private final MethodHandle destroy;
   private final MethodHandle getVersion;
@@ -47,27 +40,26 @@ final class CublasLibrary {
 
   /** The functions that {@code symbols} has; of both libraries. */
   CublasLibrary(SymbolLookup symbols) {
-    create = handle(symbols, "cublasCreate_v2", "p");
-    destroy = handle(symbols, "cublasDestroy_v2", "p");
-    getVersion = handle(symbols, "cublasGetVersion_v2", "pp");
-    setStream = handle(symbols, "cublasSetStream_v2", "pp");
-    setWorkspace = handle(symbols, "cublasSetWorkspace_v2", "ppl");
-    setMathMode = handle(symbols, "cublasSetMathMode", "pi");
-    gemm = handle(symbols, "cublasGemmEx_64", "piilllppilpilppilii");
-    gemmStridedBatched =
-        handle(symbols, "cublasGemmStridedBatchedEx_64", "piilllppillpillppilllii");
-    ltCreate = handle(symbols, "cublasLtCreate", "p");
-    ltDestroy = handle(symbols, "cublasLtDestroy", "p");
-    descriptionCreate = handle(symbols, "cublasLtMatmulDescCreate", "pii");
-    descriptionDestroy = handle(symbols, "cublasLtMatmulDescDestroy", "p");
-    descriptionSet = handle(symbols, "cublasLtMatmulDescSetAttribute", "pipl");
-    layoutCreate = handle(symbols, "cublasLtMatrixLayoutCreate", "pilll");
-    layoutDestroy = handle(symbols, "cublasLtMatrixLayoutDestroy", "p");
-    preferenceCreate = handle(symbols, "cublasLtMatmulPreferenceCreate", "p");
-    preferenceDestroy = handle(symbols, "cublasLtMatmulPreferenceDestroy", "p");
-    preferenceSet = handle(symbols, "cublasLtMatmulPreferenceSetAttribute", "pipl");
-    heuristic = handle(symbols, "cublasLtMatmulAlgoGetHeuristic", "pppppppipp");
-    matmul = handle(symbols, "cublasLtMatmul", "pppppppppppppplp");
+    create = CublasFunction.CREATE.in(symbols);
+    destroy = CublasFunction.DESTROY.in(symbols);
+    getVersion = CublasFunction.GET_VERSION.in(symbols);
+    setStream = CublasFunction.SET_STREAM.in(symbols);
+    setWorkspace = CublasFunction.SET_WORKSPACE.in(symbols);
+    setMathMode = CublasFunction.SET_MATH_MODE.in(symbols);
+    gemm = CublasFunction.GEMM.in(symbols);
+    gemmStridedBatched = CublasFunction.GEMM_STRIDED_BATCHED.in(symbols);
+    ltCreate = CublasFunction.LT_CREATE.in(symbols);
+    ltDestroy = CublasFunction.LT_DESTROY.in(symbols);
+    descriptionCreate = CublasFunction.DESCRIPTION_CREATE.in(symbols);
+    descriptionDestroy = CublasFunction.DESCRIPTION_DESTROY.in(symbols);
+    descriptionSet = CublasFunction.DESCRIPTION_SET.in(symbols);
+    layoutCreate = CublasFunction.LAYOUT_CREATE.in(symbols);
+    layoutDestroy = CublasFunction.LAYOUT_DESTROY.in(symbols);
+    preferenceCreate = CublasFunction.PREFERENCE_CREATE.in(symbols);
+    preferenceDestroy = CublasFunction.PREFERENCE_DESTROY.in(symbols);
+    preferenceSet = CublasFunction.PREFERENCE_SET.in(symbols);
+    heuristic = CublasFunction.HEURISTIC.in(symbols);
+    matmul = CublasFunction.MATMUL.in(symbols);
   }
 
   /**
@@ -78,24 +70,6 @@ final class CublasLibrary {
    */
   static CublasLibrary open() {
     return new CublasLibrary(NativeLibrary.CUBLAS.require());
-  }
-
-  /**
-   * @param signature a letter an argument: p a pointer, l a 64-bit integer, i a 32-bit one
-   */
-  private static MethodHandle handle(SymbolLookup symbols, String name, String signature) {
-    MemorySegment address =
-        symbols.find(name).orElseThrow(() -> new IllegalStateException(name + FIX));
-    return Linker.nativeLinker().downcallHandle(address, descriptor(signature));
-  }
-
-  /** The C signature with pointers as numbers; all functions return a status. */
-  private static FunctionDescriptor descriptor(String signature) {
-    MemoryLayout[] arguments = new MemoryLayout[signature.length()];
-    for (int i = 0; i < arguments.length; i++) {
-      arguments[i] = signature.charAt(i) == 'i' ? ValueLayout.JAVA_INT : ValueLayout.JAVA_LONG;
-    }
-    return FunctionDescriptor.of(ValueLayout.JAVA_INT, arguments);
   }
 
   // ---- cuBLAS
@@ -242,13 +216,7 @@ final class CublasLibrary {
   }
 
   void setDescription(long description, int attribute, long value, long byteSize) {
-    set(
-        descriptionSet,
-        "cublasLtMatmulDescSetAttribute",
-        description,
-        attribute,
-        value,
-        byteSize);
+    set(descriptionSet, "cublasLtMatmulDescSetAttribute", description, attribute, value, byteSize);
   }
 
   void createLayout(long result, int type, long rows, long columns, long leading) {
@@ -269,8 +237,7 @@ final class CublasLibrary {
   }
 
   void destroyLayout(long layout) {
-    check(
-        one(layoutDestroy, "cublasLtMatrixLayoutDestroy", layout), "cublasLtMatrixLayoutDestroy");
+    check(one(layoutDestroy, "cublasLtMatrixLayoutDestroy", layout), "cublasLtMatrixLayoutDestroy");
   }
 
   void createPreference(long result) {

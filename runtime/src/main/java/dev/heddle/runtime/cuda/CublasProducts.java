@@ -161,7 +161,8 @@ public final class CublasProducts implements CudaProducts {
       return;
     }
     if (activates(activation, y, preActivation)
-        && fused(x, w, bias, activationEpilogue(activation, bias, preActivation), y, preActivation)) {
+        && fused(
+            x, w, bias, activationEpilogue(activation, bias, preActivation), y, preActivation)) {
       return;
     }
     NDArray sums = preActivation == null ? y : preActivation;
@@ -196,14 +197,10 @@ public final class CublasProducts implements CudaProducts {
   private static int activationEpilogue(
       UnaryOperation activation, @Nullable NDArray bias, @Nullable NDArray preActivation) {
     if (activation == UnaryOperation.RELU) {
-      return bias == null
-          ? Cublas.CUBLASLT_EPILOGUE_RELU()
-          : Cublas.CUBLASLT_EPILOGUE_RELU_BIAS();
+      return bias == null ? Cublas.CUBLASLT_EPILOGUE_RELU() : Cublas.CUBLASLT_EPILOGUE_RELU_BIAS();
     }
     if (preActivation == null) {
-      return bias == null
-          ? Cublas.CUBLASLT_EPILOGUE_GELU()
-          : Cublas.CUBLASLT_EPILOGUE_GELU_BIAS();
+      return bias == null ? Cublas.CUBLASLT_EPILOGUE_GELU() : Cublas.CUBLASLT_EPILOGUE_GELU_BIAS();
     }
     return bias == null
         ? Cublas.CUBLASLT_EPILOGUE_GELU_AUX()

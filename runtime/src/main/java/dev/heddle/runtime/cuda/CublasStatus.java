@@ -48,9 +48,15 @@ enum CublasStatus {
   /** The exception for a call that returned {@code code}. */
   static CudaException failure(String call, String arguments, int code) {
     String name = nameOf(code);
-    String message =
-        "%s(%s): %s (%d). %s".formatted(call, arguments, name, code, adviceFor(code));
+    String message = "%s(%s): %s (%d). %s".formatted(call, arguments, name, code, adviceFor(code));
     return new CudaException(code, name, call, message);
+  }
+
+  /** Whether the call itself may be right, and work that was given to the GPU before was not. */
+  static boolean followsFromEarlierWork(int code) {
+    return code == MAPPING_ERROR.code
+        || code == EXECUTION_FAILED.code
+        || code == INTERNAL_ERROR.code;
   }
 
   /** {@code CUBLAS_STATUS_...}, or the number of a code that is not known here. */

@@ -59,9 +59,21 @@ final class CublasStreams implements CudaAttachment {
 
   @Override
   public void close() {
+    RuntimeException failure = null;
     for (CublasHandle handle : handles) {
-      handle.close();
+      try {
+        handle.close();
+      } catch (RuntimeException thrown) {
+        if (failure == null) {
+          failure = thrown;
+        } else {
+          failure.addSuppressed(thrown);
+        }
+      }
     }
     handles.clear();
+    if (failure != null) {
+      throw failure;
+    }
   }
 }

@@ -48,8 +48,8 @@ public interface CudaProducts {
 
   /**
    * The gradients of a linear layer's parameters in one pass over dz: dw = dzᵀ x and db = Σ_rows
-   * dz. dz [R,N] and x [R,K] (rows may be strided), dw [N,K] and db [N] contiguous. Both outputs are
-   * written, not accumulated.
+   * dz. dz [R,N] and x [R,K] (rows may be strided), dw [N,K] and db [N] contiguous. Both outputs
+   * are written, not accumulated.
    */
   void linearParameterGradients(NDArray dz, NDArray x, NDArray dw, NDArray db);
 }

@@ -37,8 +37,7 @@ final class Gemm {
   }
 
   /** The row-major product {@code to} = op({@code left}) op({@code right}), rank 2 or 3. */
-  void set(
-      NDArray left, boolean transposeLeft, NDArray right, boolean transposeRight, NDArray to) {
+  void set(NDArray left, boolean transposeLeft, NDArray right, boolean transposeRight, NDArray to) {
     transposeA = operation(transposeRight);
     transposeB = operation(transposeLeft);
     m = to.dim(-1);

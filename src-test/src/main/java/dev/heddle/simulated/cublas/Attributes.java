@@ -44,12 +44,7 @@ final class Attributes {
     int size = size(attribute);
     Refusal.unless(buffer != 0, "%s attribute %d: the buffer is null", kind, attribute);
     Refusal.unless(
-        byteSize == size,
-        "%s attribute %d has %d bytes, not %d",
-        kind,
-        attribute,
-        size,
-        byteSize);
+        byteSize == size, "%s attribute %d has %d bytes, not %d", kind, attribute, size, byteSize);
     MemorySegment memory = MemorySegment.ofAddress(buffer).reinterpret(size);
     long value =
         switch (size) {
@@ -68,18 +63,12 @@ final class Attributes {
           .set(ValueLayout.JAVA_LONG_UNALIGNED, 0, size);
     }
     if (byteSize == 0) {
-      Refusal.unless(
-          written != 0, "%s attribute %d: neither a buffer nor a size", kind, attribute);
+      Refusal.unless(written != 0, "%s attribute %d: neither a buffer nor a size", kind, attribute);
       return;
     }
     Refusal.unless(buffer != 0, "%s attribute %d: the buffer is null", kind, attribute);
     Refusal.unless(
-        byteSize == size,
-        "%s attribute %d has %d bytes, not %d",
-        kind,
-        attribute,
-        size,
-        byteSize);
+        byteSize == size, "%s attribute %d has %d bytes, not %d", kind, attribute, size, byteSize);
     MemorySegment memory = MemorySegment.ofAddress(buffer).reinterpret(size);
     long value = get(attribute);
     switch (size) {

@@ -34,6 +34,10 @@ final class BlasFunctions {
     return handles.size();
   }
 
+  void forgetLiveObjects() {
+    handles.clear();
+  }
+
   int productsWithoutWorkspace() {
     return productsWithoutWorkspace;
   }
@@ -73,8 +77,7 @@ final class BlasFunctions {
         "the workspace at 0x%x is not aligned to %d bytes",
         workspace,
         WORKSPACE_ALIGNMENT);
-    Refusal.unless(
-        byteSize == 0 || workspace != 0, "a null workspace of %d bytes", byteSize);
+    Refusal.unless(byteSize == 0 || workspace != 0, "a null workspace of %d bytes", byteSize);
     state.workspace = workspace;
     state.workspaceBytes = byteSize;
     return 0;

@@ -12,7 +12,6 @@ import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
-import org.jspecify.annotations.Nullable;
 
 /**
  * The functions of cuBLASLt, by their C names and with their C arguments, pointers as numbers. Each
@@ -35,9 +34,18 @@ final class LtFunctions {
           entry(Cublas.CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_POINTER(), 8),
           entry(Cublas.CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_LD(), 8),
           entry(Cublas.CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_BATCH_STRIDE(), 8),
+          entry(Cublas.CUBLASLT_MATMUL_DESC_ALPHA_VECTOR_BATCH_STRIDE(), 8),
+          entry(Cublas.CUBLASLT_MATMUL_DESC_SM_COUNT_TARGET(), 4),
+          entry(Cublas.CUBLASLT_MATMUL_DESC_A_SCALE_POINTER(), 8),
+          entry(Cublas.CUBLASLT_MATMUL_DESC_B_SCALE_POINTER(), 8),
+          entry(Cublas.CUBLASLT_MATMUL_DESC_C_SCALE_POINTER(), 8),
+          entry(Cublas.CUBLASLT_MATMUL_DESC_D_SCALE_POINTER(), 8),
+          entry(Cublas.CUBLASLT_MATMUL_DESC_AMAX_D_POINTER(), 8),
           entry(Cublas.CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_DATA_TYPE(), 4),
-          entry(Cublas.CUBLASLT_MATMUL_DESC_BIAS_DATA_TYPE(), 4),
-          entry(Cublas.CUBLASLT_MATMUL_DESC_FAST_ACCUM(), 1));
+          entry(Cublas.CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_SCALE_POINTER(), 8),
+          entry(Cublas.CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_AMAX_POINTER(), 8),
+          entry(Cublas.CUBLASLT_MATMUL_DESC_FAST_ACCUM(), 1),
+          entry(Cublas.CUBLASLT_MATMUL_DESC_BIAS_DATA_TYPE(), 4));
 
   private static final Map<Integer, Integer> LAYOUT =
       Map.of(
@@ -94,6 +102,13 @@ final class LtFunctions {
     return handles.size() + descriptions.size() + layouts.size() + preferences.size();
   }
 
+  void forgetLiveObjects() {
+    handles.clear();
+    descriptions.clear();
+    layouts.clear();
+    preferences.clear();
+  }
+
   /** From now on there is no algorithm for products with this epilogue. */
   synchronized void refuseEpilogue(int epilogue) {
     withoutAlgorithm.add(epilogue);
@@ -130,8 +145,7 @@ final class LtFunctions {
     return 0;
   }
 
-  int cublasLtMatmulDescSetAttribute(
-      long description, int attribute, long buffer, long byteSize) {
+  int cublasLtMatmulDescSetAttribute(long description, int attribute, long buffer, long byteSize) {
     descriptions.get(description).set(attribute, buffer, byteSize);
     return 0;
   }
@@ -351,13 +365,11 @@ final class LtFunctions {
         "the workspace at 0x%x is not aligned to %d bytes",
         workspace,
         WORKSPACE_ALIGNMENT);
-    ElementType scale =
-        ElementType.of(how.getInt(Cublas.CUBLASLT_MATMUL_DESC_SCALE_TYPE()));
+    ElementType scale = ElementType.of(how.getInt(Cublas.CUBLASLT_MATMUL_DESC_SCALE_TYPE()));
     double alphaValue = scale.scalar(alpha, "alpha");
     double betaValue = scale.scalar(beta, "beta");
     Product product =
-        product(
-            how, form, a, b, d, alphaValue, betaValue, workspace, chosen.workspaceBytes());
+        product(how, form, a, b, d, alphaValue, betaValue, workspace, chosen.workspaceBytes());
     product.check();
     return product.enqueue(gpu, stream);
   }
@@ -366,9 +378,7 @@ final class LtFunctions {
     if (address % alignment != 0) {
       throw Refusal.unsupported(
           "%s at 0x%x: the algorithm was found for addresses aligned to %d bytes",
-          name,
-          address,
-          alignment);
+          name, address, alignment);
     }
   }
 
@@ -400,8 +410,7 @@ final class LtFunctions {
     Matrix matrixD = matrix("D", form.d(), d);
     ComputeType computeType =
         ComputeType.of(form.computeType(), matrixA.type(), matrixB.type(), matrixD.type());
-    ElementType scale =
-        ElementType.of(how.getInt(Cublas.CUBLASLT_MATMUL_DESC_SCALE_TYPE()));
+    ElementType scale = ElementType.of(how.getInt(Cublas.CUBLASLT_MATMUL_DESC_SCALE_TYPE()));
     ElementType wanted = computeType == ComputeType.F64 ? ElementType.F64 : ElementType.F32;
     if (scale != wanted) {
       throw Refusal.unsupported("compute type %s with scale type %s", computeType, scale);

@@ -47,6 +47,10 @@ final class ObjectTable<T> {
     }
   }
 
+  void clear() {
+    live.clear();
+  }
+
   int size() {
     return live.size();
   }

@@ -54,8 +54,7 @@ record Product(
     if (batch > 1) {
       Refusal.unless(strideA >= 0 && strideB >= 0, "negative batch strides are not simulated");
       boolean apart = strideD >= (d.columns() - 1) * d.leading() + d.rows();
-      boolean interleaved =
-          strideD >= d.rows() && d.leading() >= (batch - 1) * strideD + d.rows();
+      boolean interleaved = strideD >= d.rows() && d.leading() >= (batch - 1) * strideD + d.rows();
       Refusal.unless(
           apart || interleaved,
           "the matrices C of the batch overlap: stride %d, leading dimension %d, [%d,%d]",

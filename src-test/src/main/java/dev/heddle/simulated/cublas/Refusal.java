@@ -30,8 +30,7 @@ final class Refusal extends RuntimeException {
   }
 
   static Refusal failed(String format, Object... arguments) {
-    return new Refusal(
-        Cublas.CUBLAS_STATUS_EXECUTION_FAILED(), String.format(format, arguments));
+    return new Refusal(Cublas.CUBLAS_STATUS_EXECUTION_FAILED(), String.format(format, arguments));
   }
 
   static void unless(boolean met, String format, Object... arguments) {

@@ -1,7 +1,7 @@
 package dev.heddle.simulated.cublas;
 
-import dev.heddle.bindings.cublas.Cublas;
 import dev.heddle.bindings.NativeLibrary;
+import dev.heddle.bindings.cublas.Cublas;
 import java.lang.foreign.Arena;
 import java.lang.foreign.FunctionDescriptor;
 import java.lang.foreign.Linker;
@@ -91,6 +91,12 @@ public final class SimulatedCublas implements SymbolLookup {
   /** cuBLASLt handles and descriptors that were not destroyed. */
   public int liveLtObjects() {
     return lt.liveObjects();
+  }
+
+  /** Ends every handle and descriptor: what the end of a process does. */
+  public void forgetLiveObjects() {
+    blas.forgetLiveObjects();
+    lt.forgetLiveObjects();
   }
 
   /** Products of cuBLAS handles that had no workspace of the caller's. */

@@ -1,8 +1,8 @@
 /**
  * cuBLAS and cuBLASLt on simulated GPUs.
  *
- * <p>{@link dev.heddle.simulated.cublas.SimulatedCublas} is a symbol lookup whose functions have the
- * C signatures of the real libraries, so that production handles, structs and pointers are what
+ * <p>{@link dev.heddle.simulated.cublas.SimulatedCublas} is a symbol lookup whose functions have
+ * the C signatures of the real libraries, so that production handles, structs and pointers are what
  * runs. Descriptors behave as the real ones do on a machine without a GPU (sizes of attributes are
  * checked, their values only when a product is asked for); products check every argument more
  * strictly than the real libraries promise to, are queued on the simulated stream and are computed

@@ -1,6 +1,5 @@
 package dev.heddle.runtime.conformance;
 
-import dev.heddle.runtime.DType;
 import dev.heddle.runtime.Device;
 import dev.heddle.runtime.cpu.CpuBackend;
 import dev.heddle.runtime.cpu.CpuDevice;

@@ -124,7 +124,8 @@ class CublasHandleTest {
                 "rig",
                 EXACT,
                 simulated ->
-                    name -> hot.contains(name) ? system.find("sched_yield") : simulated.find(name));
+                    name ->
+                        hot.contains(name) ? system.find("sched_yield") : simulated.find(name));
         MemoryScope scope = MemoryScope.open()) {
       // The description's attributes stay at their defaults: a product without a bias.
       CublasProducts products = rig.products(DType.F32);
@@ -239,6 +240,41 @@ class CublasHandleTest {
         assertThat(rig.memory().liveBytes()).isZero();
         assertThat(rig.simulation().liveHandles()).isZero();
       }
+    }
+  }
+
+  /** On a GPU whose context is lost every call fails; the first failure has been told. */
+  @Test
+  void close_afterWorkThatFailed_givesAllBackInSilence() {
+    for (int status :
+        new int[] {
+          Cublas.CUBLAS_STATUS_INTERNAL_ERROR(), Cublas.CUBLAS_STATUS_EXECUTION_FAILED()
+        }) {
+      try (ProductsRig rig = new ProductsRig("rig")) {
+        rig.handle();
+        rig.simulation().failNext("cublasLtDestroy", status);
+        rig.simulation().failNext("cublasDestroy_v2", status);
+        rig.streams().close();
+        assertThat(rig.memory().liveBytes()).isZero();
+        rig.simulation().forgetLiveObjects();
+      }
+    }
+  }
+
+  @Test
+  void close_thatIsRefused_saysSoAndGivesTheRestBack() {
+    try (ProductsRig rig = new ProductsRig("rig")) {
+      rig.handle();
+      rig.useStream(1);
+      rig.handle();
+      rig.simulation().failNext("cublasLtDestroy", Cublas.CUBLAS_STATUS_INVALID_VALUE());
+      assertThatThrownBy(rig.streams()::close)
+          .isInstanceOf(CudaException.class)
+          .hasMessageStartingWith("cublasLtDestroy(): CUBLAS_STATUS_INVALID_VALUE");
+      assertThat(rig.memory().liveBytes()).isZero();
+      assertThat(rig.simulation().liveHandles()).isZero();
+      assertThat(rig.simulation().liveLtObjects()).isEqualTo(1);
+      rig.simulation().forgetLiveObjects();
     }
   }
 

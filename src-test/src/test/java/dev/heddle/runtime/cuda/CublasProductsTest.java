@@ -52,9 +52,13 @@ class CublasProductsTest {
     }
     return switch (kind) {
       case 0 -> random(device, dtype, seed, batch, rows, columns);
-      case 1 -> random(device, dtype, seed, batch + 1, rows + 2, columns).slice(0, 1, batch + 1).slice(1, 1, rows + 1);
+      case 1 ->
+          random(device, dtype, seed, batch + 1, rows + 2, columns)
+              .slice(0, 1, batch + 1)
+              .slice(1, 1, rows + 1);
       case 2 -> random(device, dtype, seed, rows, batch, columns).transpose(0, 1);
-      default -> random(device, dtype, seed, 1, rows, columns).expand(Shape.of(batch, rows, columns));
+      default ->
+          random(device, dtype, seed, 1, rows, columns).expand(Shape.of(batch, rows, columns));
     };
   }
 
@@ -208,7 +212,9 @@ class CublasProductsTest {
     }
   }
 
-  /** Its largest difference from the exact function; that of F32 is the reason for an own kernel. */
+  /**
+   * Its largest difference from the exact function; that of F32 is the reason for an own kernel.
+   */
   @Test
   void geluEpilogue_differsFromTheExactFunctionByMoreThanF32Allows() {
     try (ProductsRig rig = new ProductsRig("rig", false, true);

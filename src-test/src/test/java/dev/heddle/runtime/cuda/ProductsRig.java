@@ -24,8 +24,8 @@ import java.util.TreeMap;
 import java.util.function.UnaryOperator;
 
 /**
- * A device whose products are those of {@link CublasProducts} on a simulated cuBLAS, and whose other
- * kernels are the CPU's reference ones. Its memory is the host's, seen through bounds by the
+ * A device whose products are those of {@link CublasProducts} on a simulated cuBLAS, and whose
+ * other kernels are the CPU's reference ones. Its memory is the host's, seen through bounds by the
  * simulated library; its streams run their work only when the device is waited for or another
  * kernel needs the results.
  */
@@ -210,8 +210,7 @@ public final class ProductsRig implements Device {
 
     MemorySegment at(long address, long byteSize, String what) {
       Map.Entry<Long, MemorySegment> below = pieces.floorEntry(address);
-      if (below == null
-          || address - below.getKey() > below.getValue().byteSize() - byteSize) {
+      if (below == null || address - below.getKey() > below.getValue().byteSize() - byteSize) {
         throw new IllegalStateException(
             "%s: %d bytes at 0x%x are not all in one block of the device"
                 .formatted(what, byteSize, address));
