@@ -10,8 +10,8 @@
  * <p>Misuse does not hang: an operation knows its group, so a {@link
  * dev.heddle.parallel.comm.CommunicationTimeoutException} names the ranks that did not come and
  * what they last did, and a {@link dev.heddle.parallel.comm.CommunicationMismatchException} what
- * each rank called. When one rank throws, the others are stopped; a program that opens its device by
- * {@link dev.heddle.parallel.comm.RankProgram#onDevice} lets go of its messages first.
+ * each rank called. When one rank throws, the others are stopped; a program that opens its device
+ * by {@link dev.heddle.parallel.comm.RankProgram#onDevice} lets go of its messages first.
  *
  * <p>Reductions have a fixed order: the same group gives the same bits. {@link
  * dev.heddle.parallel.comm.CommunicationStatistics} counts operations and bytes, so that tests can
