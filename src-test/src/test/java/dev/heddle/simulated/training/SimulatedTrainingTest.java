@@ -1,0 +1,101 @@
+package dev.heddle.simulated.training;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.within;
+
+import dev.heddle.bindings.NativeLibrary;
+import dev.heddle.simulated.cublas.SimulatedCublas;
+import dev.heddle.simulated.driver.SimulatedGpus;
+import dev.heddle.simulated.driver.SimulatedOptions;
+import dev.heddle.train.cli.DeviceKind;
+import dev.heddle.train.config.ConfigLoader;
+import dev.heddle.train.config.ConfigOverride;
+import dev.heddle.train.config.RunConfig;
+import dev.heddle.train.report.StepMetrics;
+import dev.heddle.train.run.TrainingData;
+import dev.heddle.train.run.TrainingRun;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+
+/**
+ * The captioning example, small, on 1, 2 and 4 simulated GPUs: its losses are those of the
+ * processor. Streams are lazy, so that a wait that is missing gives other numbers.
+ */
+class SimulatedTrainingTest {
+  private static final Path EXAMPLE = Path.of("..", "examples", "emoji-captions.yaml");
+  private static final int STEPS = 3;
+  private static final double TOLERANCE = 1e-4;
+
+  private static final List<String> SMALL =
+      List.of(
+          "model.vision.layers=1",
+          "model.vision.hiddenSize=24",
+          "model.vision.heads=3",
+          "model.vision.patchSize=8",
+          "model.projector.hiddenSize=20",
+          "model.language.layers=1",
+          "model.language.hiddenSize=32",
+          "model.language.heads=4",
+          "train.globalBatch=4");
+
+
+  @TempDir private Path folder;
+
+  @ParameterizedTest
+  @CsvSource(
+      delimiter = ';',
+      value = {
+        "1; ",
+        "2; parallel.ranks=2 parallel.vision.ranks=0-1 parallel.vision.dp=2 parallel.language.ranks=0-1 parallel.language.tp=2",
+        "2; parallel.ranks=2 parallel.vision.ranks=0 parallel.vision.dp=1 parallel.language.ranks=1 parallel.language.tp=1",
+        "4; parallel.ranks=4 parallel.vision.ranks=0-1 parallel.vision.dp=2 parallel.language.ranks=2-3 parallel.language.tp=1 parallel.language.cp=2 train.microBatches=2"
+      })
+  void example_onSimulatedGpus_hasTheProcessorsLosses(int gpus, String layout) {
+    List<String> sets = new ArrayList<>(SMALL);
+    if (layout == null) {
+      sets.addAll(
+          List.of(
+              "parallel.ranks=1",
+              "parallel.vision.ranks=0",
+              "parallel.vision.dp=1",
+              "parallel.language.ranks=0",
+              "parallel.language.tp=1"));
+    } else {
+      sets.addAll(List.of(layout.split(" ")));
+    }
+    RunConfig config = load(sets);
+    List<StepMetrics> control = train(config, DeviceKind.cpu);
+    List<StepMetrics> steps;
+    try (SimulatedGpus machine = SimulatedGpus.install(gpus, SimulatedOptions.lazily());
+        NativeLibrary.Substitution cublas = SimulatedCublas.install()) {
+      steps = train(config, DeviceKind.cuda);
+    }
+    assertThat(steps).hasSize(STEPS);
+    for (int i = 0; i < STEPS; i++) {
+      double loss = control.get(i).loss();
+      assertThat(steps.get(i).loss())
+          .as("loss of step %d", i + 1)
+          .isCloseTo(loss, within(TOLERANCE * loss));
+      double norm = control.get(i).gradNorm();
+      assertThat(steps.get(i).gradNorm())
+          .as("gradient norm of step %d", i + 1)
+          .isCloseTo(norm, within(1e-3 * norm));
+    }
+  }
+
+  private RunConfig load(List<String> sets) {
+    List<String> all = new ArrayList<>(sets);
+    all.add("output='" + folder.resolve("run") + "'");
+    return ConfigLoader.load(EXAMPLE, all.stream().map(ConfigOverride::set).toList());
+  }
+
+  private static List<StepMetrics> train(RunConfig config, DeviceKind device) {
+    List<StepMetrics> steps = new ArrayList<>();
+    new TrainingRun(config, TrainingData.open(config), device).train(null, STEPS, steps::add);
+    return steps;
+  }
+}
