@@ -147,6 +147,8 @@ final class Block {
       }
       for (Warp warp : warps) {
         running |= !warp.isDone();
+        // At random a warp that can run may not have had its turn.
+        progress |= warp.canRun();
       }
       if (running && !progress) {
         throw stuck();
