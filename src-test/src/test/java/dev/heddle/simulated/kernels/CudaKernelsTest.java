@@ -39,7 +39,7 @@ class CudaKernelsTest {
   static final SimulatedCuda CUDA =
       new SimulatedCuda(
           SimulatedOptions.lazily(),
-          SimulatedCuda.order(Launch.Order.RANDOM, true),
+          SimulatedCuda.order(Launch.Order.RANDOM, false),
           SimulatedCuda.order(Launch.Order.ORDINARY, false));
 
   private CudaDevice device;
@@ -102,8 +102,9 @@ class CudaKernelsTest {
     cpu.kernels(DType.F64).randomNormal(KEY, GlobalIndex.whole(shape), 0, 1, expected);
     double[] got = x.toDoubles();
     double[] wanted = expected.toDoubles();
+    // Java's angle is rounded (up to 4e-16), ours is exact; the radius is at most 6.7.
     for (int i = 0; i < got.length; i++) {
-      assertThat(got[i]).isCloseTo(wanted[i], within(1e-15 * (1 + Math.abs(wanted[i]))));
+      assertThat(got[i]).isCloseTo(wanted[i], within(5e-15));
     }
   }
 
@@ -131,7 +132,6 @@ class CudaKernelsTest {
       expected.add(copyAlone == null ? alone[0] : copyAlone);
       tensors.add(new CudaAdamWTable.Tensor(weight, gradient, first, second, copy));
     }
-    long before = CUDA.gpus().counters().totalLaunches();
     try (CudaAdamWTable table = CudaAdamWTable.of(device, tensors)) {
       kernels.adamW(step, table);
       device.synchronize();
@@ -146,7 +146,6 @@ class CudaKernelsTest {
     }
     String name = "heddle_update_adamw_many_" + (dtype == DType.F32 ? "f32" : "bf16");
     assertThat(CUDA.gpus().counters().launches().get(name)).isEqualTo(1);
-    assertThat(before).isPositive();
   }
 
   // ---- what a step costs
@@ -208,8 +207,8 @@ class CudaKernelsTest {
       assertThat(spent.deviceAllocations()).isZero();
       assertThat(spent.bytesToDevice()).isZero();
       assertThat(spent.bytesToHost()).isZero();
-      // 11 calls: three of them take three launches, the copy is one more.
-      assertThat(spent.launches()).isEqualTo(17);
+      // 11 calls and a copy; two of them take three launches.
+      assertThat(spent.launches()).isEqualTo(16);
     }
   }
 
