@@ -244,43 +244,6 @@ __device__ __forceinline__ void forward(const Problem& problem, const Real* q,
 
 // ---- backward
 
-// delta[b,h,i] = Σ dout out over the head's elements, one thread each, in the order in which
-// multiply() sums: a query that sees one key, whose out is that key's value, has a slope of exactly 0.
-ENTRY KERNEL(heddle_attention_delta)(Problem problem, int64 rows, const Real* out,
-                                     HeadStrides outStrides, const Real* dout,
-                                     HeadStrides doutStrides, Sum* delta) {
-#pragma unroll 1
-  for (int64 row = globalThread(); row < rows; row += globalThreads()) {
-    int64 query = row % problem.queries;
-    int64 rest = row / problem.queries;
-    int64 head = rest % problem.heads;
-    int64 batch = rest / problem.heads;
-    const Real* result = headStart(out, outStrides, batch, head) + query * outStrides.position;
-    const Real* gradient = headStart(dout, doutStrides, batch, head) + query * doutStrides.position;
-    int64 headSize = problem.headSize;
-    int64 d = 0;
-    Sum sum = 0;
-    if (packed(result) && packed(gradient)) {
-#pragma unroll 1
-      for (; d + PACK <= headSize; d += PACK) {
-        Sum left[PACK];
-        Sum right[PACK];
-        loadPack(gradient + d, left);
-        loadPack(result + d, right);
-#pragma unroll
-        for (int e = 0; e < PACK; e++) {
-          sum += left[e] * right[e];
-        }
-      }
-    }
-#pragma unroll 1
-    for (; d < headSize; d++) {
-      sum += widen(gradient[d]) * widen(result[d]);
-    }
-    delta[row] = sum;
-  }
-}
-
 // A query's part of ds: p = exp(scale s - logSumExp), ds = scale p (dp - delta).
 struct Query {
   Sum logSumExp;
@@ -462,51 +425,69 @@ __device__ __forceinline__ void backwardOfKeys(
                          dvStrides.position, first, keys, headSize);
 }
 
-// ---- entries: head sizes up to D, tiles that fit 48 KiB of shared memory. CudaAttentionKernels in
-// Java knows the ROWS and TY TX of each.
+// ---- entries, for the head sizes up to HEAD_SIZE: tiles that fit 48 KiB of shared memory. A module
+// for each, so that a run compiles those that it needs. CudaAttentionKernels in Java knows the ROWS
+// and TY TX of each.
 
-#define FORWARD(D, ROWS, COLUMNS, TY, TX)                                                        \
-  ENTRY __launch_bounds__(TY* TX, 2) KERNEL(heddle_attention_forward_##D)(                          \
-      Problem problem, const Real* q, HeadStrides qStrides, const Real* k, HeadStrides kStrides, \
-      const Real* v, HeadStrides vStrides, Sum scale, Real* out, HeadStrides outStrides,         \
-      Sum* logSumExp) {                                                                          \
-    forward<D, ROWS, COLUMNS, TY, TX>(problem, q, qStrides, k, kStrides, v, vStrides, scale,     \
-                                      out, outStrides, logSumExp);                               \
-  }
+#define NAME(name, size) KERNEL(JOIN(name, size))
 
-#define BACKWARD(D, ROWS, COLUMNS, TY, TX)                                                       \
-  ENTRY __launch_bounds__(TY* TX, 2) KERNEL(heddle_attention_backward_queries_##D)(                 \
-      Problem problem, const Real* q, HeadStrides qStrides, const Real* k, HeadStrides kStrides, \
-      const Real* v, HeadStrides vStrides, const Sum* logSumExp, const Sum* delta,               \
-      const Real* dout, HeadStrides doutStrides, Sum scale, Real* dq, HeadStrides dqStrides) {   \
-    backwardOfQueries<D, ROWS, COLUMNS, TY, TX>(problem, q, qStrides, k, kStrides, v, vStrides,  \
-                                                logSumExp, delta, dout, doutStrides, scale, dq,  \
-                                                dqStrides);                                      \
-  }                                                                                              \
-  ENTRY __launch_bounds__(TY* TX, 2) KERNEL(heddle_attention_backward_keys_##D)(                    \
-      Problem problem, const Real* q, HeadStrides qStrides, const Real* k, HeadStrides kStrides, \
-      const Real* v, HeadStrides vStrides, const Sum* logSumExp, const Sum* delta,               \
-      const Real* dout, HeadStrides doutStrides, Sum scale, Real* dk, HeadStrides dkStrides,     \
-      Real* dv, HeadStrides dvStrides) {                                                         \
-    backwardOfKeys<D, ROWS, COLUMNS, TY, TX>(problem, q, qStrides, k, kStrides, v, vStrides,     \
-                                             logSumExp, delta, dout, doutStrides, scale, dk,     \
-                                             dkStrides, dv, dvStrides);                          \
-  }
+template <int D, int ROWS, int COLUMNS, int TY, int TX>
+struct Shape {
+  static const int THREADS = TY * TX;
+};
 
 #if defined(REAL_F64)
-FORWARD(32, 32, 32, 8, 16)
-FORWARD(64, 32, 16, 8, 16)
-FORWARD(128, 16, 16, 8, 16)
-BACKWARD(32, 16, 16, 8, 16)
-BACKWARD(64, 16, 16, 8, 16)
-BACKWARD(128, 8, 8, 8, 8)
-#else
-FORWARD(32, 64, 32, 8, 16)
-FORWARD(64, 64, 32, 8, 16)
-FORWARD(128, 32, 32, 8, 16)
-FORWARD(256, 16, 16, 8, 16)
-BACKWARD(32, 32, 32, 8, 16)
-BACKWARD(64, 32, 32, 8, 16)
-BACKWARD(128, 16, 16, 8, 16)
-BACKWARD(256, 8, 8, 8, 8)
+#if HEAD_SIZE == 32
+#define FORWARD_SHAPE 32, 32, 32, 8, 16
+#define BACKWARD_SHAPE 32, 16, 16, 8, 16
+#elif HEAD_SIZE == 64
+#define FORWARD_SHAPE 64, 32, 16, 8, 16
+#define BACKWARD_SHAPE 64, 16, 16, 8, 16
+#elif HEAD_SIZE == 128
+#define FORWARD_SHAPE 128, 16, 16, 8, 16
+#define BACKWARD_SHAPE 128, 8, 8, 8, 8
 #endif
+#else
+#if HEAD_SIZE == 32
+#define FORWARD_SHAPE 32, 64, 32, 8, 16
+#define BACKWARD_SHAPE 32, 32, 32, 8, 16
+#elif HEAD_SIZE == 64
+#define FORWARD_SHAPE 64, 64, 32, 8, 16
+#define BACKWARD_SHAPE 64, 32, 32, 8, 16
+#elif HEAD_SIZE == 128
+#define FORWARD_SHAPE 128, 32, 32, 8, 16
+#define BACKWARD_SHAPE 128, 16, 16, 8, 16
+#elif HEAD_SIZE == 256
+#define FORWARD_SHAPE 256, 16, 16, 8, 16
+#define BACKWARD_SHAPE 256, 8, 8, 8, 8
+#endif
+#endif
+
+ENTRY __launch_bounds__(Shape<FORWARD_SHAPE>::THREADS, 2)
+    NAME(heddle_attention_forward_, HEAD_SIZE)(Problem problem, const Real* q,
+                                               HeadStrides qStrides, const Real* k,
+                                               HeadStrides kStrides, const Real* v,
+                                               HeadStrides vStrides, Sum scale, Real* out,
+                                               HeadStrides outStrides, Sum* logSumExp) {
+  forward<FORWARD_SHAPE>(problem, q, qStrides, k, kStrides, v, vStrides, scale, out, outStrides,
+                         logSumExp);
+}
+
+ENTRY __launch_bounds__(Shape<BACKWARD_SHAPE>::THREADS, 2)
+    NAME(heddle_attention_backward_queries_, HEAD_SIZE)(
+        Problem problem, const Real* q, HeadStrides qStrides, const Real* k, HeadStrides kStrides,
+        const Real* v, HeadStrides vStrides, const Sum* logSumExp, const Sum* delta,
+        const Real* dout, HeadStrides doutStrides, Sum scale, Real* dq, HeadStrides dqStrides) {
+  backwardOfQueries<BACKWARD_SHAPE>(problem, q, qStrides, k, kStrides, v, vStrides, logSumExp,
+                                    delta, dout, doutStrides, scale, dq, dqStrides);
+}
+
+ENTRY __launch_bounds__(Shape<BACKWARD_SHAPE>::THREADS, 2)
+    NAME(heddle_attention_backward_keys_, HEAD_SIZE)(
+        Problem problem, const Real* q, HeadStrides qStrides, const Real* k, HeadStrides kStrides,
+        const Real* v, HeadStrides vStrides, const Sum* logSumExp, const Sum* delta,
+        const Real* dout, HeadStrides doutStrides, Sum scale, Real* dk, HeadStrides dkStrides,
+        Real* dv, HeadStrides dvStrides) {
+  backwardOfKeys<BACKWARD_SHAPE>(problem, q, qStrides, k, kStrides, v, vStrides, logSumExp, delta,
+                                 dout, doutStrides, scale, dk, dkStrides, dv, dvStrides);
+}

@@ -489,34 +489,41 @@ __device__ __forceinline__ void backwardOfKeys(
            keys, headSize);
 }
 
-// ---- entries: with the parameters of those of attention.cu
+// ---- entries, for the head sizes up to HEAD_SIZE, with the parameters of those of attention.cu
 
-#define ENTRIES(D, FORWARD_COLUMNS, BACKWARD_COLUMNS)                                             \
-  ENTRY __launch_bounds__(THREADS, 2) heddle_attention_mma_forward_##D(                              \
-      Problem problem, const bf16* q, HeadStrides qStrides, const bf16* k, HeadStrides kStrides,  \
-      const bf16* v, HeadStrides vStrides, float scale, bf16* out, HeadStrides outStrides,        \
-      float* logSumExp) {                                                                         \
-    forward<D, FORWARD_COLUMNS>(problem, q, qStrides, k, kStrides, v, vStrides, scale, out,       \
-                                outStrides, logSumExp);                                           \
-  }                                                                                               \
-  ENTRY __launch_bounds__(THREADS, 2) heddle_attention_mma_backward_queries_##D(                     \
-      Problem problem, const bf16* q, HeadStrides qStrides, const bf16* k, HeadStrides kStrides,  \
-      const bf16* v, HeadStrides vStrides, const float* logSumExp, const float* delta,            \
-      const bf16* dout, HeadStrides doutStrides, float scale, bf16* dq, HeadStrides dqStrides) {  \
-    backwardOfQueries<D, BACKWARD_COLUMNS>(problem, q, qStrides, k, kStrides, v, vStrides,        \
-                                           logSumExp, delta, dout, doutStrides, scale, dq,        \
-                                           dqStrides);                                            \
-  }                                                                                               \
-  ENTRY __launch_bounds__(THREADS, 2) heddle_attention_mma_backward_keys_##D(                        \
-      Problem problem, const bf16* q, HeadStrides qStrides, const bf16* k, HeadStrides kStrides,  \
-      const bf16* v, HeadStrides vStrides, const float* logSumExp, const float* delta,            \
-      const bf16* dout, HeadStrides doutStrides, float scale, bf16* dk, HeadStrides dkStrides,    \
-      bf16* dv, HeadStrides dvStrides) {                                                          \
-    backwardOfKeys<D, BACKWARD_COLUMNS>(problem, q, qStrides, k, kStrides, v, vStrides,           \
-                                        logSumExp, delta, dout, doutStrides, scale, dk,           \
-                                        dkStrides, dv, dvStrides);                                \
-  }
+#if HEAD_SIZE == 128
+const int FORWARD_COLUMNS = 64;
+const int BACKWARD_COLUMNS = 32;
+#else
+const int FORWARD_COLUMNS = 64;
+const int BACKWARD_COLUMNS = 64;
+#endif
 
-ENTRIES(32, 64, 64)
-ENTRIES(64, 64, 64)
-ENTRIES(128, 64, 32)
+ENTRY __launch_bounds__(THREADS, 2)
+    JOIN(heddle_attention_mma_forward_, HEAD_SIZE)(Problem problem, const bf16* q,
+                                                   HeadStrides qStrides, const bf16* k,
+                                                   HeadStrides kStrides, const bf16* v,
+                                                   HeadStrides vStrides, float scale, bf16* out,
+                                                   HeadStrides outStrides, float* logSumExp) {
+  forward<HEAD_SIZE, FORWARD_COLUMNS>(problem, q, qStrides, k, kStrides, v, vStrides, scale, out,
+                                      outStrides, logSumExp);
+}
+
+ENTRY __launch_bounds__(THREADS, 2) JOIN(heddle_attention_mma_backward_queries_, HEAD_SIZE)(
+    Problem problem, const bf16* q, HeadStrides qStrides, const bf16* k, HeadStrides kStrides,
+    const bf16* v, HeadStrides vStrides, const float* logSumExp, const float* delta,
+    const bf16* dout, HeadStrides doutStrides, float scale, bf16* dq, HeadStrides dqStrides) {
+  backwardOfQueries<HEAD_SIZE, BACKWARD_COLUMNS>(problem, q, qStrides, k, kStrides, v, vStrides,
+                                                 logSumExp, delta, dout, doutStrides, scale, dq,
+                                                 dqStrides);
+}
+
+ENTRY __launch_bounds__(THREADS, 2) JOIN(heddle_attention_mma_backward_keys_, HEAD_SIZE)(
+    Problem problem, const bf16* q, HeadStrides qStrides, const bf16* k, HeadStrides kStrides,
+    const bf16* v, HeadStrides vStrides, const float* logSumExp, const float* delta,
+    const bf16* dout, HeadStrides doutStrides, float scale, bf16* dk, HeadStrides dkStrides,
+    bf16* dv, HeadStrides dvStrides) {
+  backwardOfKeys<HEAD_SIZE, BACKWARD_COLUMNS>(problem, q, qStrides, k, kStrides, v, vStrides,
+                                              logSumExp, delta, dout, doutStrides, scale, dk,
+                                              dkStrides, dv, dvStrides);
+}

@@ -19,7 +19,6 @@ final class CudaAttentionKernels {
 
   /** The kernels for head sizes up to some size, and the rows and threads of their blocks. */
   private record Variant(
-      int headSize,
       CudaFunction forward,
       CudaFunction backwardQueries,
       CudaFunction backwardKeys,
@@ -28,56 +27,54 @@ final class CudaAttentionKernels {
       int backwardRows,
       int backwardThreads) {}
 
+  /** Rows and threads of blocks, as at the end of attention.cu: for 32, 64, 128 and 256. */
+  private static final int[][] SHAPES = {
+    {64, 128, 32, 128}, {64, 128, 32, 128}, {32, 128, 16, 128}, {16, 128, 8, 64}
+  };
+
+  private static final int[][] SHAPES_F64 = {
+    {32, 128, 16, 128}, {32, 128, 16, 128}, {16, 128, 8, 64}
+  };
+
+  private static final int SMALLEST = 32;
+
   private final CudaLauncher launcher;
   private final CudaFunction delta;
-  private final Variant[] variants;
+  private final int[][] shapes;
+
+  // By the doublings of SMALLEST; each is made, and so compiled, at its first use.
+  private final @Nullable Variant[] general;
   private final @Nullable Variant[] tensorCores = new Variant[3];
   private final long[] problem = new long[6];
   private final long[] strides = new long[3];
 
   CudaAttentionKernels(CudaLauncher launcher) {
     this.launcher = launcher;
-    this.delta = launcher.real("attention", "attention_delta");
-    // As in the entries at the end of attention.cu.
-    this.variants =
-        launcher.dtype() == DType.F64
-            ? new Variant[] {
-              variant(32, 32, 128, 16, 128),
-              variant(64, 32, 128, 16, 128),
-              variant(128, 16, 128, 8, 64)
-            }
-            : new Variant[] {
-              variant(32, 64, 128, 32, 128),
-              variant(64, 64, 128, 32, 128),
-              variant(128, 32, 128, 16, 128),
-              variant(256, 16, 128, 8, 64)
-            };
+    this.delta = launcher.real("attention_delta", "attention_delta");
+    this.shapes = launcher.dtype() == DType.F64 ? SHAPES_F64 : SHAPES;
+    this.general = new Variant[shapes.length];
   }
 
-  private Variant variant(
-      int headSize, int forwardRows, int forwardThreads, int backwardRows, int backwardThreads) {
-    return new Variant(
-        headSize,
-        launcher.real("attention", "attention_forward_" + headSize),
-        launcher.real("attention", "attention_backward_queries_" + headSize),
-        launcher.real("attention", "attention_backward_keys_" + headSize),
-        forwardRows,
-        forwardThreads,
-        backwardRows,
-        backwardThreads);
+  /** The doublings of SMALLEST that make room for a head. */
+  private static int doublings(long headSize) {
+    int index = 0;
+    while (SMALLEST << index < headSize) {
+      index++;
+    }
+    return index;
   }
 
   private Variant tensorCoreVariant(long headSize) {
-    int index = headSize <= 32 ? 0 : headSize <= 64 ? 1 : 2;
+    int index = doublings(headSize);
     Variant variant = tensorCores[index];
     if (variant == null) {
-      int size = 32 << index;
+      int size = SMALLEST << index;
+      String module = "attention_mma_" + size;
       variant =
           new Variant(
-              size,
-              launcher.shared("attention_mma", "attention_mma_forward_" + size),
-              launcher.shared("attention_mma", "attention_mma_backward_queries_" + size),
-              launcher.shared("attention_mma", "attention_mma_backward_keys_" + size),
+              launcher.shared(module, "attention_mma_forward_" + size),
+              launcher.shared(module, "attention_mma_backward_queries_" + size),
+              launcher.shared(module, "attention_mma_backward_keys_" + size),
               MMA_ROWS,
               MMA_THREADS,
               MMA_ROWS,
@@ -88,20 +85,35 @@ final class CudaAttentionKernels {
   }
 
   private Variant generalVariant(long headSize) {
-    for (Variant variant : variants) {
-      if (headSize <= variant.headSize()) {
-        return variant;
-      }
+    int index = doublings(headSize);
+    if (index >= shapes.length) {
+      throw new IllegalArgumentException(
+          "attention: head size "
+              + headSize
+              + " in "
+              + launcher.dtype()
+              + " on "
+              + launcher.device().name()
+              + "; wanted at most "
+              + (SMALLEST << shapes.length - 1));
     }
-    throw new IllegalArgumentException(
-        "attention: head size "
-            + headSize
-            + " in "
-            + launcher.dtype()
-            + " on "
-            + launcher.device().name()
-            + "; wanted at most "
-            + variants[variants.length - 1].headSize());
+    Variant variant = general[index];
+    if (variant == null) {
+      int size = SMALLEST << index;
+      int[] shape = shapes[index];
+      String module = "attention_" + size;
+      variant =
+          new Variant(
+              launcher.real(module, "attention_forward_" + size),
+              launcher.real(module, "attention_backward_queries_" + size),
+              launcher.real(module, "attention_backward_keys_" + size),
+              shape[0],
+              shape[1],
+              shape[2],
+              shape[3]);
+      general[index] = variant;
+    }
+    return variant;
   }
 
   /** Whether the GPU and the head size allow tensor cores at all. */

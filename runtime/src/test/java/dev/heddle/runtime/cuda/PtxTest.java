@@ -26,8 +26,15 @@ class PtxTest {
           "softmax",
           "norms",
           "rotary",
-          "attention",
+          "attention_32",
+          "attention_64",
+          "attention_128",
+          "attention_delta",
           "updates");
+  private static final List<String> OTHER_MODULES =
+      List.of("movement", "attention_256_f32", "attention_256_bf16");
+  private static final List<String> TENSOR_CORE_MODULES =
+      List.of("attention_mma_32", "attention_mma_64", "attention_mma_128");
 
   private static Path root() {
     Path folder = Path.of("").toAbsolutePath();
@@ -78,8 +85,12 @@ class PtxTest {
 
   @Test
   void modulesOfAllTypes_areResources() {
-    assertThat(CudaPtx.text("movement")).contains(".version 7.0\n.target sm_75\n");
-    assertThat(CudaPtx.text("attention_mma")).contains(".version 7.0\n.target sm_80\n");
+    for (String module : OTHER_MODULES) {
+      assertThat(CudaPtx.text(module)).contains(".version 7.0\n.target sm_75\n");
+    }
+    for (String module : TENSOR_CORE_MODULES) {
+      assertThat(CudaPtx.text(module)).contains(".version 7.0\n.target sm_80\n");
+    }
     assertThatThrownBy(() -> CudaPtx.text("nothing"))
         .isInstanceOf(IllegalStateException.class)
         .hasMessage(
@@ -90,7 +101,8 @@ class PtxTest {
   /** What depends on where it was compiled, or would need the compiler's own run time. */
   @Test
   void everyModule_isFreeOfPathsAndCalls() throws IOException {
-    assertThat(modules()).hasSize(3 * REAL_MODULES.size() + 2);
+    assertThat(modules())
+        .hasSize(3 * REAL_MODULES.size() + OTHER_MODULES.size() + TENSOR_CORE_MODULES.size());
     Pattern place = Pattern.compile("_INTERNAL_|\\.file\\s|\\.loc\\s|\\.extern");
     for (String module : modules()) {
       String text = Files.readString(checkedIn().resolve(module));
