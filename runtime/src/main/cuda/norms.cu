@@ -30,31 +30,56 @@ ENTRY KERNEL(heddle_norm_layer)(int64 rows, int64 columns, const Real* x, const 
   }
 }
 
-// With n = (x - mean) rstd and g = dy weight: dx = rstd (g - mean(g) - n mean(g n)).
+// Up to this many columns the gradient of a row is formed in double precision: of a few columns
+// almost nothing is left after the means are taken away.
+const int NARROW = 32;
+
+// With n = (x - mean) rstd and g = dy weight, dx = rstd (g - mean(g) - n mean(g n)) for one row, in
+// the precision of Wide; without mean(g) if the norm does not centre.
+template <class Wide>
+__device__ __forceinline__ void inputGradient(int64 columns, const Real* x, const Real* weight,
+                                              Wide center, bool centered, Wide inverse,
+                                              const Real* dy, Real* dx, Wide (&shared)[32]) {
+  Wide sum = 0;
+  Wide dot = 0;
+  eachOfRow(dy, columns, [&](int64 i, Sum d) {
+    Wide g = Wide(d) * Wide(widen(weight[i]));
+    sum += g;
+    dot += g * ((Wide(widen(x[i])) - center) * inverse);
+  });
+  sum = centered ? blockSum(sum, shared) / columns : Wide(0);
+  dot = blockSum(dot, shared) / columns;
+  mapRow(dy, columns, dx, [=](int64 i, Sum d) {
+    Wide g = Wide(d) * Wide(widen(weight[i]));
+    Wide normalized = (Wide(widen(x[i])) - center) * inverse;
+    return Sum(inverse * (g - sum - normalized * dot));
+  });
+}
+
+__device__ __forceinline__ void inputGradients(int64 rows, int64 columns, const Real* x,
+                                               const Real* weight, const Sum* mean,
+                                               const Sum* rstd, const Real* dy, Real* dx) {
+  __shared__ Sum shared[32];
+  __shared__ double wideShared[32];
+  bool centered = mean != nullptr;
+#pragma unroll 1
+  for (int64 row = blockIdx.x; row < rows; row += gridDim.x) {
+    int64 start = row * columns;
+    Sum center = centered ? mean[row] : Sum(0);
+    if (columns <= NARROW) {
+      inputGradient<double>(columns, x + start, weight, center, centered, rstd[row], dy + start,
+                            dx + start, wideShared);
+    } else {
+      inputGradient<Sum>(columns, x + start, weight, center, centered, rstd[row], dy + start,
+                         dx + start, shared);
+    }
+  }
+}
+
 ENTRY KERNEL(heddle_norm_layer_backward)(int64 rows, int64 columns, const Real* x,
                                          const Real* weight, const Sum* mean, const Sum* rstd,
                                          const Real* dy, Real* dx) {
-  __shared__ Sum shared[32];
-#pragma unroll 1
-  for (int64 row = blockIdx.x; row < rows; row += gridDim.x) {
-    const Real* from = x + row * columns;
-    const Real* gradient = dy + row * columns;
-    Sum center = mean[row];
-    Sum inverse = rstd[row];
-    Sum sum = 0;
-    Sum dot = 0;
-    eachOfRow(gradient, columns, [&](int64 i, Sum d) {
-      Sum g = d * widen(weight[i]);
-      sum += g;
-      dot += g * ((widen(from[i]) - center) * inverse);
-    });
-    sum = blockSum(sum, shared) / columns;
-    dot = blockSum(dot, shared) / columns;
-    mapRow(gradient, columns, dx + row * columns, [=](int64 i, Sum d) {
-      Sum normalized = (widen(from[i]) - center) * inverse;
-      return inverse * (d * widen(weight[i]) - sum - normalized * dot);
-    });
-  }
+  inputGradients(rows, columns, x, weight, mean, rstd, dy, dx);
 }
 
 // y = x rstd weight with rstd = 1/sqrt(mean(x²) + epsilon).
@@ -75,25 +100,10 @@ ENTRY KERNEL(heddle_norm_rms)(int64 rows, int64 columns, const Real* x, const Re
   }
 }
 
-// With n = x rstd and g = dy weight: dx = rstd (g - n mean(g n)).
 ENTRY KERNEL(heddle_norm_rms_backward)(int64 rows, int64 columns, const Real* x,
                                        const Real* weight, const Sum* rstd, const Real* dy,
                                        Real* dx) {
-  __shared__ Sum shared[32];
-#pragma unroll 1
-  for (int64 row = blockIdx.x; row < rows; row += gridDim.x) {
-    const Real* from = x + row * columns;
-    const Real* gradient = dy + row * columns;
-    Sum inverse = rstd[row];
-    Sum dot = 0;
-    eachOfRow(gradient, columns, [&](int64 i, Sum d) {
-      dot += d * widen(weight[i]) * (widen(from[i]) * inverse);
-    });
-    dot = blockSum(dot, shared) / columns;
-    mapRow(gradient, columns, dx + row * columns, [=](int64 i, Sum d) {
-      return inverse * (d * widen(weight[i]) - widen(from[i]) * inverse * dot);
-    });
-  }
+  inputGradients(rows, columns, x, weight, nullptr, rstd, dy, dx);
 }
 
 const int LANES = 8;

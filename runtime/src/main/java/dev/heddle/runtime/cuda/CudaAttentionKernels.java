@@ -16,7 +16,6 @@ final class CudaAttentionKernels {
   private static final int MMA_THREADS = 128;
   private static final int MMA_CAPABILITY = 80;
   private static final int CHUNK_BYTES = 16;
-  private static final int WARP = 32;
 
   /** The kernels for head sizes up to some size, and the rows and threads of their blocks. */
   private record Variant(
@@ -171,9 +170,7 @@ final class CudaAttentionKernels {
       long deltas = sums.segment().address();
       LaunchArguments first = problem(q, k, mask).int64(rows);
       heads(heads(first, out), dout).pointer(deltas);
-      int deltaBlocks =
-          Math.toIntExact(CudaLauncher.ceilDivide(rows * WARP, CudaLauncher.THREADS));
-      launcher.launch(delta, deltaBlocks, 1, 1, CudaLauncher.THREADS, 1, first);
+      launcher.overElements(delta, rows, first);
 
       LaunchArguments second = backwardInputs(q, k, v, mask, logSumExp, deltas, dout, scale);
       launcher.launch(

@@ -1,15 +1,18 @@
 package dev.heddle.simulated.driver;
 
+import dev.heddle.simulated.memory.Allocation;
 import dev.heddle.simulated.memory.SimulatedFault;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.HashMap;
 import java.util.Map;
 import java.util.TreeMap;
+import org.jspecify.annotations.Nullable;
 
 /** Page-locked host memory: which ranges are, so that copies of others can be told apart. */
 final class HostMemory {
   private final TreeMap<Long, Long> pinned = new TreeMap<>();
+  private final Map<Long, Allocation> allocations = new HashMap<>();
   private final Map<Long, Arena> arenas = new HashMap<>();
   private final Map<Long, SimulatedContext> owners = new HashMap<>();
 
@@ -19,6 +22,7 @@ final class HostMemory {
     MemorySegment memory = arena.allocate(bytes, 4096).fill((byte) 0xFF);
     pinned.put(memory.address(), bytes);
     arenas.put(memory.address(), arena);
+    allocations.put(memory.address(), Allocation.ofHost(arena, memory));
     owners.put(memory.address(), owner);
     return memory.address();
   }
@@ -30,8 +34,17 @@ final class HostMemory {
           "0x%x is not the start of page-locked memory".formatted(address));
     }
     pinned.remove(address);
+    allocations.remove(address);
     owners.remove(address);
     arena.close();
+  }
+
+  /** The page-locked memory that {@code address} is in, or null: kernels reach it, too. */
+  @Nullable Allocation find(long address) {
+    Map.Entry<Long, Long> entry = pinned.floorEntry(address);
+    return entry != null && address - entry.getKey() < entry.getValue()
+        ? allocations.get(entry.getKey())
+        : null;
   }
 
   boolean isPinned(long address, long bytes) {
@@ -58,5 +71,6 @@ final class HostMemory {
     arenas.values().forEach(Arena::close);
     arenas.clear();
     pinned.clear();
+    allocations.clear();
   }
 }
