@@ -9,6 +9,8 @@ import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.LinkedHashMap;
 import java.util.Map;
+import java.util.function.Function;
+import java.util.function.Supplier;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -39,6 +41,8 @@ public final class CudaDevice implements Device {
   private final CudaKernelFactory factory;
   private final @Nullable Kernels[] kernels = new Kernels[DType.values().length];
   private final Map<String, CudaModule> modules = new LinkedHashMap<>();
+  private final Map<Class<?>, CudaAttachment> attachments = new LinkedHashMap<>();
+  private @Nullable CudaRowFaults rowFaults;
   private boolean closed;
 
   private CudaDevice(
@@ -66,7 +70,7 @@ public final class CudaDevice implements Device {
    * @throws IllegalArgumentException if there is no such GPU
    */
   public static CudaDevice open(int ordinal) {
-    return open(ordinal, CudaDevice::noKernels);
+    return open(ordinal, CudaKernels::new);
   }
 
   /** A device with other kernels, for tests of what lies below them. */
@@ -88,11 +92,6 @@ public final class CudaDevice implements Device {
       context.close();
       throw failure;
     }
-  }
-
-  private static Kernels noKernels(CudaDevice device, DType dtype) {
-    throw new IllegalArgumentException(
-        device.name() + " has no kernels for " + dtype + "; it can hold and copy arrays");
   }
 
   /** How many GPUs there are, 0 if there is no driver or it does not start. */
@@ -148,7 +147,41 @@ public final class CudaDevice implements Device {
    * @param ptx its text; ignored when the module is loaded already
    */
   public CudaModule module(String moduleName, String ptx) {
-    return modules.computeIfAbsent(moduleName, key -> CudaModule.load(context, key, ptx));
+    return module(moduleName, () -> ptx);
+  }
+
+  /** The module of that name, whose text is asked for if it has to be loaded. */
+  CudaModule module(String moduleName, Supplier<String> ptx) {
+    return modules.computeIfAbsent(moduleName, key -> CudaModule.load(context, key, ptx.get()));
+  }
+
+  /** Where kernels report row numbers that are out of range. */
+  CudaRowFaults rowFaults() {
+    CudaRowFaults faults = rowFaults;
+    if (faults == null) {
+      faults = attachment(CudaRowFaults.class, device -> new CudaRowFaults(device.context()));
+      rowFaults = faults;
+    }
+    return faults;
+  }
+
+  private void checkRowFaults() {
+    if (rowFaults != null) {
+      rowFaults.check();
+    }
+  }
+
+  /**
+   * What another part of the backend keeps for this device, such as a library's handles: made when
+   * it is first asked for, and closed with the device, before its memory.
+   */
+  <T extends CudaAttachment> T attachment(Class<T> type, Function<CudaDevice, T> make) {
+    CudaAttachment found = attachments.get(type);
+    if (found == null) {
+      found = make.apply(this);
+      attachments.put(type, found);
+    }
+    return type.cast(found);
   }
 
   @Override
@@ -183,6 +216,7 @@ public final class CudaDevice implements Device {
     if (bytes > 0) {
       stream.refuseInCapture("a copy of " + bytes + " bytes to the host");
       staging.download(source.segment().address() + offset, destination);
+      checkRowFaults();
     }
   }
 
@@ -246,6 +280,7 @@ public final class CudaDevice implements Device {
   @Override
   public void synchronize() {
     stream.synchronize();
+    checkRowFaults();
   }
 
   /**
@@ -259,6 +294,9 @@ public final class CudaDevice implements Device {
     }
     closed = true;
     RuntimeException failure = attempt(stream::synchronize, null);
+    for (CudaAttachment attachment : attachments.values()) {
+      failure = attempt(attachment::close, failure);
+    }
     for (CudaModule module : modules.values()) {
       failure = attempt(module::close, failure);
     }

@@ -1,32 +1,35 @@
 package dev.heddle.simulated.driver;
 
+import dev.heddle.simulated.memory.Allocation;
 import dev.heddle.simulated.memory.SimulatedFault;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.Map;
 import java.util.TreeMap;
+import org.jspecify.annotations.Nullable;
 
 /** Page-locked host memory: which ranges are, so that copies of others can be told apart. */
 final class HostMemory {
   private static final long PAGE = 4096;
 
   private static final class Range {
-    private final long byteSize;
     private final Arena arena = Arena.ofShared();
+    private final Allocation allocation;
 
-    private Range(long byteSize) {
-      this.byteSize = byteSize;
+    private Range(long bytes) {
+      // Poisoned, so that what was never written is seen.
+      MemorySegment memory = arena.allocate(bytes, PAGE).fill((byte) 0xFF);
+      allocation = Allocation.ofHost(arena, memory);
     }
   }
 
   private final TreeMap<Long, Range> ranges = new TreeMap<>();
 
-  /** New page-locked bytes, poisoned so that what was never written is seen. */
+  /** New page-locked bytes. */
   long allocate(long bytes) {
     Range range = new Range(bytes);
-    MemorySegment memory = range.arena.allocate(bytes, PAGE).fill((byte) 0xFF);
-    ranges.put(memory.address(), range);
-    return memory.address();
+    ranges.put(range.allocation.address(), range);
+    return range.allocation.address();
   }
 
   void free(long address) {
@@ -38,9 +41,19 @@ final class HostMemory {
     range.arena.close();
   }
 
-  boolean isPinned(long address, long bytes) {
+  /** The page-locked memory that {@code address} is in, or null: kernels reach it, too. */
+  @Nullable Allocation find(long address) {
     Map.Entry<Long, Range> entry = ranges.floorEntry(address);
-    return entry != null && address - entry.getKey() <= entry.getValue().byteSize - bytes;
+    if (entry == null) {
+      return null;
+    }
+    Allocation allocation = entry.getValue().allocation;
+    return allocation.covers(address, 1) ? allocation : null;
+  }
+
+  boolean isPinned(long address, long bytes) {
+    Allocation allocation = find(address);
+    return allocation != null && allocation.covers(address, bytes);
   }
 
   /** Page-locked bytes, now that a copy runs. */

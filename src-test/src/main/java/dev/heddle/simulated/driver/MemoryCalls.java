@@ -233,6 +233,20 @@ final class MemoryCalls {
     return cuMemHostAlloc(pointer, bytes, 0);
   }
 
+  static int cuMemHostGetDevicePointer_v2(MemorySegment pointer, MemorySegment host, int flags) {
+    Machine machine = Machine.running();
+    synchronized (machine) {
+      machine.context();
+      if (flags != 0 || !machine.hostMemory.isPinned(host.address(), 1)) {
+        throw DriverError.invalidValue(
+            "cuMemHostGetDevicePointer of 0x%x, which is not page-locked, or with flags %d"
+                .formatted(host.address(), flags));
+      }
+      pointer.set(JAVA_LONG, 0, host.address());
+      return 0;
+    }
+  }
+
   static int cuMemFreeHost(MemorySegment pointer) {
     Machine machine = Machine.running();
     synchronized (machine) {

@@ -94,7 +94,7 @@ final class PtxCompiler implements KernelImage.Compiler {
               launch.block().z(),
               launch.sharedBytes(),
               launch.parameters(),
-              gpu.machine.options.execution()));
+              gpu.execution));
     }
   }
 }

@@ -5,6 +5,7 @@ import dev.heddle.simulated.memory.Allocation;
 import dev.heddle.simulated.memory.DeviceMemory;
 import dev.heddle.simulated.memory.SimulatedFault;
 import dev.heddle.simulated.simt.GlobalMemory;
+import dev.heddle.simulated.simt.Launch;
 import dev.heddle.simulated.simt.Simulator;
 import java.util.Map;
 import java.util.TreeMap;
@@ -34,6 +35,7 @@ final class SimulatedGpu implements GlobalMemory {
   final int ordinal;
   final DeviceMemory memory;
   final Simulator simulator = new Simulator();
+  Launch.Options execution;
   final SimulatedPool defaultPool;
   private final TreeMap<Long, Span> spans = new TreeMap<>();
   private int notYetLive;
@@ -43,6 +45,7 @@ final class SimulatedGpu implements GlobalMemory {
   SimulatedGpu(Machine machine, int ordinal) {
     this.machine = machine;
     this.ordinal = ordinal;
+    this.execution = machine.options.execution();
     this.memory = new DeviceMemory(ordinal, machine.options.memoryBytes());
     this.defaultPool = new SimulatedPool(this, true);
   }
@@ -167,7 +170,10 @@ final class SimulatedGpu implements GlobalMemory {
   @Override
   public @Nullable Allocation find(long address) {
     SimulatedGpu owner = owner(address);
-    return owner == null || !canAccess(owner, address) || owner.isNotYetLive(address)
+    if (owner == null) {
+      return machine.hostMemory.find(address);
+    }
+    return !canAccess(owner, address) || owner.isNotYetLive(address)
         ? null
         : owner.memory.find(address);
   }
@@ -176,7 +182,7 @@ final class SimulatedGpu implements GlobalMemory {
   public String describe(long address, long byteSize) {
     SimulatedGpu owner = owner(address);
     if (owner == null) {
-      return "no address of a simulated GPU; host memory cannot be reached";
+      return "no address of a simulated GPU, nor of page-locked host memory";
     }
     if (owner.isNotYetLive(address)) {
       return "used before its allocation in stream order: wait for an event of the stream that"

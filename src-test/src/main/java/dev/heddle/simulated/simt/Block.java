@@ -132,24 +132,12 @@ final class Block {
       warp.begin();
     }
     long instructions = 0;
-    boolean running = true;
-    while (running) {
-      running = false;
-      boolean progress = false;
+    while (canRun()) {
       for (int i = 0; i < warps.length; i++) {
         Warp warp = warps[pick(i)];
-        if (warp.canRun()) {
-          long before = warp.warpInstructions;
-          warp.run(turn());
-          instructions += warp.warpInstructions - before;
-          progress = true;
-        }
-      }
-      for (Warp warp : warps) {
-        running |= !warp.isDone();
-      }
-      if (running && !progress) {
-        throw stuck();
+        long before = warp.warpInstructions;
+        warp.run(turn());
+        instructions += warp.warpInstructions - before;
       }
       if (instructions > launch.options().instructionLimit()) {
         throw new SimulatedFault(
@@ -158,6 +146,20 @@ final class Block {
                 .formatted(kernel.kernel(), coordinates(), instructions, whereTheyAre()));
       }
     }
+    for (Warp warp : warps) {
+      if (!warp.isDone()) {
+        throw stuck();
+      }
+    }
+  }
+
+  private boolean canRun() {
+    for (Warp warp : warps) {
+      if (warp.canRun()) {
+        return true;
+      }
+    }
+    return false;
   }
 
   private int pick(int turn) {

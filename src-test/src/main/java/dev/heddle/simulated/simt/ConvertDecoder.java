@@ -245,11 +245,14 @@ final class ConvertDecoder {
     return Long.compareUnsigned(value, greatest) > 0 ? greatest : value;
   }
 
+  private static final long EXACT_DOUBLES = 1L << 53;
+
   private static long fromInteger(
       long value, PtxType from, PtxType to, Rounding rounding, boolean saturate) {
     // At most 53 of the 64 bits fit a double: the rest only matters as "not zero" (round to odd).
     double number;
-    if (from.bits() < 64 || Math.abs(value) < 1L << 53 && value >= 0) {
+    boolean huge = !from.isSigned() && value < 0;
+    if (!huge && value < EXACT_DOUBLES && value > -EXACT_DOUBLES) {
       number = value;
     } else if (to == PtxType.F64) {
       number = from.isSigned() || value >= 0 ? (double) value : unsigned(value);

@@ -143,9 +143,10 @@ final class Formats {
         : f32(signed(oddSum(a, b), a, b, rounding), rounding);
   }
 
-  /** An exact zero sum of opposite values is negative when rounding down. */
+  /** An exact zero sum of opposite values, zeros too, is negative when rounding down. */
   private static double signed(double sum, double a, double b, Rounding rounding) {
-    return sum == 0 && a == -b && a != 0 && rounding == Rounding.DOWN ? -0.0 : sum;
+    boolean opposite = a == -b && (a != 0 || Double.compare(a, b) != 0);
+    return sum == 0 && opposite && rounding == Rounding.DOWN ? -0.0 : sum;
   }
 
   /** {@code a * b} of {@code f32}s. */

@@ -299,19 +299,20 @@ final class Warp {
         setPlaces(mask, place);
         setPlaces(group & ~mask, place + 1);
         int ready = meet((WarpStep) step, mask, place);
-        if (ready != 0) {
-          execute(step, ready);
-          setPlaces(ready, place + 1);
-          return ready == group ? place + 1 : -1;
-        }
-        return -1;
+        setPlaces(ready, place + 1);
+        return ready == group ? place + 1 : -1;
       }
       case PLAIN -> throw new IllegalStateException("not a step of control");
     }
     throw new IllegalStateException();
   }
 
-  /** Lanes come to a step of their warp: all that execute it now, or none if some are missing. */
+  /**
+   * Lanes come to a step of their warp. It is executed for every member mask all of whose lanes are
+   * here; the others wait.
+   *
+   * @return the lanes that executed it
+   */
   private int meet(WarpStep step, int mask, int place) {
     for (int register : step.checkedReads) {
       checkWritten(register, mask);
@@ -321,30 +322,54 @@ final class Warp {
       int lane = Integer.numberOfTrailingZeros(rest);
       here |= places[lane] == place ? 1 << lane : 0;
     }
-    int wanted = step.members(this, here) & existing;
-    int strangers = here & ~wanted;
+    atWarpStep |= here;
+    int done = 0;
+    for (int rest = here; rest != 0; ) {
+      int first = Integer.numberOfTrailingZeros(rest);
+      int members = step.members(this, first);
+      int together = 0;
+      for (int lanes = rest; lanes != 0; lanes &= lanes - 1) {
+        int lane = Integer.numberOfTrailingZeros(lanes);
+        together |= step.members(this, lane) == members ? 1 << lane : 0;
+      }
+      rest &= ~together;
+      checkMembers(members, together, here);
+      if (together == (members & existing)) {
+        atWarpStep &= ~together;
+        order.meet(together, existing);
+        step.run(this, together);
+        noteWrites(step, together);
+        done |= together;
+      }
+    }
+    return done;
+  }
+
+  private void checkMembers(int members, int together, int here) {
+    int strangers = together & ~members;
     if (strangers != 0) {
       throw fault(
           Kind.WARP_DIVERGENCE,
           strangers,
           "executes it but is not in its member mask 0x%08x (executing: 0x%08x)"
-              .formatted(step.members(this, here), here));
+              .formatted(members, here));
     }
-    int gone = wanted & ~alive;
+    int others = here & members & ~together;
+    if (others != 0) {
+      throw fault(
+          Kind.WARP_DIVERGENCE,
+          together,
+          "gives member mask 0x%08x, but lanes 0x%08x of it give another"
+              .formatted(members, others));
+    }
+    int gone = members & existing & ~alive;
     if (gone != 0) {
       throw fault(
           Kind.WARP_DIVERGENCE,
-          here,
+          together,
           "its member mask 0x%08x names threads that have left the kernel: lanes 0x%08x"
-              .formatted(step.members(this, here), gone));
+              .formatted(members, gone));
     }
-    if (here == wanted) {
-      atWarpStep &= ~here;
-      order.meet(here, existing);
-      return here;
-    }
-    atWarpStep |= mask;
-    return 0;
   }
 
   /** Lanes wait at barrier {@code barrier}. */

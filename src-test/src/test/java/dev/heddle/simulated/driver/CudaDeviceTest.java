@@ -189,16 +189,6 @@ class CudaDeviceTest {
   }
 
   @Test
-  void kernelsThatThereAreNot_areRefusedByName() {
-    try (SimulatedGpus gpus = SimulatedGpus.install(1, SimulatedOptions.lazily());
-        CudaDevice device = CudaDevice.open(0)) {
-      assertThatThrownBy(() -> device.kernels(DType.U8))
-          .isInstanceOf(IllegalArgumentException.class)
-          .hasMessageContaining("cuda:0 has no kernels for U8");
-    }
-  }
-
-  @Test
   void wrongOrdinal_namesHowManyThereAre() {
     try (SimulatedGpus gpus = SimulatedGpus.install(2, SimulatedOptions.lazily())) {
       assertThatThrownBy(() -> CudaDevice.open(2))
