@@ -12,16 +12,24 @@ import org.jspecify.annotations.Nullable;
 final class HostMemory {
   private static final long PAGE = 4096;
 
-  private record Range(long byteSize, Arena arena, Allocation allocation) {}
+  private static final class Range {
+    private final Arena arena = Arena.ofShared();
+    private final Allocation allocation;
+
+    private Range(long bytes) {
+      // Poisoned, so that what was never written is seen.
+      MemorySegment memory = arena.allocate(bytes, PAGE).fill((byte) 0xFF);
+      allocation = Allocation.ofHost(arena, memory);
+    }
+  }
 
   private final TreeMap<Long, Range> ranges = new TreeMap<>();
 
-  /** New page-locked bytes, poisoned so that what was never written is seen. */
+  /** New page-locked bytes. */
   long allocate(long bytes) {
-    Arena arena = Arena.ofShared();
-    MemorySegment memory = arena.allocate(bytes, PAGE).fill((byte) 0xFF);
-    ranges.put(memory.address(), new Range(bytes, arena, Allocation.ofHost(arena, memory)));
-    return memory.address();
+    Range range = new Range(bytes);
+    ranges.put(range.allocation.address(), range);
+    return range.allocation.address();
   }
 
   void free(long address) {
@@ -36,14 +44,16 @@ final class HostMemory {
   /** The page-locked memory that {@code address} is in, or null: kernels reach it, too. */
   @Nullable Allocation find(long address) {
     Map.Entry<Long, Range> entry = ranges.floorEntry(address);
-    return entry != null && address - entry.getKey() < entry.getValue().byteSize
-        ? entry.getValue().allocation
-        : null;
+    if (entry == null) {
+      return null;
+    }
+    Allocation allocation = entry.getValue().allocation;
+    return allocation.covers(address, 1) ? allocation : null;
   }
 
   boolean isPinned(long address, long bytes) {
-    Map.Entry<Long, Range> entry = ranges.floorEntry(address);
-    return entry != null && address - entry.getKey() <= entry.getValue().byteSize - bytes;
+    Allocation allocation = find(address);
+    return allocation != null && allocation.covers(address, bytes);
   }
 
   /** Page-locked bytes, now that a copy runs. */
