@@ -8,6 +8,7 @@ import dev.heddle.parallel.comm.CommunicationStatistics;
 import dev.heddle.parallel.comm.Communicator;
 import dev.heddle.parallel.comm.RankProgram;
 import dev.heddle.parallel.comm.local.LocalWorld;
+import dev.heddle.parallel.comm.mpi.MpiProcess;
 import dev.heddle.parallel.component.ComponentOptimizer;
 import dev.heddle.parallel.component.ComponentProgram;
 import dev.heddle.parallel.component.LossScaler;
@@ -175,18 +176,27 @@ final class Experiment {
     return alone ? new ModelGraph(List.of(graph.sink()), List.of()) : graph.withFrozen(frozen);
   }
 
+  /** Trains with every rank a thread. */
   Outcome run() {
     Collected collected = new Collected();
+    LocalWorld.builder(layout.ranks()).timeout(timeout).run(program(collected));
+    return collected.outcome();
+  }
+
+  /** Trains with every rank a process; what this one's rank came to. All call it together. */
+  Outcome runIn(MpiProcess process) {
+    Collected collected = new Collected();
+    process.run(timeout, program(collected));
+    return collected.outcome();
+  }
+
+  private RankProgram program(Collected collected) {
     for (int rank = 0; rank < layout.ranks(); rank++) {
       collected.logs.add(new RankLog());
     }
-    LocalWorld.builder(layout.ranks())
-        .timeout(timeout)
-        .run(
-            RankProgram.onDevice(
-                world -> CpuDevice.open("cpu:" + world.rank(), 1, backend),
-                (world, device) -> new Rank(world, device, collected).train()));
-    return collected.outcome();
+    return RankProgram.onDevice(
+        world -> CpuDevice.open("cpu:" + world.rank(), 1, backend),
+        (world, device) -> new Rank(world, device, collected).train());
   }
 
   /** What the ranks hand in, each under its own number. */
@@ -199,7 +209,7 @@ final class Experiment {
     final List<RankLog> logs = new ArrayList<>();
 
     Outcome outcome() {
-      List<StepResult> first = results.get(0);
+      List<StepResult> first = results.values().iterator().next();
       results.forEach(
           (rank, list) -> assertThat(list).as("step results of rank " + rank).isEqualTo(first));
       return new Outcome(

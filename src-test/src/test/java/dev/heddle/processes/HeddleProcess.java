@@ -11,12 +11,16 @@ import java.util.Optional;
 import java.util.concurrent.TimeUnit;
 import org.junit.jupiter.api.Assumptions;
 
-/** Runs the {@code heddle} command with this test's class path, in one process or in several. */
-final class HeddleProcess {
+/**
+ * Runs the {@code heddle} command, or another main class, with this test's class path, in one
+ * process or in several.
+ */
+public final class HeddleProcess {
+  private static final String HEDDLE = "dev.heddle.train.cli.Main";
   private static final long LIMIT_SECONDS = 600;
 
   /** What it came to: what all processes printed, and the exit code. */
-  record Result(int exitCode, String output) {}
+  public record Result(int exitCode, String output) {}
 
   private HeddleProcess() {}
 
@@ -29,11 +33,19 @@ final class HeddleProcess {
 
   /** One process. */
   static Result run(String... words) throws IOException, InterruptedException {
-    return start(List.of(), words);
+    return start(List.of(), HEDDLE, words);
   }
 
   /** So many processes; skips the test if there is no {@code mpirun}. */
   static Result runIn(int processes, String... words) throws IOException, InterruptedException {
+    return runMainIn(processes, HEDDLE, words);
+  }
+
+  /**
+   * The main class of that name in so many processes; skips the test if there is no {@code mpirun}.
+   */
+  public static Result runMainIn(int processes, String main, String... words)
+      throws IOException, InterruptedException {
     Assumptions.assumeTrue(
         mpirun().isPresent(),
         "no mpirun on PATH; install Open MPI to run this test (Debian, Ubuntu: apt-get install"
@@ -43,10 +55,10 @@ final class HeddleProcess {
       before.add("--allow-run-as-root");
     }
     before.addAll(List.of("--oversubscribe", "--bind-to", "none", "-n", "" + processes));
-    return start(before, words);
+    return start(before, main, words);
   }
 
-  private static Result start(List<String> before, String... words)
+  private static Result start(List<String> before, String main, String... words)
       throws IOException, InterruptedException {
     List<String> command = new ArrayList<>(before);
     command.add(Path.of(System.getProperty("java.home"), "bin", "java").toString());
@@ -58,7 +70,7 @@ final class HeddleProcess {
         List.of(
             "-cp",
             System.getProperty("surefire.test.class.path", System.getProperty("java.class.path"))));
-    command.add("dev.heddle.train.cli.Main");
+    command.add(main);
     command.addAll(List.of(words));
     Path output = Files.createTempFile("heddle", ".txt");
     try {

@@ -5,6 +5,8 @@ import static org.assertj.core.api.Assertions.assertThat;
 import dev.heddle.runtime.DType;
 import dev.heddle.runtime.NDArray;
 import dev.heddle.runtime.Shape;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
 import java.util.ArrayList;
 import java.util.List;
 import org.junit.jupiter.api.Test;
@@ -41,6 +43,54 @@ abstract class ExchangeConformance {
             }
           }
         });
+  }
+
+  /**
+   * MPI counts a message in an int, so what is longer than its limit goes in several messages. The
+   * jobs of three and eight processes have limits of 4099 and 65536 bytes instead of 2^30.
+   */
+  @ParameterizedTest
+  @ValueSource(longs = {4098, 4099, 4100, 3 * 4099, 65_535, 65_536, 65_537, 2 * 65_536, 1_000_003})
+  void exchange_ofBytesAroundTheLimitOfAMessage_keepsEachAtItsPlace(long bytes) {
+    run(
+        3,
+        (world, device) -> {
+          int me = world.rank();
+          NDArray own = NDArray.empty(device, DType.U8, bytes);
+          NDArray other = NDArray.empty(device, DType.U8, bytes);
+          NDArray wide = NDArray.empty(device, DType.U8, bytes, 2);
+          // Every other byte of memory: neither end is contiguous.
+          NDArray sparse = wide.slice(1, 1, 2);
+          MemorySegment memory = own.segment();
+          for (long i = 0; i < bytes; i++) {
+            memory.set(ValueLayout.JAVA_BYTE, i, at(i, me));
+            wide.segment().set(ValueLayout.JAVA_BYTE, 2 * i + 1, at(i, me + 10));
+          }
+          NDArray spread = NDArray.empty(device, DType.U8, bytes, 2);
+          int right = (me + 1) % 3;
+          int left = (me + 2) % 3;
+          world
+              .exchange(
+                  List.of(
+                      Message.send(right, own),
+                      Message.send(right, sparse),
+                      Message.receive(left, other),
+                      Message.receive(left, spread.slice(1, 0, 1))))
+              .await();
+          long wrong = 0;
+          for (long i = 0; i < bytes; i++) {
+            boolean isRight = other.segment().get(ValueLayout.JAVA_BYTE, i) == at(i, left);
+            boolean isRightApart =
+                spread.segment().get(ValueLayout.JAVA_BYTE, 2 * i) == at(i, left + 10);
+            wrong += isRight && isRightApart ? 0 : 1;
+          }
+          assertThat(wrong).as("bytes at another place").isZero();
+        });
+  }
+
+  /** A pattern with a period that no limit is a multiple of. */
+  private static byte at(long index, int seed) {
+    return (byte) ((index + 31L * seed) % 251);
   }
 
   @Test

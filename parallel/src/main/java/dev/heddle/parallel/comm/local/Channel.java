@@ -1,6 +1,7 @@
 package dev.heddle.parallel.comm.local;
 
 import dev.heddle.parallel.comm.Message;
+import dev.heddle.parallel.comm.support.MessageText;
 import java.util.ArrayDeque;
 
 /**
@@ -41,20 +42,17 @@ final class Channel {
     return describeHalf(waiting.getFirst(), group);
   }
 
+  static String name(Delivery delivery, LocalGroup group) {
+    return MessageText.of(
+        delivery.number,
+        group.identity.globalRank(delivery.from),
+        group.identity.globalRank(delivery.to));
+  }
+
   /** A message, in words. */
   static String describe(Delivery delivery, LocalGroup group) {
     Message end = delivery.anyEnd();
-    return "message "
-        + delivery.number
-        + " from rank "
-        + group.identity.globalRank(delivery.from)
-        + " to rank "
-        + group.identity.globalRank(delivery.to)
-        + " ("
-        + end.dtype()
-        + " x "
-        + end.elementCount()
-        + ")";
+    return name(delivery, group) + " (" + end.dtype() + " x " + end.elementCount() + ")";
   }
 
   /** A message of which one end is missing, in words. */

@@ -2,6 +2,7 @@ package dev.heddle.parallel.comm.local;
 
 import dev.heddle.parallel.comm.Message;
 import dev.heddle.parallel.comm.support.Failure;
+import dev.heddle.parallel.comm.support.MessageText;
 import dev.heddle.parallel.comm.support.PostedCall;
 import java.util.List;
 import java.util.StringJoiner;
@@ -10,8 +11,6 @@ import org.jspecify.annotations.Nullable;
 
 /** One rank's call of an exchange: its messages, and its handle. */
 final class ExchangeCall implements PostedCall, LocalRank.Condition {
-  private static final int SHOWN = 8;
-
   private final LocalCommunicator communicator;
   private final List<Message> messages;
   private final Delivery[] deliveries;
@@ -97,12 +96,8 @@ final class ExchangeCall implements PostedCall, LocalRank.Condition {
     Message received = message.isSend() ? other : message;
     return "exchange in "
         + group.describe()
-        + ": message "
-        + delivery.number
-        + " from rank "
-        + group.identity.globalRank(delivery.from)
-        + " to rank "
-        + group.identity.globalRank(delivery.to)
+        + ": "
+        + Channel.name(delivery, group)
         + " does not fit: sent "
         + sent.dtype()
         + " x "
@@ -266,7 +261,7 @@ final class ExchangeCall implements PostedCall, LocalRank.Condition {
       if (!missing) {
         return;
       }
-      text = attendance(group, " timed out after " + group.run.timeout());
+      text = attendance(group, " timed out after " + group.run.timeout);
     }
     group.fail(new Failure(Failure.Kind.TIMEOUT, text, null));
   }
@@ -279,13 +274,13 @@ final class ExchangeCall implements PostedCall, LocalRank.Condition {
     for (int i = firstOpen; i < deliveries.length; i++) {
       if (deliveries[i].isHalf()) {
         peers.add(messages.get(i).peer());
-        if (shown++ < SHOWN) {
+        if (shown++ < MessageText.SHOWN) {
           lines.add(Channel.describeHalf(deliveries[i], group));
         }
       }
     }
-    if (shown > SHOWN) {
-      lines.add("and " + (shown - SHOWN) + " more");
+    if (shown > MessageText.SHOWN) {
+      lines.add("and " + (shown - MessageText.SHOWN) + " more");
     }
     for (int peer : peers) {
       lines.add(group.member(peer).whereabouts());
@@ -323,13 +318,6 @@ final class ExchangeCall implements PostedCall, LocalRank.Condition {
 
   @Override
   public String describe() {
-    StringJoiner text = new StringJoiner(", ", "exchange [", "]");
-    for (int i = 0; i < Math.min(SHOWN, messages.size()); i++) {
-      text.add(messages.get(i).toString());
-    }
-    if (messages.size() > SHOWN) {
-      text.add((messages.size() - SHOWN) + " more");
-    }
-    return text.toString();
+    return MessageText.of(messages);
   }
 }

@@ -94,6 +94,6 @@ final class LocalCommunicator extends CheckedCommunicator {
   }
 
   boolean waitFor(LocalRank.Condition condition) {
-    return me.waitFor(condition, group.run.timeoutNanos());
+    return me.waitFor(condition, group.run.timeout.nanos());
   }
 }

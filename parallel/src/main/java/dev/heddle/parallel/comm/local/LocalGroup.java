@@ -215,9 +215,7 @@ final class LocalGroup {
       }
       failure =
           new Failure(
-              Failure.Kind.TIMEOUT,
-              attendance(operation, " timed out after " + run.timeout()),
-              null);
+              Failure.Kind.TIMEOUT, attendance(operation, " timed out after " + run.timeout), null);
     }
     signalOthers(-1);
   }

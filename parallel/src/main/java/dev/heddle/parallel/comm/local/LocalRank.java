@@ -99,14 +99,7 @@ final class LocalRank {
   }
 
   void checkThread() {
-    if (Thread.currentThread() != thread) {
-      throw new IllegalStateException(
-          "communicator of rank "
-              + globalRank
-              + " is used by thread "
-              + Thread.currentThread().getName()
-              + "; only the rank's own thread may communicate, so hand the work to it");
-    }
+    Whereabouts.checkThread(globalRank, thread);
   }
 
   // ---- waiting

@@ -3,6 +3,7 @@ package dev.heddle.parallel.comm.local;
 import dev.heddle.parallel.comm.RankProgram;
 import dev.heddle.parallel.comm.support.Failure;
 import dev.heddle.parallel.comm.support.GroupIdentity;
+import dev.heddle.parallel.comm.support.TimeLimit;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.HashMap;
@@ -17,8 +18,7 @@ final class LocalRun {
   record RankFailure(int rank, Throwable thrown) {}
 
   private final String name;
-  private final Duration timeout;
-  private final long timeoutNanos;
+  final TimeLimit timeout;
   private final LocalRank[] ranks;
   private final Map<GroupIdentity, LocalGroup> groups = new HashMap<>();
   private final List<RankFailure> rankFailures = new ArrayList<>();
@@ -27,8 +27,7 @@ final class LocalRun {
 
   LocalRun(String name, int rankCount, Duration timeout) {
     this.name = name;
-    this.timeout = timeout;
-    this.timeoutNanos = timeout.toNanos();
+    this.timeout = TimeLimit.of(timeout);
     this.ranks = new LocalRank[rankCount];
     for (int i = 0; i < rankCount; i++) {
       ranks[i] = new LocalRank(this, i, rankCount);
@@ -37,17 +36,6 @@ final class LocalRun {
 
   LocalRank rank(int globalRank) {
     return ranks[globalRank];
-  }
-
-  long timeoutNanos() {
-    return timeoutNanos;
-  }
-
-  /** The time-out in words. */
-  String timeout() {
-    return timeout.toMillis() % 1000 == 0
-        ? timeout.toSeconds() + " s"
-        : timeout.toMillis() / 1000.0 + " s";
   }
 
   /** The group of that name and ranks, made at the first call. */

@@ -4,6 +4,7 @@ import dev.heddle.parallel.comm.CommunicationException;
 import dev.heddle.parallel.comm.RankFailedException;
 import dev.heddle.parallel.comm.RankProgram;
 import dev.heddle.parallel.comm.RankStoppedException;
+import dev.heddle.parallel.comm.support.Failure;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
@@ -152,17 +153,6 @@ public final class LocalWorld {
       return alive;
     }
 
-    /** Whether a rank threw only because it was stopped; its program may have wrapped that. */
-    private static boolean isConsequence(Throwable thrown) {
-      int depth = 0;
-      for (Throwable t = thrown; t != null && depth < 10; t = t.getCause(), depth++) {
-        if (t instanceof RankStoppedException) {
-          return true;
-        }
-      }
-      return false;
-    }
-
     private static void report(LocalRun run, List<Integer> abandoned) {
       List<LocalRun.RankFailure> failures = run.rankFailures();
       if (failures.isEmpty()) {
@@ -176,7 +166,7 @@ public final class LocalWorld {
       LocalRun.RankFailure first = failures.get(0);
       RankFailedException report = new RankFailedException(first.rank(), first.thrown());
       for (LocalRun.RankFailure other : failures.subList(1, failures.size())) {
-        if (!isConsequence(other.thrown())) {
+        if (!Failure.isConsequence(other.thrown())) {
           report.addSuppressed(other.thrown());
         }
       }

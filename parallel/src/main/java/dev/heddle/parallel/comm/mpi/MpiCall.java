@@ -95,8 +95,7 @@ abstract class MpiCall implements PostedCall {
     int extensions = 0;
     while (!isOver()) {
       if (me.waited(wait)) {
-        String text =
-            attendance(" timed out after " + me.run.timeout(), extensions++ >= EXTENSIONS);
+        String text = attendance(" timed out after " + me.run.timeout, extensions++ >= EXTENSIONS);
         if (text != null && !isOver()) {
           fail(communicator.declare(Failure.Kind.TIMEOUT, text));
         }

@@ -2,6 +2,7 @@ package dev.heddle.parallel.comm.mpi;
 
 import dev.heddle.parallel.comm.Message;
 import dev.heddle.parallel.comm.support.Failure;
+import dev.heddle.parallel.comm.support.MessageText;
 import dev.heddle.parallel.comm.support.RunCursor;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
@@ -12,8 +13,6 @@ import org.jspecify.annotations.Nullable;
 
 /** One rank's call of an exchange: its messages, and its handle. */
 final class MpiExchange extends MpiCall {
-  private static final int SHOWN = 8;
-
   /** A message that is waited for. */
   final class Receive {
     private final Message message;
@@ -59,12 +58,8 @@ final class MpiExchange extends MpiCall {
     private String mismatch(Header header) {
       return "exchange in "
           + communicator.identity().describe()
-          + ": message "
-          + number
-          + " from rank "
-          + header.from()
-          + " to rank "
-          + communicator.me.globalRank
+          + ": "
+          + MessageText.of(number, header.from(), communicator.me.globalRank)
           + " does not fit: sent "
           + header.dtype()
           + " x "
@@ -209,7 +204,7 @@ final class MpiExchange extends MpiCall {
       int peer = communicator.globalRank(receive.message.peer());
       if (!receive.arrived) {
         peers.add(peer);
-        if (open++ < SHOWN) {
+        if (open++ < MessageText.SHOWN) {
           lines.add(
               describe(receive.message, receive.number, peer, me)
                   + " is waited for, but rank "
@@ -222,7 +217,7 @@ final class MpiExchange extends MpiCall {
       int peer = communicator.globalRank(send.message.peer());
       if (!send.gone) {
         peers.add(peer);
-        if (open++ < SHOWN) {
+        if (open++ < MessageText.SHOWN) {
           lines.add(
               describe(send.message, send.number, me, peer)
                   + " was sent, but rank "
@@ -234,8 +229,8 @@ final class MpiExchange extends MpiCall {
     if (open == 0 && !isFinal) {
       return null;
     }
-    if (open > SHOWN) {
-      lines.add("and " + (open - SHOWN) + " more");
+    if (open > MessageText.SHOWN) {
+      lines.add("and " + (open - MessageText.SHOWN) + " more");
     }
     communicator
         .me
@@ -279,7 +274,7 @@ final class MpiExchange extends MpiCall {
   }
 
   private static String text(long number, int from, int to, String elements) {
-    return "message " + number + " from rank " + from + " to rank " + to + " (" + elements + ")";
+    return MessageText.of(number, from, to) + " (" + elements + ")";
   }
 
   @Override
@@ -289,13 +284,6 @@ final class MpiExchange extends MpiCall {
 
   @Override
   public String describe() {
-    StringJoiner text = new StringJoiner(", ", "exchange [", "]");
-    for (int i = 0; i < Math.min(SHOWN, messages.size()); i++) {
-      text.add(messages.get(i).toString());
-    }
-    if (messages.size() > SHOWN) {
-      text.add((messages.size() - SHOWN) + " more");
-    }
-    return text.toString();
+    return MessageText.of(messages);
   }
 }

@@ -79,14 +79,7 @@ final class MpiRank {
   }
 
   void checkThread() {
-    if (Thread.currentThread() != thread) {
-      throw new IllegalStateException(
-          "communicator of rank "
-              + globalRank
-              + " is used by thread "
-              + Thread.currentThread().getName()
-              + "; only the rank's own thread may communicate, so hand the work to it");
-    }
+    Whereabouts.checkThread(globalRank, thread);
   }
 
   /** Interrupts the rank's thread. */
@@ -159,7 +152,7 @@ final class MpiRank {
 
   Wait beginWait() {
     Wait wait = new Wait();
-    wait.deadline = System.nanoTime() + run.timeoutNanos();
+    wait.deadline = System.nanoTime() + run.timeout.nanos();
     return wait;
   }
 
@@ -182,7 +175,7 @@ final class MpiRank {
     if (now < wait.deadline) {
       return false;
     }
-    wait.deadline = now + run.timeoutNanos();
+    wait.deadline = now + run.timeout.nanos();
     return true;
   }
 

@@ -4,7 +4,6 @@ import dev.heddle.parallel.comm.CommunicationException;
 import dev.heddle.parallel.comm.CommunicationMismatchException;
 import dev.heddle.parallel.comm.CommunicationTimeoutException;
 import dev.heddle.parallel.comm.RankFailedException;
-import dev.heddle.parallel.comm.RankStoppedException;
 import dev.heddle.parallel.comm.mpi.ControlMessage.Answer;
 import dev.heddle.parallel.comm.mpi.ControlMessage.Ended;
 import dev.heddle.parallel.comm.mpi.ControlMessage.Finished;
@@ -13,6 +12,7 @@ import dev.heddle.parallel.comm.mpi.ControlMessage.Lost;
 import dev.heddle.parallel.comm.mpi.ControlMessage.Question;
 import dev.heddle.parallel.comm.mpi.ControlMessage.Threw;
 import dev.heddle.parallel.comm.support.Failure;
+import dev.heddle.parallel.comm.support.TimeLimit;
 import java.io.PrintWriter;
 import java.io.StringWriter;
 import java.time.Duration;
@@ -37,11 +37,11 @@ final class MpiRun {
   /** A run's number in this process's life, the same in all processes. */
   final int number;
 
+  final TimeLimit timeout;
+
   private final int rank;
   private final int size;
   private final ControlLink link;
-  private final Duration timeout;
-  private final long timeoutNanos;
 
   private volatile @Nullable MpiRank me;
   private volatile @Nullable Failure failure;
@@ -63,8 +63,7 @@ final class MpiRun {
     this.rank = rank;
     this.size = size;
     this.link = link;
-    this.timeout = timeout;
-    this.timeoutNanos = timeout.toNanos();
+    this.timeout = TimeLimit.of(timeout);
     this.ended = new Ended[size];
   }
 
@@ -78,17 +77,6 @@ final class MpiRun {
 
   synchronized boolean isLost(int globalRank) {
     return lost.contains(globalRank);
-  }
-
-  long timeoutNanos() {
-    return timeoutNanos;
-  }
-
-  /** The time-out in words. */
-  String timeout() {
-    return timeout.toMillis() % 1000 == 0
-        ? timeout.toSeconds() + " s"
-        : timeout.toMillis() / 1000.0 + " s";
   }
 
   // ---- on the link's thread
@@ -291,7 +279,7 @@ final class MpiRun {
       ownFailure = threw;
       StringWriter trace = new StringWriter();
       threw.printStackTrace(new PrintWriter(trace));
-      boolean consequence = isConsequence(threw);
+      boolean consequence = Failure.isConsequence(threw);
       link.send(
           ControlHub.ALL,
           new Threw(number, rank, kindOf(threw), textOf(threw), trace.toString(), consequence));
@@ -411,17 +399,6 @@ final class MpiRun {
   }
 
   // ---- what was thrown, between processes
-
-  /** Whether a rank threw only because it was stopped; its program may have wrapped that. */
-  private static boolean isConsequence(Throwable threw) {
-    int depth = 0;
-    for (Throwable t = threw; t != null && depth < 10; t = t.getCause(), depth++) {
-      if (t instanceof RankStoppedException) {
-        return true;
-      }
-    }
-    return false;
-  }
 
   private static String kindOf(Throwable threw) {
     return switch (threw) {

@@ -48,6 +48,10 @@ abstract sealed class Accumulator {
     @Override
     void next(MemorySegment segment, long offset, int n, ReduceOp op) {
       MemorySegment.copy(segment, ValueLayout.JAVA_FLOAT, offset, value, 0, n);
+      combine(result, value, n, op);
+    }
+
+    static void combine(float[] result, float[] value, int n, ReduceOp op) {
       switch (op) {
         case SUM -> sum(result, value, n);
         case MAX -> maximum(result, value, n);
@@ -211,6 +215,7 @@ abstract sealed class Accumulator {
   /** Combines in F32 and rounds once, when storing. */
   private static final class OfBf16 extends Accumulator {
     private final float[] result = new float[CHUNK];
+    private final float[] value = new float[CHUNK];
     private final short[] bits = new short[CHUNK];
 
     @Override
@@ -224,23 +229,10 @@ abstract sealed class Accumulator {
     @Override
     void next(MemorySegment segment, long offset, int n, ReduceOp op) {
       MemorySegment.copy(segment, ValueLayout.JAVA_SHORT, offset, bits, 0, n);
-      switch (op) {
-        case SUM -> {
-          for (int i = 0; i < n; i++) {
-            result[i] += DType.bf16ToFloat(bits[i]);
-          }
-        }
-        case MAX -> {
-          for (int i = 0; i < n; i++) {
-            result[i] = Math.max(result[i], DType.bf16ToFloat(bits[i]));
-          }
-        }
-        case MIN -> {
-          for (int i = 0; i < n; i++) {
-            result[i] = Math.min(result[i], DType.bf16ToFloat(bits[i]));
-          }
-        }
+      for (int i = 0; i < n; i++) {
+        value[i] = DType.bf16ToFloat(bits[i]);
       }
+      OfF32.combine(result, value, n, op);
     }
 
     @Override

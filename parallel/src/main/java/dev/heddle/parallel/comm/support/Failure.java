@@ -27,4 +27,15 @@ public record Failure(Kind kind, String message, @Nullable Throwable cause) {
       case BROKEN -> new CommunicationException(message, cause);
     };
   }
+
+  /** Whether a rank threw only because it was stopped; its program may have wrapped that. */
+  public static boolean isConsequence(Throwable thrown) {
+    int depth = 0;
+    for (Throwable t = thrown; t != null && depth < 10; t = t.getCause(), depth++) {
+      if (t instanceof RankStoppedException) {
+        return true;
+      }
+    }
+    return false;
+  }
 }

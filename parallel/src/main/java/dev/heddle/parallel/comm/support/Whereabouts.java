@@ -41,6 +41,22 @@ public final class Whereabouts {
     return text.append(')').toString();
   }
 
+  /**
+   * Refuses threads other than a rank's own.
+   *
+   * @param own the thread that the rank runs on, or null before it has begun
+   */
+  public static void checkThread(int globalRank, @Nullable Thread own) {
+    if (Thread.currentThread() != own) {
+      throw new IllegalStateException(
+          "communicator of rank "
+              + globalRank
+              + " is used by thread "
+              + Thread.currentThread().getName()
+              + "; only the rank's own thread may communicate, so hand the work to it");
+    }
+  }
+
   private static void appendFrames(StringBuilder text, StackTraceElement[] frames) {
     int shown = 0;
     for (StackTraceElement frame : frames) {
