@@ -1,7 +1,9 @@
 package dev.heddle.train.run;
 
-import dev.heddle.parallel.comm.Communicator;
+import dev.heddle.bindings.NativeLibrary;
 import dev.heddle.parallel.comm.RankProgram;
+import dev.heddle.parallel.comm.ReduceOp;
+import dev.heddle.parallel.comm.nccl.NcclWorld;
 import dev.heddle.parallel.comm.staged.StagedCommunicator;
 import dev.heddle.runtime.Device;
 import dev.heddle.runtime.cuda.CudaDevice;
@@ -47,23 +49,38 @@ final class Gpus implements RankDevices {
   public String inWords() {
     StringBuilder text = new StringBuilder();
     for (int i = 0; i < gpus.size(); i++) {
-      text.append(i == 0 ? "" : "; ").append("cuda:").append(i).append(' ');
-      text.append(gpus.get(i).describe());
+      text.append("cuda:").append(i).append(' ').append(gpus.get(i).describe()).append("; ");
     }
-    return text.toString();
+    return text.append("ranks exchange arrays ")
+        .append(
+            NativeLibrary.NCCL.isAvailable()
+                ? "by NCCL where each has a GPU of its own, else through main memory"
+                : "through main memory, because NCCL is not found")
+        .toString();
   }
 
+  /**
+   * Where each rank has a GPU of its own and NCCL is there, arrays go from GPU to GPU; else through
+   * main memory.
+   */
   @Override
   public RankProgram program(RankLauncher launcher, int ranks, RankProgram.OnDevice<Device> body) {
     return world -> {
+      int place = launcher.placeOnHost(world.rank());
+      boolean own = NativeLibrary.NCCL.isAvailable() && place < gpus.size();
+      if (world.size() > 1 && world.allReduce(own ? 1L : 0L, ReduceOp.MIN) == 1) {
+        RankProgram.<CudaDevice>onDevice(
+                group -> CudaDevice.open(place),
+                (group, device) ->
+                    NcclWorld.run(group, device, linked -> body.run(linked, device)))
+            .run(world);
+        return;
+      }
       try (StagedCommunicator staged = StagedCommunicator.over(world)) {
-        RankProgram.<Device>onDevice(group -> open(group, launcher), body).run(staged);
+        RankProgram.<Device>onDevice(group -> CudaDevice.open(place % gpus.size()), body)
+            .run(staged);
       }
     };
-  }
-
-  private CudaDevice open(Communicator world, RankLauncher launcher) {
-    return CudaDevice.open(launcher.placeOnHost(world.rank()) % gpus.size());
   }
 
   @Override
