@@ -16,6 +16,8 @@
  *
  * <p>{@link dev.heddle.jmh.CommunicationComparison} puts the strategies of a boundary beside one
  * another, and operations between ranks beside plain copies: {@code jmh/compare-communication}.
+ * {@link dev.heddle.jmh.MpiComparison}, of the same script, puts operations between processes
+ * beside the same ones in C.
  */
 @org.jspecify.annotations.NullMarked
 package dev.heddle.jmh;
