@@ -81,11 +81,14 @@ public final class CudaDevice implements Device {
   static CudaDevice open(int ordinal, long stagingPartBytes, CudaKernelFactory factory) {
     CudaDeviceProperties properties = CudaDeviceProperties.of(ordinal);
     CudaContext context = CudaContext.primary(ordinal);
+    CudaStream stream = null;
     try {
-      CudaStream stream = CudaStream.open(context);
+      stream = CudaStream.open(context);
       return new CudaDevice(properties, context, stream, stagingPartBytes, factory);
     } catch (RuntimeException failure) {
-      // The context's end takes the stream with it, if nobody else uses the GPU.
+      if (stream != null) {
+        stream.close();
+      }
       context.close();
       throw failure;
     }

@@ -32,12 +32,23 @@ interface KernelImage {
     void run(SimulatedGpu gpu, Launch launch);
   }
 
-  /** A launch: sizes in blocks and threads, dynamic shared bytes, and the parameters' bytes. */
-  record Launch(int[] grid, int[] block, int sharedBytes, MemorySegment parameters) {
+  /** A number of blocks or threads in each direction. */
+  record Size(int x, int y, int z) {
+    boolean isPositive() {
+      return x > 0 && y > 0 && z > 0;
+    }
+
     @Override
     public String toString() {
-      return "<<<%dx%dx%d, %dx%dx%d, %d>>>"
-          .formatted(grid[0], grid[1], grid[2], block[0], block[1], block[2], sharedBytes);
+      return x + "x" + y + "x" + z;
+    }
+  }
+
+  /** A launch: blocks, threads of a block, dynamic shared bytes, and the parameters' bytes. */
+  record Launch(Size grid, Size block, int sharedBytes, MemorySegment parameters) {
+    @Override
+    public String toString() {
+      return "<<<" + grid + ", " + block + ", " + sharedBytes + ">>>";
     }
   }
 

@@ -222,9 +222,9 @@ final class MemoryCalls {
   static int cuMemHostAlloc(MemorySegment pointer, long bytes, int flags) {
     Machine machine = Machine.running();
     synchronized (machine) {
-      SimulatedContext context = machine.context();
+      machine.context();
       GraphCalls.refuseWhileCapturing(machine, "cuMemHostAlloc");
-      pointer.set(ADDRESS, 0, MemorySegment.ofAddress(machine.hostMemory.allocate(bytes, context)));
+      pointer.set(ADDRESS, 0, MemorySegment.ofAddress(machine.hostMemory.allocate(bytes)));
       return 0;
     }
   }

@@ -86,12 +86,12 @@ final class PtxCompiler implements KernelImage.Compiler {
           kernel,
           gpu,
           new dev.heddle.simulated.simt.Launch(
-              launch.grid()[0],
-              launch.grid()[1],
-              launch.grid()[2],
-              launch.block()[0],
-              launch.block()[1],
-              launch.block()[2],
+              launch.grid().x(),
+              launch.grid().y(),
+              launch.grid().z(),
+              launch.block().x(),
+              launch.block().y(),
+              launch.block().z(),
               launch.sharedBytes(),
               launch.parameters(),
               gpu.execution));

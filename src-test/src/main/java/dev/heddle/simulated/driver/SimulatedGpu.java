@@ -14,9 +14,8 @@ import org.jspecify.annotations.Nullable;
 /** One simulated GPU: its memory with the state of each allocation, and its primary context. */
 final class SimulatedGpu implements GlobalMemory {
   /**
-   * Memory that a program has, or will have or has had in stream order.
-   *
-   * @param pool where it came from, or null for {@code cuMemAlloc}
+   * Memory that a program has, or will have or has had in stream order; without a pool if it came
+   * from {@code cuMemAlloc}.
    */
   static final class Span {
     final long address;
