@@ -95,6 +95,88 @@ final class GlobalSpace {
     return old;
   }
 
+  /**
+   * Reads an element a lane, all lanes, if that needs no closer look: all in the allocation that was
+   * accessed last, aligned, and nobody looks for races.
+   *
+   * @param row of the addresses; {@code offset} is added to them
+   * @param width of the result's register in bits
+   * @return whether it was done
+   */
+  boolean readRow(
+      Warp warp, int slot, int row, long offset, int size, boolean signed, int d, int width) {
+    Range range = slots[slot];
+    if (!isSimple(range, warp.wide, row, offset, size) || signed) {
+      return false;
+    }
+    MemorySegment segment = range.segment;
+    long shift = offset - range.start;
+    long[] wide = warp.wide;
+    int[] narrow = warp.narrow;
+    if (size == 4 && width == 32) {
+      for (int i = 0; i < Step.LANES; i++) {
+        narrow[d + i] = segment.get(INT, wide[row + i] + shift);
+      }
+    } else if (size == 2 && width < 64) {
+      for (int i = 0; i < Step.LANES; i++) {
+        narrow[d + i] = segment.get(SHORT, wide[row + i] + shift) & 0xFFFF;
+      }
+    } else if (size == 8) {
+      for (int i = 0; i < Step.LANES; i++) {
+        wide[d + i] = segment.get(LONG, wide[row + i] + shift);
+      }
+    } else {
+      return false;
+    }
+    return true;
+  }
+
+  /** Writes an element a lane, under the same conditions as {@link #readRow}. */
+  boolean writeRow(Warp warp, int slot, int row, long offset, int size, int source, int width) {
+    Range range = slots[slot];
+    if (!range.writable || !isSimple(range, warp.wide, row, offset, size)) {
+      return false;
+    }
+    MemorySegment segment = range.segment;
+    long shift = offset - range.start;
+    long[] wide = warp.wide;
+    int[] narrow = warp.narrow;
+    if (size == 4 && width == 32) {
+      for (int i = 0; i < Step.LANES; i++) {
+        segment.set(INT, wide[row + i] + shift, narrow[source + i]);
+      }
+    } else if (size == 2 && width < 64) {
+      for (int i = 0; i < Step.LANES; i++) {
+        segment.set(SHORT, wide[row + i] + shift, (short) narrow[source + i]);
+      }
+    } else if (size == 8) {
+      for (int i = 0; i < Step.LANES; i++) {
+        segment.set(LONG, wide[row + i] + shift, wide[source + i]);
+      }
+    } else {
+      return false;
+    }
+    return true;
+  }
+
+  private static boolean isSimple(Range range, long[] wide, int row, long offset, int size) {
+    if (range.races != null) {
+      return false;
+    }
+    long least = Long.MAX_VALUE;
+    long greatest = Long.MIN_VALUE;
+    long any = 0;
+    for (int i = 0; i < Step.LANES; i++) {
+      long address = wide[row + i] + offset;
+      least = Math.min(least, address);
+      greatest = Math.max(greatest, address);
+      any |= address;
+    }
+    return least >= range.start
+        && greatest - range.start <= range.byteSize - size
+        && (any & (size - 1)) == 0;
+  }
+
   private Range range(Warp warp, int lane, long address, int size, int slot, boolean writing) {
     Range range = slots[slot];
     long at = address - range.start;

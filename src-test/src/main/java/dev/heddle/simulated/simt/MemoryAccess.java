@@ -38,6 +38,10 @@ abstract class MemoryAccess {
       this.slot = slot;
     }
 
+    int slot() {
+      return slot;
+    }
+
     @Override
     long read(Warp warp, int lane, long address, int size) {
       return warp.global.read(warp, lane, address, size, slot);

@@ -54,6 +54,14 @@ final class MemorySteps {
       int unused = 64 - 8 * bytes;
       int[] rows = results;
       int ones = bits == 16 ? 0xFFFF : -1;
+      if (mask == ALL
+          && rows.length == 1
+          && isWide
+          && memory instanceof MemoryAccess.Global global
+          && warp.global.readRow(
+              warp, global.slot(), row, offset, bytes, signed, rows[0], bits)) {
+        return;
+      }
       for (int rest = mask; rest != 0; rest &= rest - 1) {
         int i = Integer.numberOfTrailingZeros(rest);
         long address = address(warp, row, isWide, i, offset);
@@ -107,6 +115,13 @@ final class MemorySteps {
       MemoryAccess memory = access;
       int bytes = size;
       int[] rows = sources;
+      if (mask == ALL
+          && rows.length == 1
+          && isWide
+          && memory instanceof MemoryAccess.Global global
+          && warp.global.writeRow(warp, global.slot(), row, offset, bytes, rows[0], bits)) {
+        return;
+      }
       for (int rest = mask; rest != 0; rest &= rest - 1) {
         int i = Integer.numberOfTrailingZeros(rest);
         long address = address(warp, row, isWide, i, offset);

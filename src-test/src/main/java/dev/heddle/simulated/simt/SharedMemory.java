@@ -16,8 +16,9 @@ import java.util.Arrays;
  * barrier or a meeting of their warp lies between them, or both are atomic.
  *
  * <p>An access is packed into a {@code long}: the phase (barriers so far, over all blocks of a
- * launch) in the upper 28 bits, then 24 bits of the warp's {@link WarpOrder} time, a bit that says
- * atomic (writes) or several threads (reads), and 11 bits of thread.
+ * launch) in the upper 28 bits, then 24 bits of the warp's {@link WarpOrder} time, a flag, and 11
+ * bits of who: the thread that wrote, the flag saying that it was atomic; the warp that read, with
+ * its lanes in a second array, the flag saying that other warps did, too.
  */
 final class SharedMemory {
   static final VarHandle SHORT =
@@ -33,7 +34,7 @@ final class SharedMemory {
   private static final int FLAG = 1 << 11;
   private static final int THREAD_MASK = (1 << 11) - 1;
   private static final int MANY = THREAD_MASK;
-  private static final long LAST_PHASE = (1L << 28) - 2;
+  private static final long LAST_PHASE = (1L << 27) - 2;
 
   private final byte[] bytes;
   private final int shift;
@@ -149,11 +150,15 @@ final class SharedMemory {
 
   /** A thread reads whole granules. */
   void noteRead(Warp warp, int lane, int offset, int size) {
-    long mine = stamp(warp, lane);
+    long firstOfBlock = firstPhase << PHASE_SHIFT;
+    long firstOfPhase = phase << PHASE_SHIFT;
+    long mine =
+        firstOfPhase | (long) (warp.order.now() & TIME_MASK) << TIME_SHIFT | warp.number;
     int thread = warp.firstThread + lane;
-    for (int g = offset >> shift; g < (offset + size + (1 << shift) - 1) >> shift; g++) {
+    int to = (offset + size + (1 << shift) - 1) >> shift;
+    for (int g = offset >> shift; g < to; g++) {
       long write = writes[g];
-      if (write >>> PHASE_SHIFT < firstPhase) {
+      if (write < firstOfBlock) {
         throw warp.fault(
             Kind.UNINITIALISED_READ,
             1 << lane,
@@ -166,26 +171,35 @@ final class SharedMemory {
       if (!races) {
         continue;
       }
-      if (write >>> PHASE_SHIFT == phase && (write & THREAD_MASK) != thread) {
+      if (write >= firstOfPhase && (write & THREAD_MASK) != thread) {
         checkOrder(warp, lane, g, write, writeSteps[g], "reads", "was written");
       }
-      long read = reads[g];
-      if (read >>> PHASE_SHIFT != phase) {
-        reads[g] = mine;
-        readLanes[g] = 1 << lane;
-      } else if ((read & THREAD_MASK) != MANY) {
-        if ((read & THREAD_MASK) >> 5 == warp.number) {
-          if (warp.order.allMetSince((int) (read >>> TIME_SHIFT) & TIME_MASK)) {
-            readLanes[g] = 0;
-          }
-          // The latest time stands for all lanes noted.
-          readLanes[g] |= 1 << lane;
-          reads[g] = mine | (readLanes[g] != 1 << lane ? FLAG : 0);
-        } else {
-          reads[g] = read | FLAG | MANY;
-        }
+      if (reads[g] == mine) {
+        readLanes[g] |= 1 << lane;
+      } else {
+        noteReader(warp, lane, g, mine);
       }
-      readSteps[g] = warp.stepIndex();
+    }
+  }
+
+  /** Notes a read that is not of the same warp and time as the last one. */
+  private void noteReader(Warp warp, int lane, int g, long mine) {
+    long read = reads[g];
+    readSteps[g] = warp.stepIndex();
+    if (read >>> PHASE_SHIFT != phase) {
+      reads[g] = mine;
+      readLanes[g] = 1 << lane;
+    } else if ((read & FLAG) == 0) {
+      if ((read & THREAD_MASK) == warp.number) {
+        if (warp.order.allMetSince((int) (read >>> TIME_SHIFT) & TIME_MASK)) {
+          readLanes[g] = 0;
+        }
+        // The latest time stands for all lanes noted.
+        readLanes[g] |= 1 << lane;
+        reads[g] = mine;
+      } else {
+        reads[g] = read | FLAG;
+      }
     }
   }
 
@@ -214,15 +228,8 @@ final class SharedMemory {
           checkOrder(warp, lane, g, write, writeSteps[g], "writes", "was written");
         }
       }
-      long read = reads[g];
-      if (races && read >>> PHASE_SHIFT == phase) {
-        if ((read & FLAG) == 0) {
-          if ((read & THREAD_MASK) != thread) {
-            checkOrder(warp, lane, g, read, readSteps[g], "writes", "was read");
-          }
-        } else {
-          checkReaders(warp, lane, g, read);
-        }
+      if (races && reads[g] >>> PHASE_SHIFT == phase) {
+        checkReaders(warp, lane, g, reads[g]);
       }
       writes[g] = now;
       writeSteps[g] = warp.stepIndex();
@@ -230,13 +237,15 @@ final class SharedMemory {
   }
 
   private void checkReaders(Warp warp, int lane, int g, long read) {
-    if ((read & THREAD_MASK) == MANY) {
-      checkOrder(warp, lane, g, read, readSteps[g], "writes", "was read");
+    if ((read & FLAG) != 0) {
+      checkOrder(warp, lane, g, read | MANY, readSteps[g], "writes", "was read");
       return;
     }
-    for (int rest = readLanes[g] & ~(1 << lane); rest != 0; rest &= rest - 1) {
-      int reader = Integer.numberOfTrailingZeros(rest);
-      long one = (read & ~(long) THREAD_MASK) | ((read & THREAD_MASK) & ~31) | reader;
+    int reader = (int) (read & THREAD_MASK);
+    int others = reader == warp.number ? readLanes[g] & ~(1 << lane) : readLanes[g];
+    for (int rest = others; rest != 0; rest &= rest - 1) {
+      long thread = (long) reader * Step.LANES + Integer.numberOfTrailingZeros(rest);
+      long one = (read & ~(long) THREAD_MASK) | thread;
       checkOrder(warp, lane, g, one, readSteps[g], "writes", "was read");
     }
   }

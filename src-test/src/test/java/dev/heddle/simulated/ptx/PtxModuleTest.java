@@ -87,7 +87,8 @@ class PtxModuleTest {
               ret;
             }
             """);
-    assertThat(module.kernel("k").registers()).extracting(PtxRegister::name)
+    assertThat(module.kernel("k").registers())
+        .extracting(PtxRegister::name)
         .containsExactly("%r1", "t", "t", "%r1");
     assertThat(module.kernel("k").instructions())
         .filteredOn(each -> each.opcode().equals("bra"))
@@ -198,9 +199,7 @@ class PtxModuleTest {
   @Test
   void recursion_isRefused() {
     assertThatThrownBy(
-            () ->
-                parse(
-                    ".func f() { call.uni f; ret; }\n.entry k() { call.uni f; ret; }"))
+            () -> parse(".func f() { call.uni f; ret; }\n.entry k() { call.uni f; ret; }"))
         .isInstanceOf(PtxException.class)
         .hasMessageContaining("calls itself");
   }

@@ -49,12 +49,12 @@ class ConversionTest {
     bench.check("cvt.s64.s16 %d0, %h1;", (a, b, c, e) -> (short) a);
     bench.check("cvt.u8.u32 %r0, %r1;", (a, b, c, e) -> a & 0xFF);
     bench.check("cvt.s8.s32 %r0, %r1;", (a, b, c, e) -> (byte) a);
-    bench.check(
-        "cvt.sat.s8.s32 %r0, %r1;", (a, b, c, e) -> Math.max(-128, Math.min(127, (int) a)));
-    bench.check(
-        "cvt.sat.u8.s32 %r0, %r1;", (a, b, c, e) -> Math.max(0, Math.min(255, (int) a)));
+    bench.check("cvt.sat.s8.s32 %r0, %r1;", (a, b, c, e) -> Math.max(-128, Math.min(127, (int) a)));
+    bench.check("cvt.sat.u8.s32 %r0, %r1;", (a, b, c, e) -> Math.max(0, Math.min(255, (int) a)));
     bench.check("cvt.sat.u16.u32 %h0, %r1;", (a, b, c, e) -> Math.min(0xFFFF, a & LOW));
-    bench.check("cvt.sat.s32.u64 %r0, %d1;", (a, b, c, e) -> a < 0 ? Integer.MAX_VALUE : Math.min(Integer.MAX_VALUE, a));
+    bench.check(
+        "cvt.sat.s32.u64 %r0, %d1;",
+        (a, b, c, e) -> a < 0 ? Integer.MAX_VALUE : Math.min(Integer.MAX_VALUE, a));
     bench.check("cvt.sat.u32.s64 %r0, %d1;", (a, b, c, e) -> Math.max(0, Math.min(LOW, a)));
   }
 
@@ -66,8 +66,7 @@ class ConversionTest {
   private static float directed(BigDecimal exact, RoundingMode mode) {
     float nearest = exact.floatValue();
     int side = new BigDecimal(nearest).compareTo(exact);
-    boolean down =
-        mode == RoundingMode.FLOOR || mode == RoundingMode.DOWN && exact.signum() > 0;
+    boolean down = mode == RoundingMode.FLOOR || mode == RoundingMode.DOWN && exact.signum() > 0;
     return switch (mode) {
       case HALF_EVEN -> nearest;
       default ->
@@ -83,8 +82,7 @@ class ConversionTest {
     bench.check("cvt.rn.f32.u32 %r0, %r1;", (a, b, c, e) -> bits((float) (a & LOW)));
     bench.check("cvt.rn.f32.s64 %r0, %d1;", (a, b, c, e) -> bits((float) a));
     bench.check(
-        "cvt.rn.f32.u64 %r0, %d1;",
-        (a, b, c, e) -> bits(new BigDecimal(unsigned(a)).floatValue()));
+        "cvt.rn.f32.u64 %r0, %d1;", (a, b, c, e) -> bits(new BigDecimal(unsigned(a)).floatValue()));
     bench.check("cvt.rn.f64.s32 %d0, %r1;", (a, b, c, e) -> bits((double) (int) a));
     bench.check("cvt.rn.f64.s64 %d0, %d1;", (a, b, c, e) -> bits((double) a));
     bench.check(
@@ -104,7 +102,8 @@ class ConversionTest {
             a == 0 ? 0 : bits(directed(new BigDecimal(unsigned(a)), RoundingMode.CEILING)));
   }
 
-  private static long whole(double value, RoundingMode mode, int bits, boolean signed, boolean f64) {
+  private static long whole(
+      double value, RoundingMode mode, int bits, boolean signed, boolean f64) {
     if (Double.isNaN(value)) {
       return f64 || bits == 64 ? 1L << (bits - 1) : 0;
     }
@@ -175,15 +174,13 @@ class ConversionTest {
           float nearest = (float) d(a);
           return bits(nearest > d(a) ? Math.nextDown(nearest) : nearest);
         });
-    bench.checkF32(
-        "cvt.f32.f16 %r0, %h1;", (a, b, c, e) -> bits(Float.float16ToFloat((short) a)));
+    bench.checkF32("cvt.f32.f16 %r0, %h1;", (a, b, c, e) -> bits(Float.float16ToFloat((short) a)));
     bench.checkF32("cvt.f32.bf16 %r0, %h1;", (a, b, c, e) -> a << 16 & 0xFFFF_0000L);
     bench.check("cvt.rn.f16.f32 %h0, %r1;", (a, b, c, e) -> half(f(a)));
     bench.check("cvt.rn.bf16.f32 %h0, %r1;", (a, b, c, e) -> brain(f(a)));
     bench.check(
         "cvt.rn.bf16x2.f32 %r0, %r1, %r2;", (a, b, c, e) -> brain(f(a)) << 16 | brain(f(b)));
-    bench.check(
-        "cvt.rn.f16x2.f32 %r0, %r1, %r2;", (a, b, c, e) -> half(f(a)) << 16 | half(f(b)));
+    bench.check("cvt.rn.f16x2.f32 %r0, %r1, %r2;", (a, b, c, e) -> half(f(a)) << 16 | half(f(b)));
     bench.check(
         "cvt.rn.relu.bf16.f32 %h0, %r1;",
         (a, b, c, e) -> f(a) < 0 ? 0 : brain(f(a)) == 0x8000 ? 0x8000 : brain(f(a)));
@@ -192,8 +189,7 @@ class ConversionTest {
         (a, b, c, e) -> Float.isNaN(f(a)) ? 0x7FFF : a >>> 16 & 0xFFFF);
     bench.check(
         "cvt.rna.tf32.f32 %r0, %r1;",
-        (a, b, c, e) ->
-            Float.isFinite(f(a)) ? (a & LOW) + 0x1000 & 0xFFFF_E000L : a & LOW);
+        (a, b, c, e) -> Float.isFinite(f(a)) ? (a & LOW) + 0x1000 & 0xFFFF_E000L : a & LOW);
   }
 
   private static long half(float value) {
@@ -211,7 +207,11 @@ class ConversionTest {
     long below = bits(value) >>> 16 & 0xFFFF;
     double distanceBelow = Math.abs((double) value - f(below << 16));
     double distanceAbove =
-        Math.abs(value - ((below & 0x7FFF) == 0x7F7F ? Math.copySign(0x1p128, value) : f(below + 1 << 16)));
+        Math.abs(
+            value
+                - ((below & 0x7FFF) == 0x7F7F
+                    ? Math.copySign(0x1p128, value)
+                    : f(below + 1 << 16)));
     if (distanceBelow == distanceAbove) {
       return (below & 1) == 0 ? below : below + 1;
     }

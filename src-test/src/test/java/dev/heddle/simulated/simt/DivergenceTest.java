@@ -58,7 +58,8 @@ class DivergenceTest {
               // Under predicates, without a branch.
               text.append("and.b32 %r9, " + a + ", " + b + "; and.b32 %r9, %r9, 31;\n")
                   .append("setp.eq.s32 %p1, %r9, 5;\n")
-                  .append("shr.u32 %r10, " + a + ", 3; sub.s32 %r11, " + b + ", " + constant + ";\n")
+                  .append(
+                      "shr.u32 %r10, " + a + ", 3; sub.s32 %r11, " + b + ", " + constant + ";\n")
                   .append("@%p1 mov.u32 " + d + ", %r10;\n@!%p1 mov.u32 " + d + ", %r11;\n");
         }
       }

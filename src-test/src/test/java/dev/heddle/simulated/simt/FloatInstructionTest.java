@@ -49,8 +49,7 @@ class FloatInstructionTest {
     bench.checkF32("rcp.rn.f32 %r0, %r1;", (a, b, c, e) -> bits(1f / f(a)));
     bench.check("abs.f32 %r0, %r1;", (a, b, c, e) -> a & 0x7FFF_FFFF);
     bench.check("neg.f32 %r0, %r1;", (a, b, c, e) -> a ^ 0x8000_0000);
-    bench.check(
-        "copysign.f32 %r0, %r1, %r2;", (a, b, c, e) -> a & 0x8000_0000L | b & 0x7FFF_FFFF);
+    bench.check("copysign.f32 %r0, %r1, %r2;", (a, b, c, e) -> a & 0x8000_0000L | b & 0x7FFF_FFFF);
   }
 
   @Test
@@ -58,19 +57,16 @@ class FloatInstructionTest {
     bench.checkF32(
         "max.f32 %r0, %r1, %r2;",
         (a, b, c, e) ->
-            bits(
-                Float.isNaN(f(a)) ? f(b) : Float.isNaN(f(b)) ? f(a) : Math.max(f(a), f(b))));
+            bits(Float.isNaN(f(a)) ? f(b) : Float.isNaN(f(b)) ? f(a) : Math.max(f(a), f(b))));
     bench.checkF32(
         "min.f32 %r0, %r1, %r2;",
         (a, b, c, e) ->
-            bits(
-                Float.isNaN(f(a)) ? f(b) : Float.isNaN(f(b)) ? f(a) : Math.min(f(a), f(b))));
+            bits(Float.isNaN(f(a)) ? f(b) : Float.isNaN(f(b)) ? f(a) : Math.min(f(a), f(b))));
     bench.checkF32("max.NaN.f32 %r0, %r1, %r2;", (a, b, c, e) -> bits(Math.max(f(a), f(b))));
     bench.checkF64(
         "min.f64 %d0, %d1, %d2;",
         (a, b, c, e) ->
-            bits(
-                Double.isNaN(d(a)) ? d(b) : Double.isNaN(d(b)) ? d(a) : Math.min(d(a), d(b))));
+            bits(Double.isNaN(d(a)) ? d(b) : Double.isNaN(d(b)) ? d(a) : Math.min(d(a), d(b))));
   }
 
   @Test
@@ -83,14 +79,12 @@ class FloatInstructionTest {
         "fma.rn.ftz.f32 %r0, %r1, %r2, %r3;",
         (a, b, c, e) -> bits(flush(Math.fma(flush(f(a)), flush(f(b)), flush(f(c))))));
     bench.checkF32("abs.ftz.f32 %r0, %r1;", (a, b, c, e) -> bits(Math.abs(flush(f(a)))));
-    bench.check(
-        "setp.gt.ftz.f32 %p0, %r1, 0f00000000;", (a, b, c, e) -> flush(f(a)) > 0 ? 1 : 0);
+    bench.check("setp.gt.ftz.f32 %p0, %r1, 0f00000000;", (a, b, c, e) -> flush(f(a)) > 0 ? 1 : 0);
   }
 
   @Test
   void saturation_clampsToZeroToOne() {
-    bench.checkF32(
-        "add.sat.f32 %r0, %r1, %r2;", (a, b, c, e) -> bits(clamp(f(a) + f(b))));
+    bench.checkF32("add.sat.f32 %r0, %r1, %r2;", (a, b, c, e) -> bits(clamp(f(a) + f(b))));
     bench.checkF32(
         "fma.rn.sat.f32 %r0, %r1, %r2, %r3;",
         (a, b, c, e) -> bits(clamp(Math.fma(f(a), f(b), f(c)))));
@@ -167,9 +161,7 @@ class FloatInstructionTest {
             return bits(f(a) + f(b));
           }
           BigDecimal sum = exact(a).add(exact(b));
-          return sum.signum() == 0
-              ? bits(f(a) + f(b))
-              : bits(directed(sum, sum.signum() < 0));
+          return sum.signum() == 0 ? bits(f(a) + f(b)) : bits(directed(sum, sum.signum() < 0));
         });
   }
 
@@ -268,8 +260,7 @@ class FloatInstructionTest {
     bench.check("setp.nan.f32 %p0, %r1, %r1;", (a, b, c, e) -> Float.isNaN(f(a)) ? 1 : 0);
     bench.check("setp.gtu.f64 %p0, %d1, %d2;", (a, b, c, e) -> !(d(a) <= d(b)) ? 1 : 0);
     bench.check("setp.le.f64 %p0, %d1, %d2;", (a, b, c, e) -> d(a) <= d(b) ? 1 : 0);
-    bench.check(
-        "set.gt.f32.f32 %r0, %r1, %r2;", (a, b, c, e) -> f(a) > f(b) ? bits(1f) : 0);
+    bench.check("set.gt.f32.f32 %r0, %r1, %r2;", (a, b, c, e) -> f(a) > f(b) ? bits(1f) : 0);
     bench.check(
         "testp.subnormal.f32 %p0, %r1;",
         (a, b, c, e) -> f(a) != 0 && Math.abs(f(a)) < Float.MIN_NORMAL ? 1 : 0);
@@ -294,7 +285,13 @@ class FloatInstructionTest {
 
   /** Nearest even, by exact decimals; -1 for NaN. */
   private static long rounded(
-      double value, int precision, int least, double greatest, int infinity, int fraction, int bias) {
+      double value,
+      int precision,
+      int least,
+      double greatest,
+      int infinity,
+      int fraction,
+      int bias) {
     if (Double.isNaN(value)) {
       return 0x7FFF;
     }
@@ -325,16 +322,14 @@ class FloatInstructionTest {
     return sign | (long) (actual + bias) << fraction | significand & ((1L << fraction) - 1);
   }
 
-  private void checkHalf(
-      String instruction, InstructionBench.Expected expected, boolean pair) {
+  private void checkHalf(String instruction, InstructionBench.Expected expected, boolean pair) {
     long[] results = bench.run(instruction);
     bench.check(
         instruction,
         (a, b, c, e) ->
             pair
                 ? expected.of(a & 0xFFFF, b & 0xFFFF, c & 0xFFFF, 0)
-                    | expected.of(a >>> 16 & 0xFFFF, b >>> 16 & 0xFFFF, c >>> 16 & 0xFFFF, 0)
-                        << 16
+                    | expected.of(a >>> 16 & 0xFFFF, b >>> 16 & 0xFFFF, c >>> 16 & 0xFFFF, 0) << 16
                 : expected.of(a & 0xFFFF, b & 0xFFFF, c & 0xFFFF, 0));
     assertThat(results).isNotEmpty();
   }
@@ -351,13 +346,10 @@ class FloatInstructionTest {
         "sub.bf16x2 %r0, %r1, %r2;", (a, b, c, e) -> brainBits((double) brain(a) - brain(b)), true);
     checkHalf(
         "fma.rn.f16 %h0, %h1, %h2, %h3;",
-        (a, b, c, e) ->
-            halfBits(exactFma(half(a), half(b), half(c))),
-        false);
+        (a, b, c, e) -> halfBits(exactFma(half(a), half(b), half(c))), false);
     checkHalf(
         "fma.rn.bf16x2 %r0, %r1, %r2, %r3;",
-        (a, b, c, e) -> brainBits(exactFma(brain(a), brain(b), brain(c))),
-        true);
+        (a, b, c, e) -> brainBits(exactFma(brain(a), brain(b), brain(c))), true);
     bench.check("neg.bf16x2 %r0, %r1;", (a, b, c, e) -> a ^ 0x8000_8000L);
     bench.check("abs.f16 %h0, %h1;", (a, b, c, e) -> a & 0x7FFF);
     bench.check("setp.gt.bf16 %p0, %h1, %h2;", (a, b, c, e) -> brain(a) > brain(b) ? 1 : 0);
@@ -370,8 +362,7 @@ class FloatInstructionTest {
     if (!Float.isFinite(a) || !Float.isFinite(b) || !Float.isFinite(c)) {
       return nearest;
     }
-    BigDecimal exact =
-        new BigDecimal(a).multiply(new BigDecimal(b)).add(new BigDecimal(c));
+    BigDecimal exact = new BigDecimal(a).multiply(new BigDecimal(b)).add(new BigDecimal(c));
     int side = exact.compareTo(new BigDecimal(nearest));
     // Away from a tie that only rounding made.
     return side == 0 ? nearest : side > 0 ? Math.nextUp(nearest) : Math.nextDown(nearest);

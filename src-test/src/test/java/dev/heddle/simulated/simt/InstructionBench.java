@@ -6,9 +6,10 @@ import dev.heddle.simulated.ptx.PtxModule;
 import java.util.SplittableRandom;
 
 /**
- * Runs one instruction on many values. Each thread has four numbers of 64 bits; {@code %d1} to {@code
- * %d4} hold them, {@code %r1..4} their lower 32 bits, {@code %h1..4} their lower 16 bits and {@code
- * %p1..4} their lowest bit. The result is in {@code %d0}, {@code %r0}, {@code %h0} or {@code %p0}.
+ * Runs one instruction on many values. Each thread has four numbers of 64 bits; {@code %d1} to
+ * {@code %d4} hold them, {@code %r1..4} their lower 32 bits, {@code %h1..4} their lower 16 bits and
+ * {@code %p1..4} their lowest bit. The result is in {@code %d0}, {@code %r0}, {@code %h0} or {@code
+ * %p0}.
  */
 final class InstructionBench implements AutoCloseable {
   private static final int THREADS = 512;
@@ -189,10 +190,7 @@ final class InstructionBench implements AutoCloseable {
 
   private long expectedOf(Expected expected, int thread) {
     return expected.of(
-        values[4 * thread],
-        values[4 * thread + 1],
-        values[4 * thread + 2],
-        values[4 * thread + 3]);
+        values[4 * thread], values[4 * thread + 1], values[4 * thread + 2], values[4 * thread + 3]);
   }
 
   private String describe(String instruction, int thread) {

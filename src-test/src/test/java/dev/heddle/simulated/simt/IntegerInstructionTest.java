@@ -40,10 +40,12 @@ class IntegerInstructionTest {
   void add_saturates() {
     bench.check(
         "add.sat.s32 %r0, %r1, %r2;",
-        (a, b, c, e) -> Math.max(Integer.MIN_VALUE, Math.min(Integer.MAX_VALUE, (long) (int) a + (int) b)));
+        (a, b, c, e) ->
+            Math.max(Integer.MIN_VALUE, Math.min(Integer.MAX_VALUE, (long) (int) a + (int) b)));
     bench.check(
         "sub.sat.s32 %r0, %r1, %r2;",
-        (a, b, c, e) -> Math.max(Integer.MIN_VALUE, Math.min(Integer.MAX_VALUE, (long) (int) a - (int) b)));
+        (a, b, c, e) ->
+            Math.max(Integer.MIN_VALUE, Math.min(Integer.MAX_VALUE, (long) (int) a - (int) b)));
   }
 
   @Test
@@ -60,8 +62,7 @@ class IntegerInstructionTest {
     bench.check(
         "mul.hi.u64 %d0, %d1, %d2;",
         (a, b, c, e) -> unsigned(a).multiply(unsigned(b)).shiftRight(64).longValue());
-    bench.check(
-        "mul.hi.s16 %h0, %h1, %h2;", (a, b, c, e) -> (long) (short) a * (short) b >> 16);
+    bench.check("mul.hi.s16 %h0, %h1, %h2;", (a, b, c, e) -> (long) (short) a * (short) b >> 16);
     bench.check("mul.hi.u16 %h0, %h1, %h2;", (a, b, c, e) -> (a & 0xFFFF) * (b & 0xFFFF) >> 16);
     bench.check("mul.wide.s32 %d0, %r1, %r2;", (a, b, c, e) -> (long) (int) a * (int) b);
     bench.check("mul.wide.u32 %d0, %r1, %r2;", (a, b, c, e) -> (a & LOW) * (b & LOW));
@@ -79,7 +80,8 @@ class IntegerInstructionTest {
   void divRem_roundTowardsZero() {
     bench.check(
         "div.s32 %r0, %r1, %r2;", (a, b, c, e) -> (int) b == 0 ? -1 : (long) (int) a / (int) b);
-    bench.check("div.u32 %r0, %r1, %r2;", (a, b, c, e) -> (int) b == 0 ? -1 : (a & LOW) / (b & LOW));
+    bench.check(
+        "div.u32 %r0, %r1, %r2;", (a, b, c, e) -> (int) b == 0 ? -1 : (a & LOW) / (b & LOW));
     bench.check("rem.s32 %r0, %r1, %r2;", (a, b, c, e) -> (int) b == 0 ? a : (int) a % (int) b);
     bench.check("rem.u32 %r0, %r1, %r2;", (a, b, c, e) -> (int) b == 0 ? a : (a & LOW) % (b & LOW));
     bench.check("div.s64 %d0, %d1, %d2;", (a, b, c, e) -> b == 0 ? -1 : a / b);
@@ -93,8 +95,7 @@ class IntegerInstructionTest {
     bench.check(
         "div.s16 %h0, %h1, %h2;", (a, b, c, e) -> (short) b == 0 ? -1 : (short) a / (short) b);
     bench.check(
-        "rem.u16 %h0, %h1, %h2;",
-        (a, b, c, e) -> (short) b == 0 ? a : (a & 0xFFFF) % (b & 0xFFFF));
+        "rem.u16 %h0, %h1, %h2;", (a, b, c, e) -> (short) b == 0 ? a : (a & 0xFFFF) % (b & 0xFFFF));
   }
 
   @Test
@@ -102,8 +103,7 @@ class IntegerInstructionTest {
     bench.check("min.s32 %r0, %r1, %r2;", (a, b, c, e) -> Math.min((int) a, (int) b));
     bench.check("max.u32 %r0, %r1, %r2;", (a, b, c, e) -> Math.max(a & LOW, b & LOW));
     bench.check("min.s64 %d0, %d1, %d2;", (a, b, c, e) -> Math.min(a, b));
-    bench.check(
-        "max.u64 %d0, %d1, %d2;", (a, b, c, e) -> unsigned(a).max(unsigned(b)).longValue());
+    bench.check("max.u64 %d0, %d1, %d2;", (a, b, c, e) -> unsigned(a).max(unsigned(b)).longValue());
     bench.check("min.s16 %h0, %h1, %h2;", (a, b, c, e) -> Math.min((short) a, (short) b));
     bench.check("max.u16 %h0, %h1, %h2;", (a, b, c, e) -> Math.max(a & 0xFFFF, b & 0xFFFF));
     bench.check("abs.s32 %r0, %r1;", (a, b, c, e) -> Math.abs((int) a));
@@ -111,10 +111,8 @@ class IntegerInstructionTest {
     bench.check("neg.s16 %h0, %h1;", (a, b, c, e) -> -a);
     bench.check("abs.s16 %h0, %h1;", (a, b, c, e) -> Math.abs((short) a));
     bench.check(
-        "sad.s32 %r0, %r1, %r2, %r3;",
-        (a, b, c, e) -> c + Math.abs((long) (int) a - (int) b));
-    bench.check(
-        "sad.u32 %r0, %r1, %r2, %r3;", (a, b, c, e) -> c + Math.abs((a & LOW) - (b & LOW)));
+        "sad.s32 %r0, %r1, %r2, %r3;", (a, b, c, e) -> c + Math.abs((long) (int) a - (int) b));
+    bench.check("sad.u32 %r0, %r1, %r2, %r3;", (a, b, c, e) -> c + Math.abs((a & LOW) - (b & LOW)));
   }
 
   @Test
@@ -135,9 +133,12 @@ class IntegerInstructionTest {
         (a, b, c, e) -> Long.compareUnsigned(a, b) < 0 ? -1 : 0);
     bench.check(
         "{ .reg .b32 %t<4>; mad.lo.cc.u32 %t1, %r1, %r2, %r3; madc.hi.u32 %r0, %r1, %r2, 5; }",
-        (a, b, c, e) -> ((a & LOW) * (b & LOW) + (c & LOW) >>> 32)
-            + (unsigned((a & LOW) * (b & LOW)).add(unsigned(c & LOW)).bitLength() > 64 ? 1L << 32 : 0)
-            + 5);
+        (a, b, c, e) ->
+            ((a & LOW) * (b & LOW) + (c & LOW) >>> 32)
+                + (unsigned((a & LOW) * (b & LOW)).add(unsigned(c & LOW)).bitLength() > 64
+                    ? 1L << 32
+                    : 0)
+                + 5);
   }
 
   @Test
@@ -169,26 +170,21 @@ class IntegerInstructionTest {
 
   @Test
   void shifts_clampTheirAmount() {
-    bench.check(
-        "shl.b32 %r0, %r1, %r2;", (a, b, c, e) -> (b & LOW) > 31 ? 0 : (int) a << (int) b);
-    bench.check(
-        "shr.u32 %r0, %r1, %r2;", (a, b, c, e) -> (b & LOW) > 31 ? 0 : (int) a >>> (int) b);
-    bench.check(
-        "shr.s32 %r0, %r1, %r2;", (a, b, c, e) -> (int) a >> (int) Math.min(31, b & LOW));
+    bench.check("shl.b32 %r0, %r1, %r2;", (a, b, c, e) -> (b & LOW) > 31 ? 0 : (int) a << (int) b);
+    bench.check("shr.u32 %r0, %r1, %r2;", (a, b, c, e) -> (b & LOW) > 31 ? 0 : (int) a >>> (int) b);
+    bench.check("shr.s32 %r0, %r1, %r2;", (a, b, c, e) -> (int) a >> (int) Math.min(31, b & LOW));
     bench.check("shl.b64 %d0, %d1, %r2;", (a, b, c, e) -> (b & LOW) > 63 ? 0 : a << (int) b);
     bench.check("shr.u64 %d0, %d1, %r2;", (a, b, c, e) -> (b & LOW) > 63 ? 0 : a >>> (int) b);
     bench.check("shr.s64 %d0, %d1, %r2;", (a, b, c, e) -> a >> (int) Math.min(63, b & LOW));
     bench.check("shr.b32 %r0, %r1, 3;", (a, b, c, e) -> (int) a >>> 3);
     bench.check(
         "shl.b16 %h0, %h1, %r2;", (a, b, c, e) -> (b & LOW) > 15 ? 0 : (a & 0xFFFF) << (int) b);
-    bench.check(
-        "shr.s16 %h0, %h1, %r2;", (a, b, c, e) -> (short) a >> (int) Math.min(15, b & LOW));
+    bench.check("shr.s16 %h0, %h1, %r2;", (a, b, c, e) -> (short) a >> (int) Math.min(15, b & LOW));
     bench.check(
         "shf.l.wrap.b32 %r0, %r1, %r2, %r3;",
         (a, b, c, e) -> ((b << 32 | a & LOW) << (c & 31)) >>> 32);
     bench.check(
-        "shf.r.wrap.b32 %r0, %r1, %r2, %r3;",
-        (a, b, c, e) -> (b << 32 | a & LOW) >>> (c & 31));
+        "shf.r.wrap.b32 %r0, %r1, %r2, %r3;", (a, b, c, e) -> (b << 32 | a & LOW) >>> (c & 31));
     bench.check(
         "shf.r.clamp.b32 %r0, %r1, %r2, %r3;",
         (a, b, c, e) -> (b << 32 | a & LOW) >>> Math.min(32, c & LOW));
@@ -223,15 +219,13 @@ class IntegerInstructionTest {
     bench.check("clz.b64 %r0, %d1;", (a, b, c, e) -> Long.numberOfLeadingZeros(a));
     bench.check("brev.b32 %r0, %r1;", (a, b, c, e) -> Integer.reverse((int) a));
     bench.check("brev.b64 %d0, %d1;", (a, b, c, e) -> Long.reverse(a));
-    bench.check(
-        "bfind.u32 %r0, %r1;", (a, b, c, e) -> 31 - Integer.numberOfLeadingZeros((int) a));
+    bench.check("bfind.u32 %r0, %r1;", (a, b, c, e) -> 31 - Integer.numberOfLeadingZeros((int) a));
     bench.check(
         "bfind.shiftamt.u32 %r0, %r1;",
         (a, b, c, e) -> (int) a == 0 ? -1 : Integer.numberOfLeadingZeros((int) a));
     bench.check(
         "bfind.s64 %r0, %d1;", (a, b, c, e) -> 63 - Long.numberOfLeadingZeros(a < 0 ? ~a : a));
-    bench.check(
-        "prmt.b32 %r0, %r1, %r2, 0x5410;", (a, b, c, e) -> a & 0xFFFF | (b & 0xFFFF) << 16);
+    bench.check("prmt.b32 %r0, %r1, %r2, 0x5410;", (a, b, c, e) -> a & 0xFFFF | (b & 0xFFFF) << 16);
     bench.check(
         "prmt.b32 %r0, %r1, %r2, 0xF263;",
         (a, b, c, e) ->
@@ -244,8 +238,7 @@ class IntegerInstructionTest {
   /** By bits, as PTX defines it. */
   private static long field(long value, int position, int length, int bits, boolean signed) {
     int top = bits - 1;
-    long sign =
-        !signed || length == 0 ? 0 : value >>> Math.min(position + length - 1, top) & 1;
+    long sign = !signed || length == 0 ? 0 : value >>> Math.min(position + length - 1, top) & 1;
     long result = 0;
     for (int i = 0; i < bits; i++) {
       long bit = i < length && position + i <= top ? value >>> (position + i) & 1 : sign;
@@ -273,8 +266,7 @@ class IntegerInstructionTest {
     bench.check("setp.eq.b16 %p0, %h1, %h2;", (a, b, c, e) -> (short) a == (short) b ? 1 : 0);
     bench.check("setp.lt.s16 %p0, %h1, %h2;", (a, b, c, e) -> (short) a < (short) b ? 1 : 0);
     bench.check("setp.hi.u32 %p0, %r1, 31;", (a, b, c, e) -> (a & LOW) > 31 ? 1 : 0);
-    bench.check(
-        "setp.ne.and.s32 %p0, %r1, 0, !%p3;", (a, b, c, e) -> (int) a != 0 ? ~c & 1 : 0);
+    bench.check("setp.ne.and.s32 %p0, %r1, 0, !%p3;", (a, b, c, e) -> (int) a != 0 ? ~c & 1 : 0);
     bench.check(
         "{ .reg .pred %q; setp.lt.or.s32 %q|%p0, %r1, %r2, %p3; }",
         (a, b, c, e) -> (int) a >= (int) b ? 1 : c & 1);
@@ -288,8 +280,7 @@ class IntegerInstructionTest {
   @Test
   void moves_packAndUnpack() {
     bench.check("mov.b64 %d0, {%r1, %r2};", (a, b, c, e) -> a & LOW | b << 32);
-    bench.check(
-        "{ .reg .b32 %t; mov.b64 {%t, %r0}, %d1; }", (a, b, c, e) -> a >>> 32);
+    bench.check("{ .reg .b32 %t; mov.b64 {%t, %r0}, %d1; }", (a, b, c, e) -> a >>> 32);
     bench.check("mov.b32 %r0, {%h1, %h2};", (a, b, c, e) -> a & 0xFFFF | (b & 0xFFFF) << 16);
     bench.check("mov.b32 {_, %h0}, %r1;", (a, b, c, e) -> a >>> 16);
     bench.check(

@@ -18,8 +18,7 @@ class LaunchTest {
   }
 
   private static Launch launch(int x, int y, int z, int shared) {
-    return new Launch(
-        1, 1, 1, x, y, z, shared, Device.parameters(0L), Launch.Options.DEFAULT);
+    return new Launch(1, 1, 1, x, y, z, shared, Device.parameters(0L), Launch.Options.DEFAULT);
   }
 
   @Test
@@ -46,8 +45,7 @@ class LaunchTest {
 
   @Test
   void tooFewParameterBytes_areRefused() {
-    Launch launch =
-        Launch.of(1, 1, 0, java.lang.foreign.Arena.ofAuto().allocate(4));
+    Launch launch = Launch.of(1, 1, 0, java.lang.foreign.Arena.ofAuto().allocate(4));
     assertThat(device.fault(Kind.INVALID_LAUNCH, EMPTY.formatted(""), launch))
         .hasMessageContaining("4 bytes of parameters; it takes 8");
   }
@@ -70,8 +68,7 @@ class LaunchTest {
     Launch launch = Launch.of(1, 1, 32, Device.parameters(out));
     device.run(text, launch);
     assertThat(device.ints(out, 8)).startsWith(16, 32, 48, 32);
-    device.fault(
-        Kind.ILLEGAL_ADDRESS, text, Launch.of(1, 1, 28, Device.parameters(out)));
+    device.fault(Kind.ILLEGAL_ADDRESS, text, Launch.of(1, 1, 28, Device.parameters(out)));
   }
 
   @Test
@@ -93,11 +90,8 @@ class LaunchTest {
       assertThat(device.fault(Kind.ILLEGAL_ADDRESS, text, launch))
           .hasMessageContaining("an address of device 1, which this one has no access to");
       device.simulator.launch(
-          Device.module(text).kernels().getFirst(),
-          GlobalMemory.of(device.memory, peer),
-          launch);
-      assertThat(
-              peer.at(there, 4, "test").get(java.lang.foreign.ValueLayout.JAVA_INT_UNALIGNED, 0))
+          Device.module(text).kernels().getFirst(), GlobalMemory.of(device.memory, peer), launch);
+      assertThat(peer.at(there, 4, "test").get(java.lang.foreign.ValueLayout.JAVA_INT_UNALIGNED, 0))
           .isEqualTo(7);
     }
   }

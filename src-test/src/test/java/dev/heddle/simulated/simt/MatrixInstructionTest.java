@@ -18,8 +18,8 @@ class MatrixInstructionTest {
   }
 
   /**
-   * The manual's formulas: for element {@code i} of lane {@code lane}, its row and column in A (16 x
-   * k), in B (k x 8) and in C (16 x 8).
+   * The manual's formulas: for element {@code i} of lane {@code lane}, its row and column in A (16
+   * x k), in B (k x 8) and in C (16 x 8).
    */
   private static int[] elementOfA(int lane, int i, boolean single) {
     int group = lane / 4;
@@ -128,8 +128,7 @@ class MatrixInstructionTest {
           fragments[at + element / 2] |=
               (Float.floatToFloat16(value) & 0xFFFF) << 16 * (element & 1);
       default ->
-          fragments[at + element / 2] |=
-              (Float.floatToIntBits(value) >>> 16) << 16 * (element & 1);
+          fragments[at + element / 2] |= (Float.floatToIntBits(value) >>> 16) << 16 * (element & 1);
     }
   }
 
@@ -155,11 +154,7 @@ class MatrixInstructionTest {
         %s
         ret; }
         """
-            .formatted(
-                form,
-                registers(10, matrices),
-                4 * matrices,
-                stores(matrices)),
+            .formatted(form, registers(10, matrices), 4 * matrices, stores(matrices)),
         1,
         32,
         out);

@@ -35,10 +35,7 @@ class MemoryInstructionTest {
         ld.global.s8 %h2, [%d3]; st.global.u16 [%d4+28], %h2;
         ret; }
         """,
-        1,
-        64,
-        in,
-        out);
+        1, 64, in, out);
     int[] inputs = device.ints(in, 64);
     int[] outputs = device.ints(out, 64 * 8);
     for (int i = 0; i < 64; i++) {
@@ -72,10 +69,7 @@ class MemoryInstructionTest {
         st.global.v2.f32 [%d4], {%r3, 0f3F800000};
         ret; }
         """,
-        1,
-        32,
-        in,
-        out);
+        1, 32, in, out);
     int[] outputs = device.ints(out, 128);
     for (int i = 0; i < 32; i++) {
       int at = 4 * i;
@@ -107,10 +101,9 @@ class MemoryInstructionTest {
         add.s64 %d7, %d7, %d1; st.global.u32 [%d7], %r6;
         ret; }
         """,
-        1,
-        32,
-        out);
-    assertThat(device.ints(out, 32)).isEqualTo(java.util.stream.IntStream.range(1000, 1032).toArray());
+        1, 32, out);
+    assertThat(device.ints(out, 32))
+        .isEqualTo(java.util.stream.IntStream.range(1000, 1032).toArray());
   }
 
   @Test
@@ -160,14 +153,7 @@ class MemoryInstructionTest {
         ld.param.u32 %r2, [record+16]; st.global.u32 [%d1+16], %r2;
         ret; }
         """,
-        1,
-        1,
-        out,
-        0x2A,
-        0,
-        1L,
-        2L,
-        3);
+        1, 1, out, 0x2A, 0, 1L, 2L, 3);
     assertThat(device.longs(out, 3)).containsExactly(0x2A, 2, 3);
   }
 
@@ -239,15 +225,13 @@ class MemoryInstructionTest {
         st.global.v4.u32 [%d3], {%r4, %r5, %r6, %r7};
         ret; }
         """,
-        1,
-        32,
-        in,
-        out);
+        1, 32, in, out);
     int[] results = device.ints(out, 128);
     for (int thread = 0; thread < 32; thread++) {
       for (int word = 0; word < 4; word++) {
         int bytes = Math.max(0, Math.min(4, (thread & 15) - 4 * word));
-        int want = bytes == 4 ? 4 * thread + word + 1 : 4 * thread + word + 1 & (1 << 8 * bytes) - 1;
+        int want =
+            bytes == 4 ? 4 * thread + word + 1 : 4 * thread + word + 1 & (1 << 8 * bytes) - 1;
         assertThat(results[4 * thread + word]).isEqualTo(want);
       }
     }

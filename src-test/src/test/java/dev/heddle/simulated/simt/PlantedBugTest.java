@@ -206,9 +206,7 @@ class PlantedBugTest {
 
   @Test
   void divergentBarrier_isFound() {
-    assertThat(
-            fault(
-                Kind.BARRIER_DIVERGENCE, 64, "setp.lt.u32 %p1, %r0, 40; @%p1 bar.sync 0;"))
+    assertThat(fault(Kind.BARRIER_DIVERGENCE, 64, "setp.lt.u32 %p1, %r0, 40; @%p1 bar.sync 0;"))
         .hasMessageContaining("have left the kernel")
         .hasMessageContaining("bar.sync 0;");
     assertThat(
@@ -250,14 +248,16 @@ class PlantedBugTest {
     runs(32, half.formatted("0xffff"));
     assertThat(fault(Kind.WARP_DIVERGENCE, 32, half.formatted("0xffffffff")))
         .hasMessageContaining("0xffffffff");
-    assertThat(
-            fault(
-                Kind.WARP_DIVERGENCE, 32, "shfl.sync.bfly.b32 %r3, %r0, 1, 31, 0xffff;"))
+    assertThat(fault(Kind.WARP_DIVERGENCE, 32, "shfl.sync.bfly.b32 %r3, %r0, 1, 31, 0xffff;"))
         .hasMessageContaining("thread (16,0,0)")
         .hasMessageContaining("not in its member mask");
     fault(Kind.WARP_DIVERGENCE, 32, "setp.eq.u32 %p1, %r0, 3; @%p1 ret; bar.warp.sync -1;");
-    fault(Kind.WARP_DIVERGENCE, 32, "vote.sync.ballot.b32 %r3, %p1, %r0;".replace("%p1", "%p2")
-        .replace("vote", "setp.eq.u32 %p2, %r0, 0; vote"));
+    fault(
+        Kind.WARP_DIVERGENCE,
+        32,
+        "vote.sync.ballot.b32 %r3, %p1, %r0;"
+            .replace("%p1", "%p2")
+            .replace("vote", "setp.eq.u32 %p2, %r0, 0; vote"));
     fault(
         Kind.WARP_DIVERGENCE,
         32,
@@ -271,8 +271,7 @@ class PlantedBugTest {
 
   @Test
   void shuffleFromAnAbsentLane_isFound() {
-    assertThat(
-            fault(Kind.WARP_DIVERGENCE, 20, "shfl.sync.down.b32 %r3, %r0, 4, 31, 0xffffffff;"))
+    assertThat(fault(Kind.WARP_DIVERGENCE, 20, "shfl.sync.down.b32 %r3, %r0, 4, 31, 0xffffffff;"))
         .hasMessageContaining("takes the value of lane 20");
     runs(20, "shfl.sync.bfly.b32 %r3, %r0, 1, 31, 0xffffffff;");
     runs(20, "shfl.sync.bfly.b32 %r3, %r0, 1, 31, 0xfffff;");
@@ -338,8 +337,7 @@ class PlantedBugTest {
     assertThat(device.fault(Kind.RACE, racing, globalRaces(2, data)))
         .hasMessageContaining("thread (0,0,0) of block (0,0,0)");
     device.run(racing, globalRaces(1, data));
-    device.run(
-        kernel(BLOCKS.formatted("red.global.add.u32 [%d0], %r3;")), globalRaces(4, data));
+    device.run(kernel(BLOCKS.formatted("red.global.add.u32 [%d0], %r3;")), globalRaces(4, data));
     device.fault(
         Kind.RACE,
         kernel(BLOCKS.formatted("ld.global.u32 %r4, [%d0]; st.global.u32 [%d0+4], %r4;")),

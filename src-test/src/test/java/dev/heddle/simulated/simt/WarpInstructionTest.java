@@ -107,10 +107,8 @@ class WarpInstructionTest {
   void matchReduxElectAndActiveMask() {
     check(
         "and.b32 %r3, %r1, 3; match.any.sync.b32 %r0, %r3, -1;", lane -> 0x1111_1111 << (lane & 3));
-    check(
-        "mov.u32 %r3, 5; match.all.sync.b32 %r0|%p1, %r3, -1; @!%p1 mov.u32 %r0, 9;", lane -> -1);
-    check(
-        "match.all.sync.b32 %r0|%p1, %r1, -1; @!%p1 add.s32 %r0, %r0, 9;", lane -> 9);
+    check("mov.u32 %r3, 5; match.all.sync.b32 %r0|%p1, %r3, -1; @!%p1 mov.u32 %r0, 9;", lane -> -1);
+    check("match.all.sync.b32 %r0|%p1, %r1, -1; @!%p1 add.s32 %r0, %r0, 9;", lane -> 9);
     check("redux.sync.add.s32 %r0, %r1, -1;", lane -> 496);
     check("redux.sync.min.s32 %r0, %r2, -1;", lane -> 0);
     check("sub.s32 %r3, 0, %r1; redux.sync.max.u32 %r0, %r3, -1;", lane -> -1);
@@ -150,8 +148,7 @@ class WarpInstructionTest {
         st.global.u32 [%d2], %r15; ret; }
         """,
         new Launch(2, 3, 2, 4, 3, 2, 0, Device.parameters(out), Launch.Options.DEFAULT));
-    assertThat(device.ints(out, 288))
-        .isEqualTo(java.util.stream.IntStream.range(0, 288).toArray());
+    assertThat(device.ints(out, 288)).isEqualTo(java.util.stream.IntStream.range(0, 288).toArray());
   }
 
   @Test
@@ -168,9 +165,7 @@ class WarpInstructionTest {
         barrier.cta.red.and.pred %p3, 0, %p1; @%p3 add.s32 %r0, %r0, 5000;
         ld.param.u64 %d2, [out]; add.s64 %d2, %d2, %d1; st.global.u32 [%d2], %r0; ret; }
         """,
-        1,
-        96,
-        out);
+        1, 96, out);
     assertThat(device.ints(out, 96)).containsOnly(1040);
   }
 
