@@ -379,6 +379,7 @@ final class CublasLibrary {
     }
   }
 
+  @SuppressWarnings("AnnotateFormatMethod") // Error Prone's annotations are no dependency.
   private static void check(int status, String call, String format, Object... arguments) {
     if (status != 0) {
       throw CublasStatus.failure(call, String.format(format, arguments), status);

@@ -24,8 +24,8 @@ enum ComputeType {
             a == b
                 && switch (type) {
                   case F32 ->
-                      a == ElementType.F32 && c == ElementType.F32
-                          || a == ElementType.BF16 && c != ElementType.F64;
+                      (a == ElementType.F32 && c == ElementType.F32)
+                          || (a == ElementType.BF16 && c != ElementType.F64);
                   case TF32 -> a == ElementType.F32 && c == ElementType.F32;
                   case F64 -> a == ElementType.F64 && c == ElementType.F64;
                 };

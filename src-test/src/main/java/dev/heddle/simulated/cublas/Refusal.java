@@ -3,6 +3,7 @@ package dev.heddle.simulated.cublas;
 import dev.heddle.bindings.cublas.Cublas;
 
 /** A call that the library refuses: the status that it returns, and why in words. */
+@SuppressWarnings("AnnotateFormatMethod") // Error Prone's annotations are no dependency.
 final class Refusal extends RuntimeException {
   private static final long serialVersionUID = 1L;
 

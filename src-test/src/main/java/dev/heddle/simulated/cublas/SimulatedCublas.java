@@ -151,6 +151,7 @@ public final class SimulatedCublas implements SymbolLookup {
     return FunctionDescriptor.of(ValueLayout.JAVA_INT, arguments);
   }
 
+  @SuppressWarnings("UnusedMethod") // Through a method handle.
   private synchronized void enter(String name) {
     calls.merge(name, 1, Integer::sum);
     Integer planned = failures.remove(name);
@@ -159,6 +160,7 @@ public final class SimulatedCublas implements SymbolLookup {
     }
   }
 
+  @SuppressWarnings("UnusedMethod") // Through a method handle.
   private synchronized int statusOf(String name, Throwable thrown) {
     int status =
         switch (thrown) {

@@ -85,9 +85,9 @@ class CublasProductsTest {
         CpuDevice cpu = CpuDevice.open("cpu", 1, CpuBackend.REFERENCE)) {
       for (int trial = 0; trial < 200; trial++) {
         long batch = random.nextInt(5);
-        long m = 1 + random.nextInt(40);
-        long n = 1 + random.nextInt(40);
-        long k = 1 + random.nextInt(40);
+        long m = 1L + random.nextInt(40);
+        long n = 1L + random.nextInt(40);
+        long k = 1L + random.nextInt(40);
         boolean transposeA = random.nextBoolean();
         boolean transposeB = random.nextBoolean();
         double alpha = random.nextInt(3) == 0 ? 1 : random.nextDouble() - 0.5;
