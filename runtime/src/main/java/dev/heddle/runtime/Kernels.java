@@ -23,6 +23,9 @@ import org.jspecify.annotations.Nullable;
  *   <li>Shapes are checked by {@code KernelChecks}: every backend refuses the same misuse with the
  *       same words.
  *   <li>Results do not depend on the number of threads: reductions have a fixed order.
+ *   <li>A device that runs behind the host finds a row number out of range after the call has
+ *       returned. It then throws from a later call, at the latest from the next one that waits for
+ *       it: {@link Device#synchronize()} or the read of a value.
  * </ul>
  *
  * <p>Shape letters: B batch, S sequence (Sq queries, Sk keys), H heads, D head size, R rows, C

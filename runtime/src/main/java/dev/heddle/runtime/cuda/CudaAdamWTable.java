@@ -1,8 +1,8 @@
 package dev.heddle.runtime.cuda;
 
+import dev.heddle.runtime.AdamWStep;
 import dev.heddle.runtime.DType;
 import dev.heddle.runtime.KernelChecks;
-import dev.heddle.runtime.AdamWStep;
 import dev.heddle.runtime.NDArray;
 import dev.heddle.runtime.Shape;
 import java.util.ArrayList;

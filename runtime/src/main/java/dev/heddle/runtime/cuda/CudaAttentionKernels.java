@@ -7,9 +7,9 @@ import dev.heddle.runtime.memory.Block;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Launches {@code attention.cu}, and {@code attention_mma.cu} where the arrays and the GPU allow it:
- * bf16, compute capability 8.0, head sizes that are multiples of 8 up to 128, and vectors of heads
- * that begin at multiples of 16 bytes.
+ * Launches {@code attention.cu}, and {@code attention_mma.cu} where the arrays and the GPU allow
+ * it: bf16, compute capability 8.0, head sizes that are multiples of 8 up to 128, and vectors of
+ * heads that begin at multiples of 16 bytes.
  */
 final class CudaAttentionKernels {
   private static final int MMA_ROWS = 64;

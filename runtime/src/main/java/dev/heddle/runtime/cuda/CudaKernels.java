@@ -16,8 +16,8 @@ import org.jspecify.annotations.Nullable;
 /**
  * The kernels of a GPU for one dtype: F32, BF16 and F64, and for the integer types what {@link
  * Kernels} has for them. Calls queue work on the device's stream and return; only {@link
- * #sumOfSquares} waits. Products are cuBLAS's; all else is our own code, in a class a family: {@link
- * CudaElementwiseKernels}, {@link CudaMovementKernels}, {@link CudaScatterKernels}, {@link
+ * #sumOfSquares} waits. Products are cuBLAS's; all else is our own code, in a class a family:
+ * {@link CudaElementwiseKernels}, {@link CudaMovementKernels}, {@link CudaScatterKernels}, {@link
  * CudaReductionKernels}, {@link CudaSoftmaxKernels}, {@link CudaNormKernels}, {@link
  * CudaRotaryKernels}, {@link CudaAttentionKernels}, {@link CudaUpdateKernels}.
  *
@@ -27,8 +27,8 @@ import org.jspecify.annotations.Nullable;
  *
  * <p>A row number out of range is seen by the GPU only, after the call has returned. The {@link
  * IndexOutOfBoundsException} of {@link #gatherRows} and {@link #scatterAddRows} then comes from the
- * next of these calls, synchronisation or read of a value that finds it; such a row is taken as zeros,
- * or added nowhere, until then.
+ * next of these calls, synchronisation or read of a value that finds it; such a row is taken as
+ * zeros, or added nowhere, until then.
  */
 public final class CudaKernels implements Kernels {
   private final CudaDevice device;
@@ -446,8 +446,8 @@ public final class CudaKernels implements Kernels {
   }
 
   /**
-   * One {@link AdamWStep} on every tensor of the table, in one launch: the same numbers as by {@link
-   * #adamW(AdamWStep, NDArray, NDArray, NDArray, NDArray, NDArray)} on each.
+   * One {@link AdamWStep} on every tensor of the table, in one launch: the same numbers as by
+   * {@link #adamW(AdamWStep, NDArray, NDArray, NDArray, NDArray, NDArray)} on each.
    *
    * @throws IllegalArgumentException if the table's gradients are not of this table's dtype, or the
    *     step is below 1

@@ -5,9 +5,9 @@ import dev.heddle.runtime.NDArray;
 import dev.heddle.runtime.memory.Block;
 
 /**
- * What the families of kernels of one table share: the device, the names that go with the dtype, and
- * the shapes of launches. The shape of a launch depends on the sizes of its arrays alone, never on
- * the GPU, since the order of sums follows from it.
+ * What the families of kernels of one table share: the device, the names that go with the dtype,
+ * and the shapes of launches. The shape of a launch depends on the sizes of its arrays alone, never
+ * on the GPU, since the order of sums follows from it.
  */
 final class CudaLauncher {
   /** Threads of a block that works on single elements. */

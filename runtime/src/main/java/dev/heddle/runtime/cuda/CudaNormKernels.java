@@ -132,8 +132,7 @@ final class CudaNormKernels {
       long first = partial.segment().address();
       long weights = dweight == null ? 0 : first;
       long biases = dbias == null ? 0 : dweight == null ? first : first + bytes;
-      LaunchArguments arguments =
-          sizes(rows, columns).int64(rowsOfPart).pointer(x);
+      LaunchArguments arguments = sizes(rows, columns).int64(rowsOfPart).pointer(x);
       CudaLauncher.pointerOrNull(arguments, mean)
           .pointer(rstd)
           .pointer(dy)

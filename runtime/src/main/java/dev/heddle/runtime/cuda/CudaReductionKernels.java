@@ -115,7 +115,13 @@ final class CudaReductionKernels {
     long count = outputs == 0 ? 0 : reduced.size;
     if (outputs > StridedWalk.MOST || count > StridedWalk.MOST) {
       throw new IllegalArgumentException(
-          "sumTo: x is " + x + ", y is " + y + ": more than " + StridedWalk.MOST + " outputs or"
+          "sumTo: x is "
+              + x
+              + ", y is "
+              + y
+              + ": more than "
+              + StridedWalk.MOST
+              + " outputs or"
               + " terms of an output; sum in two steps");
     }
     if (x.size() == 0) {
@@ -190,11 +196,7 @@ final class CudaReductionKernels {
       long arraysAt = (blocks + 1L) * Double.BYTES;
       device.copyFromHost(tableSegment.asSlice(0, tableBytes), scratch, arraysAt);
       LaunchArguments first =
-          launcher
-              .arguments()
-              .int32(tableLength / ENTRY)
-              .pointer(result + arraysAt)
-              .pointer(sums);
+          launcher.arguments().int32(tableLength / ENTRY).pointer(result + arraysAt).pointer(sums);
       launcher.launch(squares, blocks, 1, 1, CudaLauncher.THREADS, 1, first);
       LaunchArguments second = launcher.arguments().int64(blocks).pointer(sums).pointer(result);
       launcher.launch(total, 1, 1, 1, CudaLauncher.THREADS, 1, second);

@@ -34,8 +34,7 @@ final class CudaScatterKernels {
             .pointer(faults.address());
     // With no columns there is still a block for each entry, to see that it is in range.
     int tiles = (int) Math.max(1, CudaLauncher.ceilDivide(columns, COLUMNS));
-    launcher.launch(
-        addRows, Math.toIntExact(n), tiles, 1, CudaLauncher.THREADS, 1, arguments);
+    launcher.launch(addRows, Math.toIntExact(n), tiles, 1, CudaLauncher.THREADS, 1, arguments);
     faults.check();
   }
 }

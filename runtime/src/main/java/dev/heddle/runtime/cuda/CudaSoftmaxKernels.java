@@ -60,11 +60,7 @@ final class CudaSoftmaxKernels {
     long rows = logits.dim(0);
     long columns = logits.dim(1);
     LaunchArguments arguments =
-        sizes(rows, columns)
-            .pointer(logits)
-            .pointer(targets)
-            .int64(firstColumn)
-            .pointer(logSumExp);
+        sizes(rows, columns).pointer(logits).pointer(targets).int64(firstColumn).pointer(logSumExp);
     launcher.scalar(arguments, scale).pointer(dlogits);
     launcher.overRows(crossEntropyBackward, rows, columns, arguments);
   }

@@ -58,10 +58,8 @@ final class CudaUpdateKernels {
   }
 
   void adamW(AdamWStep step, CudaAdamWTable table) {
-    LaunchArguments arguments =
-        numbers(step).int32(table.count()).pointer(table.descriptors());
-    launcher.launch(
-        adamWMany, table.blocks(), 1, 1, CudaLauncher.THREADS, 1, arguments);
+    LaunchArguments arguments = numbers(step).int32(table.count()).pointer(table.descriptors());
+    launcher.launch(adamWMany, table.blocks(), 1, 1, CudaLauncher.THREADS, 1, arguments);
   }
 
   /** The members of Step: doubles by their bits. */

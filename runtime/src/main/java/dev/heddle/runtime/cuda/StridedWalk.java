@@ -6,8 +6,8 @@ import java.util.Arrays;
 
 /**
  * Cuts a walk over strided arrays of one shape into pieces that a kernel can take: at most six dims
- * and fewer than 2^31 elements. Dims that lie without gaps in all arrays become one first, so nearly
- * every walk is one piece.
+ * and fewer than 2^31 elements. Dims that lie without gaps in all arrays become one first, so
+ * nearly every walk is one piece.
  *
  * <pre>{@code
  * walk.start(shape);

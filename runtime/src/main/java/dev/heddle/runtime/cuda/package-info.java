@@ -16,6 +16,14 @@
  * {@code MatmulPlans} keeps what was found out about fused products, and {@code CublasLibrary}
  * calls the functions that {@code CublasFunction} lists.
  *
+ * <p>{@link dev.heddle.runtime.cuda.CudaKernels} is the table of primitives: products by cuBLAS
+ * ({@link dev.heddle.runtime.cuda.CublasProducts}), everything else by kernels of our own, CUDA C++
+ * in {@code runtime/src/main/cuda} that {@code .ci/build-ptx} compiles to the PTX beside these
+ * classes. A class launches each family of them; {@link dev.heddle.runtime.cuda.CudaLauncher} has
+ * what they share. A launch allocates nothing on either side, its shape depends on the sizes of its
+ * arrays alone, and no kernel adds floating-point numbers in an order left to chance: the same step
+ * has the same bits on any GPU of one kind, eager or as a graph.
+ *
  * <p>The host queues work and goes on. It waits only where it reads a value, and what it writes
  * goes through page-locked memory so that it need not wait there either. A GPU's memory is never
  * addressable by the host: blocks have segments of size zero whose address is the GPU's.

@@ -50,8 +50,7 @@ class PtxTest {
 
   private static boolean has(String program, String version) throws Exception {
     try {
-      Process process =
-          new ProcessBuilder(program, "--version").redirectErrorStream(true).start();
+      Process process = new ProcessBuilder(program, "--version").redirectErrorStream(true).start();
       String text = new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
       return process.waitFor() == 0 && text.contains(version);
     } catch (IOException absent) {
@@ -106,9 +105,7 @@ class PtxTest {
     Pattern place = Pattern.compile("_INTERNAL_|\\.file\\s|\\.loc\\s|\\.extern");
     for (String module : modules()) {
       String text = Files.readString(checkedIn().resolve(module));
-      assertThat(place.matcher(text).results().map(match -> match.group()))
-          .as(module)
-          .isEmpty();
+      assertThat(place.matcher(text).results().map(match -> match.group())).as(module).isEmpty();
     }
   }
 
@@ -118,11 +115,12 @@ class PtxTest {
     assumeTrue(has("nvcc", "release 13.0, V13.0.88"), "nvcc 13.0.88 is not on this machine");
     run(root().resolve(".ci/build-ptx"), folder.toString());
     try (Stream<Path> files = Files.list(folder)) {
-      assertThat(files.map(file -> file.getFileName().toString()).sorted())
-          .isEqualTo(modules());
+      assertThat(files.map(file -> file.getFileName().toString()).sorted()).isEqualTo(modules());
     }
     for (String module : modules()) {
-      assertThat(folder.resolve(module)).as(module).hasSameBinaryContentAs(checkedIn().resolve(module));
+      assertThat(folder.resolve(module))
+          .as(module)
+          .hasSameBinaryContentAs(checkedIn().resolve(module));
     }
   }
 

@@ -95,8 +95,7 @@ class CudaAttentionTest {
       double scale = 1 / Math.sqrt(p.headSize());
       var kernels = device.kernels(dtype);
       kernels.attention(q, k, v, p.mask(), scale, out, logSumExp);
-      kernels.attentionBackward(
-          q, k, v, out, logSumExp, dout, p.mask(), scale, dq, dk, dv);
+      kernels.attentionBackward(q, k, v, out, logSumExp, dout, p.mask(), scale, dq, dk, dv);
       List<double[]> results = new ArrayList<>();
       for (NDArray array : List.of(out, logSumExp, dq, dk, dv)) {
         results.add(array.toDoubles());

@@ -86,7 +86,7 @@ class CudaKernelsTest {
     device.kernels(dtype).randomUniform(KEY, index, -0.3, 0.7, x);
     cpu.kernels(dtype).randomUniform(KEY, index, -0.3, 0.7, expected);
     assertThat(x.toDoubles()).isEqualTo(expected.toDoubles());
-    // By a quarter nothing is rounded: 1 / (1 - 0.25) is, but x is 0.75.
+    // 0.75 / (1 - 0.25) is exactly 1, divided or multiplied by the inverse.
     NDArray ones = NDArray.full(device, dtype, shape, 0.75);
     device.kernels(dtype).dropout(KEY, index, 0.25, ones, x);
     cpu.kernels(dtype).dropout(KEY, index, 0.25, NDArray.full(cpu, dtype, shape, 0.75), expected);

@@ -11,7 +11,8 @@ import org.junit.jupiter.api.extension.ExtensionContext;
 
 /**
  * Two simulated GPUs with a simulated cuBLAS for the tests of a class: the first runs blocks and
- * warps in one order, the second in another, so that what differs between them is the order's doing.
+ * warps in one order, the second in another, so that what differs between them is the order's
+ * doing.
  */
 final class SimulatedCuda implements BeforeAllCallback, AfterAllCallback {
   private static final long SEED = 20260727;
@@ -28,7 +29,9 @@ final class SimulatedCuda implements BeforeAllCallback, AfterAllCallback {
     this.second = second;
   }
 
-  /** Execution in that order, watching for races in shared memory and, where asked to, in global. */
+  /**
+   * Execution in that order, watching for races in shared memory and, where asked to, in global.
+   */
   static Launch.Options order(Launch.Order order, boolean globalRaces) {
     return Launch.Options.DEFAULT.withOrder(order, SEED).withRaces(true, globalRaces);
   }

@@ -9,8 +9,8 @@ import dev.heddle.simulated.simt.Launch;
 import org.junit.jupiter.api.extension.RegisterExtension;
 
 /**
- * The suite unchanged in F64 on simulated GPUs: in reversed order on one and at random on the other;
- * their results have the same bits.
+ * The suite unchanged in F64 on simulated GPUs: in reversed order on one and at random on the
+ * other; their results have the same bits.
  */
 class SimulatedCudaF64ConformanceTest extends KernelConformance {
   @RegisterExtension

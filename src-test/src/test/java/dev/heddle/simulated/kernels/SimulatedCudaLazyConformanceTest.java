@@ -15,8 +15,8 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.extension.RegisterExtension;
 
 /**
- * The suite in BF16 on simulated GPUs of compute capability 7.5, without tensor cores, whose streams
- * run work only when it is waited for: what a missing wait or a reused block would spoil.
+ * The suite in BF16 on simulated GPUs of compute capability 7.5, without tensor cores, whose
+ * streams run work only when it is waited for: what a missing wait or a reused block would spoil.
  */
 class SimulatedCudaLazyConformanceTest extends KernelConformance {
   @RegisterExtension
