@@ -8,4 +8,5 @@ module dev.heddle.runtime {
   exports dev.heddle.runtime;
   exports dev.heddle.runtime.memory;
   exports dev.heddle.runtime.cpu;
+  exports dev.heddle.runtime.cuda;
 }

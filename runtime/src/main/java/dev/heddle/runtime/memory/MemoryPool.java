@@ -3,7 +3,12 @@ package dev.heddle.runtime.memory;
 import java.lang.foreign.MemorySegment;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.LinkedHashSet;
 import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Hands out blocks of one device's memory and takes them back for the next user. Sizes are rounded
@@ -38,6 +43,7 @@ public final class MemoryPool implements AutoCloseable {
   private long peakLiveBytes;
   private long systemAllocations;
   private boolean closed;
+  private @Nullable Reservation reservation;
 
   /** A pool named {@code name} in messages, fed by {@code source}, which it closes. */
   public MemoryPool(String name, Source source) {
@@ -76,13 +82,20 @@ public final class MemoryPool implements AutoCloseable {
       if (closed) {
         throw new IllegalStateException("memory pool " + name + ": allocation after close");
       }
-      block = free.get(sizeClass).pollLast();
+      Reservation open = reservation;
+      block = open == null ? null : open.poll(sizeClass);
+      if (block == null) {
+        block = free.get(sizeClass).pollLast();
+      }
       if (block == null) {
         long capacity = classBytes(sizeClass);
         block = new Block(this, sizeClass, source.allocate(capacity), capacity);
         all.add(block);
         reservedBytes += capacity;
         systemAllocations++;
+      }
+      if (open != null) {
+        open.add(block);
       }
       liveBytes += block.byteSize();
       peakLiveBytes = Math.max(peakLiveBytes, liveBytes);
@@ -95,7 +108,115 @@ public final class MemoryPool implements AutoCloseable {
   synchronized void giveBack(Block block) {
     block.birth = null;
     liveBytes -= block.byteSize();
-    free.get(block.sizeClass).addLast(block);
+    Reservation open = reservation;
+    if (open == null || !open.giveBack(block)) {
+      free.get(block.sizeClass).addLast(block);
+    }
+  }
+
+  /**
+   * Starts to set aside every block that is taken from here on, until {@link Reservation#end()}:
+   * the blocks are handed out again within the reservation, and afterwards to nobody before {@link
+   * Reservation#close()}. For work that is recorded now and runs later, at the same addresses.
+   *
+   * @throws IllegalStateException if a reservation has not ended yet
+   */
+  public synchronized Reservation reserve() {
+    if (reservation != null) {
+      throw new IllegalStateException("memory pool " + name + ": a reservation is open already");
+    }
+    Reservation opened = new Reservation();
+    reservation = opened;
+    return opened;
+  }
+
+  /** Blocks set aside by {@link #reserve()}. Belongs to the thread that made it. */
+  public final class Reservation implements AutoCloseable {
+    private final Set<Block> blocks = new LinkedHashSet<>();
+    private final Map<Integer, ArrayDeque<Block>> waiting = new HashMap<>();
+    private boolean closed;
+
+    private Reservation() {}
+
+    private @Nullable Block poll(int sizeClass) {
+      ArrayDeque<Block> sameSize = waiting.get(sizeClass);
+      return sameSize == null ? null : sameSize.pollLast();
+    }
+
+    private void add(Block block) {
+      blocks.add(block);
+    }
+
+    private boolean giveBack(Block block) {
+      boolean mine = blocks.contains(block);
+      if (mine) {
+        waiting.computeIfAbsent(block.sizeClass, key -> new ArrayDeque<>()).addLast(block);
+      }
+      return mine;
+    }
+
+    /** Sets no more aside and keeps what there is. */
+    public void end() {
+      synchronized (MemoryPool.this) {
+        if (reservation != this) {
+          return;
+        }
+        reservation = null;
+        for (ArrayDeque<Block> sameSize : waiting.values()) {
+          for (Block block : sameSize) {
+            block.start();
+            liveBytes += block.byteSize();
+            block.birth = LeakDetector.trace();
+          }
+        }
+        peakLiveBytes = Math.max(peakLiveBytes, liveBytes);
+        for (Block block : blocks) {
+          if (!isWaiting(block)) {
+            block.retain();
+          }
+        }
+      }
+    }
+
+    /**
+     * Starts to set aside again, the blocks that it has and nobody uses being the first to be
+     * handed out. For work that is recorded anew; {@link #end()} ends it again.
+     *
+     * @throws IllegalStateException if it is closed, or another reservation has not ended yet
+     */
+    public void resume() {
+      synchronized (MemoryPool.this) {
+        if (closed || reservation != null) {
+          throw new IllegalStateException(
+              "memory pool "
+                  + name
+                  + (closed ? ": the reservation is closed" : ": a reservation is open already"));
+        }
+        reservation = this;
+        waiting.clear();
+        blocks.forEach(Block::release);
+      }
+    }
+
+    private boolean isWaiting(Block block) {
+      ArrayDeque<Block> sameSize = waiting.get(block.sizeClass);
+      return sameSize != null && sameSize.contains(block);
+    }
+
+    /** Bytes set aside. */
+    public long byteSize() {
+      return blocks.stream().mapToLong(Block::byteSize).sum();
+    }
+
+    /** Gives the blocks back to the pool; those that are still in use follow when they are not. */
+    @Override
+    public void close() {
+      if (!closed) {
+        closed = true;
+        end();
+        blocks.forEach(Block::release);
+      }
+    }
   }
 
   /** Bytes in use now. */

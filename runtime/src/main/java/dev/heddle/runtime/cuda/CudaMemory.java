@@ -1,0 +1,151 @@
+package dev.heddle.runtime.cuda;
+
+import static java.lang.foreign.ValueLayout.JAVA_LONG;
+
+import dev.heddle.bindings.cuda.CUmemAccessDesc;
+import dev.heddle.bindings.cuda.CUmemLocation;
+import dev.heddle.bindings.cuda.CUmemPoolProps;
+import dev.heddle.bindings.cuda.Cuda;
+import dev.heddle.runtime.memory.MemoryPool;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.util.ArrayList;
+import java.util.List;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * GPU memory for a {@link MemoryPool}: allocated in the order of one stream from a pool of the
+ * driver's, or, where the driver has no such pools, by {@code cuMemAlloc}.
+ *
+ * <p>Blocks are handed out again by the {@code MemoryPool} while work on them may still be queued.
+ * That is sound because all work of a device is on one stream: the next user's work comes after it.
+ * Who uses a block on another stream keeps the two apart with events.
+ *
+ * <p>The segments have size zero and the device address as theirs, so that the host cannot touch
+ * GPU memory by mistake.
+ */
+public final class CudaMemory implements MemoryPool.Source {
+  private final CudaContext context;
+  private final CudaStream stream;
+  private final @Nullable MemorySegment driverPool;
+  private final List<Long> addresses = new ArrayList<>();
+  private @Nullable MemoryPool user;
+  private long reservedBytes;
+
+  private CudaMemory(CudaContext context, CudaStream stream, @Nullable MemorySegment driverPool) {
+    this.context = context;
+    this.stream = stream;
+    this.driverPool = driverPool;
+  }
+
+  /** Memory whose use is ordered by {@code stream}. */
+  static CudaMemory open(CudaContext context, CudaStream stream, boolean hasMemoryPools) {
+    return new CudaMemory(context, stream, hasMemoryPools ? createPool(context) : null);
+  }
+
+  private static MemorySegment createPool(CudaContext context) {
+    context.makeCurrent();
+    try (Arena arena = Arena.ofConfined()) {
+      MemorySegment properties = CUmemPoolProps.allocate(arena).fill((byte) 0);
+      CUmemPoolProps.allocType(properties, Cuda.CU_MEM_ALLOCATION_TYPE_PINNED());
+      CUmemPoolProps.handleTypes(properties, Cuda.CU_MEM_HANDLE_TYPE_NONE());
+      MemorySegment location = CUmemPoolProps.location(properties);
+      CUmemLocation.type(location, Cuda.CU_MEM_LOCATION_TYPE_DEVICE());
+      CUmemLocation.id(location, context.ordinal());
+      MemorySegment pointer = arena.allocate(CudaDriver.POINTER);
+      CudaDriver.check(Cuda.cuMemPoolCreate(pointer, properties), "cuMemPoolCreate");
+      MemorySegment pool = pointer.get(CudaDriver.POINTER, 0);
+      // Otherwise each synchronisation would hand unused memory back to the system.
+      MemorySegment threshold = arena.allocateFrom(JAVA_LONG, -1L);
+      int status =
+          Cuda.cuMemPoolSetAttribute(pool, Cuda.CU_MEMPOOL_ATTR_RELEASE_THRESHOLD(), threshold);
+      CudaDriver.check(status, "cuMemPoolSetAttribute");
+      return pool;
+    }
+  }
+
+  /** Whose figures an out-of-memory message has. */
+  void usedBy(MemoryPool pool) {
+    user = pool;
+  }
+
+  @Override
+  public MemorySegment allocate(long byteSize) {
+    stream.refuseInCapture("an allocation of " + byteSize + " bytes");
+    context.makeCurrent();
+    try (Arena arena = Arena.ofConfined()) {
+      MemorySegment pointer = arena.allocate(JAVA_LONG);
+      MemorySegment pool = driverPool;
+      int status =
+          pool == null
+              ? Cuda.cuMemAlloc_v2(pointer, byteSize)
+              : Cuda.cuMemAllocFromPoolAsync(pointer, byteSize, pool, stream.address());
+      if (status != 0) {
+        String call = pool == null ? "cuMemAlloc" : "cuMemAllocFromPoolAsync";
+        String detail = status == Cuda.CUDA_ERROR_OUT_OF_MEMORY() ? figures() : "";
+        throw CudaDriver.failureWith(
+            detail, status, call, "bytes", byteSize, "device", context.ordinal());
+      }
+      long address = pointer.get(JAVA_LONG, 0);
+      addresses.add(address);
+      reservedBytes += byteSize;
+      context.tally.deviceAllocations++;
+      return MemorySegment.ofAddress(address);
+    }
+  }
+
+  private String figures() {
+    MemoryPool pool = user;
+    long live = pool == null ? reservedBytes : pool.liveBytes();
+    return "cuda:%d has %,d bytes free; this device holds %,d bytes, %,d of them in use and %,d waiting for reuse in other sizes."
+        .formatted(
+            context.ordinal(), context.freeBytes(), reservedBytes, live, reservedBytes - live);
+  }
+
+  /**
+   * Lets GPU {@code ordinal} read and write this memory, what is allocated later included. The
+   * counterpart for memory pools of {@link CudaContext#enablePeerAccess}.
+   */
+  void allowAccessFrom(int ordinal) {
+    MemorySegment pool = driverPool;
+    if (pool == null || ordinal == context.ordinal()) {
+      return;
+    }
+    context.makeCurrent();
+    try (Arena arena = Arena.ofConfined()) {
+      MemorySegment access = CUmemAccessDesc.allocate(arena).fill((byte) 0);
+      MemorySegment location = CUmemAccessDesc.location(access);
+      CUmemLocation.type(location, Cuda.CU_MEM_LOCATION_TYPE_DEVICE());
+      CUmemLocation.id(location, ordinal);
+      CUmemAccessDesc.flags(access, Cuda.CU_MEM_ACCESS_FLAGS_PROT_READWRITE());
+      int status = Cuda.cuMemPoolSetAccess(pool, access, 1);
+      if (status != 0) {
+        throw CudaDriver.failure(
+            status, "cuMemPoolSetAccess", "device", context.ordinal(), "from", ordinal);
+      }
+    }
+  }
+
+  /** Bytes taken from the driver. */
+  public long reservedBytes() {
+    return reservedBytes;
+  }
+
+  @Override
+  public void close() {
+    context.makeCurrent();
+    MemorySegment pool = driverPool;
+    for (long address : addresses) {
+      if (pool == null) {
+        CudaDriver.check(Cuda.cuMemFree_v2(address), "cuMemFree");
+      } else {
+        CudaDriver.check(Cuda.cuMemFreeAsync(address, stream.address()), "cuMemFreeAsync");
+      }
+    }
+    addresses.clear();
+    if (pool != null) {
+      CudaDriver.check(Cuda.cuStreamSynchronize(stream.address()), "cuStreamSynchronize");
+      CudaDriver.check(Cuda.cuMemPoolDestroy(pool), "cuMemPoolDestroy");
+    }
+  }
+}

@@ -1,0 +1,21 @@
+/**
+ * NVIDIA GPUs through the CUDA driver.
+ *
+ * <p>{@link dev.heddle.runtime.cuda.CudaDevice} is what the rest of Heddle sees. Below it are thin
+ * classes, one for each thing of the driver's: {@link dev.heddle.runtime.cuda.CudaDriver} (statuses
+ * become exceptions that say what to do), {@link dev.heddle.runtime.cuda.CudaContext}, {@link
+ * dev.heddle.runtime.cuda.CudaStream} and {@link dev.heddle.runtime.cuda.CudaEvent} (order), {@link
+ * dev.heddle.runtime.cuda.CudaMemory} (stream-ordered memory below the usual pool), {@link
+ * dev.heddle.runtime.cuda.CudaModule}, {@link dev.heddle.runtime.cuda.CudaFunction} and {@link
+ * dev.heddle.runtime.cuda.LaunchArguments} (kernels), {@link dev.heddle.runtime.cuda.CudaGraph} (a
+ * step recorded once). {@link dev.heddle.runtime.cuda.CudaReport} says what of all this a machine
+ * has.
+ *
+ * <p>The host queues work and goes on. It waits only where it reads a value, and what it writes
+ * goes through page-locked memory so that it need not wait there either. A GPU's memory is never
+ * addressable by the host: blocks have segments of size zero whose address is the GPU's.
+ *
+ * <p>Nothing here touches the driver before a device is opened or a report is asked for, and a
+ * machine without one is told every name that was tried and what to install.
+ */
+package dev.heddle.runtime.cuda;
