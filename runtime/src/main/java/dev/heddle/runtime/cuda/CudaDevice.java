@@ -39,6 +39,7 @@ public final class CudaDevice implements Device {
   private final CudaKernelFactory factory;
   private final @Nullable Kernels[] kernels = new Kernels[DType.values().length];
   private final Map<String, CudaModule> modules = new LinkedHashMap<>();
+  private @Nullable Runnable waitCheck;
   private boolean closed;
 
   private CudaDevice(
@@ -180,6 +181,7 @@ public final class CudaDevice implements Device {
     if (bytes > 0) {
       stream.refuseInCapture("a copy of " + bytes + " bytes to the host");
       staging.download(source.segment().address() + offset, destination);
+      checkWait();
     }
   }
 
@@ -243,6 +245,25 @@ public final class CudaDevice implements Device {
   @Override
   public void synchronize() {
     stream.synchronize();
+    checkWait();
+  }
+
+  /**
+   * Has {@code check} run, on the device's thread, whenever the host has waited for work of this
+   * device: so that work of others that the device's work waits for, such as a communicator's, can
+   * say that it failed before a value is taken for its result.
+   *
+   * @param check throws what went wrong; null for none. It replaces the one before
+   */
+  public void checkAfterWaits(@Nullable Runnable check) {
+    waitCheck = check;
+  }
+
+  private void checkWait() {
+    Runnable check = waitCheck;
+    if (check != null) {
+      check.run();
+    }
   }
 
   /**
