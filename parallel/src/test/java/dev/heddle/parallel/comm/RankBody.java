@@ -1,5 +1,6 @@
 package dev.heddle.parallel.comm;
 
+import dev.heddle.runtime.Device;
 import dev.heddle.runtime.cpu.CpuBackend;
 import dev.heddle.runtime.cpu.CpuDevice;
 import dev.heddle.runtime.memory.MemoryScope;
@@ -7,7 +8,7 @@ import dev.heddle.runtime.memory.MemoryScope;
 /** A test's rank program that wants a device and an open memory scope. */
 @FunctionalInterface
 public interface RankBody {
-  void run(Communicator world, CpuDevice device) throws Exception;
+  void run(Communicator world, Device device) throws Exception;
 
   /** The program that opens a one-thread device and a scope around this body. */
   @SuppressWarnings("try") // the scope is there to be open
