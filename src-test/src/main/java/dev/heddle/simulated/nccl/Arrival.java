@@ -8,6 +8,10 @@ final class Arrival {
   final Communicator communicator;
   final Call call;
   private final SimulatedGpus.Memory memory;
+
+  /** Which of its rank's collectives it is. */
+  long number;
+
   boolean done;
 
   /** Why it can never be done; empty while it can. */

@@ -79,6 +79,7 @@ final class Clique {
 
   private void arriveAtCollective(Arrival arrival) {
     long number = arrival.communicator.collectives++;
+    arrival.number = number;
     @Nullable Arrival[] meeting = meetings.computeIfAbsent(number, key -> new Arrival[size]);
     meeting[arrival.communicator.rank] = arrival;
     int there = 0;
@@ -178,8 +179,7 @@ final class Clique {
   void drivePartners(Arrival arrival) {
     for (int i = 0; i < size && !arrival.done && arrival.fault.isEmpty(); i++) {
       Communicator member = members[i];
-      boolean concerned = !arrival.call.isMessage() || i == arrival.call.peer();
-      if (member == null || member == arrival.communicator || !concerned) {
+      if (member == null || member == arrival.communicator || !isMissing(arrival, i)) {
         continue;
       }
       if (member.captured) {
@@ -190,6 +190,15 @@ final class Clique {
         }
       }
     }
+  }
+
+  /** Whether the call waits for that rank. */
+  private boolean isMissing(Arrival arrival, int rank) {
+    if (arrival.call.isMessage()) {
+      return rank == arrival.call.peer();
+    }
+    @Nullable Arrival[] meeting = meetings.get(arrival.number);
+    return meeting != null && meeting[rank] == null;
   }
 
   private static boolean isSettled(Arrival arrival) {

@@ -19,6 +19,17 @@ final class Launch implements SimulatedGpus.Task {
   /** Which launch of the communicator it is; -1 if it was recorded into a graph. */
   private final long number;
 
+  // Attempts go from launch to launch through the streams; the outermost one begins a new pass.
+  // Guarded by the simulated GPUs, as all else.
+  private static long pass;
+  private static int depth;
+
+  /** Arrivals of all launches so far: whether a second attempt within a pass could go better. */
+  private static long arrivals;
+
+  private long triedPass;
+  private long triedArrivals;
+
   private final List<Arrival> underWay = new ArrayList<>();
   private boolean arrived;
 
@@ -37,16 +48,13 @@ final class Launch implements SimulatedGpus.Task {
       arrived = true;
       checkOrder();
       for (Call call : calls) {
+        arrivals++;
         Arrival arrival = new Arrival(communicator, call, memory);
         underWay.add(arrival);
         communicator.clique.arrive(arrival);
       }
     }
-    for (Arrival arrival : underWay) {
-      if (!arrival.done) {
-        communicator.clique.drivePartners(arrival);
-      }
-    }
+    driveOthers();
     boolean done = true;
     for (Arrival arrival : underWay) {
       if (!arrival.fault.isEmpty()) {
@@ -55,6 +63,26 @@ final class Launch implements SimulatedGpus.Task {
       done &= arrival.done;
     }
     return done && finish();
+  }
+
+  private void driveOthers() {
+    if (depth == 0) {
+      pass++;
+    } else if (triedPass == pass && triedArrivals == arrivals) {
+      return;
+    }
+    depth++;
+    try {
+      for (Arrival arrival : underWay) {
+        if (!arrival.done) {
+          communicator.clique.drivePartners(arrival);
+        }
+      }
+    } finally {
+      depth--;
+    }
+    triedPass = pass;
+    triedArrivals = arrivals;
   }
 
   private void checkOrder() {
