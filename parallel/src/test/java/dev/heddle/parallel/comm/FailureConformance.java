@@ -236,7 +236,9 @@ abstract class FailureConformance {
         .run(
             3,
             World.PATIENT,
-            world().program((world, device) -> {
+            world()
+                .program(
+                    (world, device) -> {
                       if (world.rank() == 0) {
                         return;
                       }
@@ -412,7 +414,9 @@ abstract class FailureConformance {
         .run(
             2,
             World.PATIENT,
-            world().program((world, device) -> {
+            world()
+                .program(
+                    (world, device) -> {
                       NDArray array = array(device, 4);
                       NDArray pixels = NDArray.of(device, DType.U8, Shape.of(1), 1.0);
                       assertThatThrownBy(() -> world.broadcast(array, 2))

@@ -402,8 +402,7 @@ final class NcclFunctions {
     SimulatedNccl nccl = enter(function);
     Group group = GROUPS.get();
     try {
-      Communicator communicator =
-          SimulatedGpus.exclusively(() -> open(nccl, handle, function));
+      Communicator communicator = SimulatedGpus.exclusively(() -> open(nccl, handle, function));
       Call call = make.apply(communicator);
       check(communicator, call);
       Pending pending = new Pending(communicator, MemorySegment.ofAddress(stream.address()), call);

@@ -8,8 +8,8 @@
  * {@code ncclComm_t} stands for, its {@code Clique} what the members of one share, and a {@code
  * Launch} the calls that a group gave to one stream.
  *
- * <p>A launch is work of its stream: it runs when the stream has got to it, which on lazy streams is
- * when somebody waits for it, and then it runs the other members' streams until they have got to
+ * <p>A launch is work of its stream: it runs when the stream has got to it, which on lazy streams
+ * is when somebody waits for it, and then it runs the other members' streams until they have got to
  * theirs, as on real GPUs they would by themselves. Only then are bytes moved, by plain loops that
  * reduce in the order of the ranks. So a collective that was not ordered after the work that it
  * needs moves poison.

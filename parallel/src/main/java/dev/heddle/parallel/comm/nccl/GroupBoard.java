@@ -79,15 +79,15 @@ final class GroupBoard {
   }
 
   /** A member has no more to do with the group. */
-  void leave(int member) {
+  void leave() {
     synchronized (BOARDS) {
       synchronized (this) {
-        ended[member] = true;
         here--;
+        if (here > 0) {
+          return;
+        }
       }
-      if (here == 0) {
-        BOARDS.remove(key);
-      }
+      BOARDS.remove(key);
     }
   }
 
@@ -346,17 +346,5 @@ final class GroupBoard {
             + " is waited for, but rank "
             + identity.globalRank(end.from)
             + " has not posted the send";
-  }
-
-  /** What of this member's was never met by its other end, in words; empty if nothing. */
-  synchronized String leftOver(int member) {
-    for (Channel channel : channels.values()) {
-      for (End end : channel.waiting) {
-        if ((end.message.isSend() ? end.from : end.to) == member) {
-          return describeHalf(end) + " in " + identity.describe();
-        }
-      }
-    }
-    return "";
   }
 }

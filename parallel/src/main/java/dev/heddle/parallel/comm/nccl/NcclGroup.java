@@ -65,7 +65,11 @@ final class NcclGroup {
     int size = identity.size();
     int member = control.rank();
     long[] own = member == 0 ? NcclLibrary.uniqueId() : new long[0];
-    long[] id = control.allGather(own)[0];
+    // A group of its own, so that who does not come is told as missing here and not in an
+    // operation.
+    String meeting = "NCCL meeting of " + identity.name();
+    Communicator place = control.subgroup(meeting, identity.globalRanks()).orElseThrow();
+    long[] id = place.allGather(own)[0];
     GroupBoard board = GroupBoard.join(id, identity, member, rank);
     try {
       NativeCommunicator first =
@@ -77,7 +81,7 @@ final class NcclGroup {
       }
       return new NcclGroup(identity, member, board, first, messages);
     } catch (RuntimeException failure) {
-      board.leave(member);
+      board.leave();
       throw failure;
     }
   }
@@ -205,6 +209,6 @@ final class NcclGroup {
   /** Gives back what is left, once the communicators are gone. */
   void close() {
     all.forEach(NativeCommunicator::closeStream);
-    board.leave(member);
+    board.leave();
   }
 }

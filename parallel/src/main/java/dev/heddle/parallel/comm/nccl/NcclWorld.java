@@ -79,7 +79,8 @@ public final class NcclWorld {
       ended = true;
     } catch (Throwable failure) {
       String text = "rank " + globalRank + " failed: " + failure;
-      rank.fail(new Failure(Failure.Kind.STOPPED, text, failure));
+      watchdog.close(new Failure(Failure.Kind.STOPPED, text, failure));
+      rank.groups().forEach(NcclGroup::abort);
       throw failure;
     } finally {
       device.checkAfterWaits(null);

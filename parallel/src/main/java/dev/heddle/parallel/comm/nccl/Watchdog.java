@@ -2,6 +2,7 @@ package dev.heddle.parallel.comm.nccl;
 
 import dev.heddle.parallel.comm.support.Failure;
 import java.util.concurrent.TimeUnit;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Looks after a rank's operations on the GPU, for which no host call waits: fails the group of one
@@ -13,10 +14,14 @@ final class Watchdog implements AutoCloseable {
   private static final long LONGEST_PAUSE_NANOS = TimeUnit.MILLISECONDS.toNanos(100);
   private static final long SHORT_PAUSE_NANOS = TimeUnit.MILLISECONDS.toNanos(1);
 
+  /** How long a rank that failed has to say so to the run before the other ranks hear it here. */
+  private static final long HEAD_START_NANOS = TimeUnit.MILLISECONDS.toNanos(200);
+
   private final NcclRank rank;
   private final long pauseNanos;
   private final Thread thread;
   private boolean stopped;
+  private @Nullable Failure lastWords;
 
   private Watchdog(NcclRank rank) {
     this.rank = rank;
@@ -42,6 +47,12 @@ final class Watchdog implements AutoCloseable {
         TimeUnit.NANOSECONDS.timedWait(this, closely ? SHORT_PAUSE_NANOS : pauseNanos);
         if (!stopped) {
           closely = look();
+        }
+      }
+      if (lastWords != null) {
+        TimeUnit.NANOSECONDS.timedWait(this, HEAD_START_NANOS);
+        for (NcclGroup group : rank.groups()) {
+          group.board.fail(lastWords);
         }
       }
     } catch (InterruptedException ended) {
@@ -74,10 +85,18 @@ final class Watchdog implements AutoCloseable {
 
   /** Returns when it no longer touches the rank's communicators. */
   @Override
-  public void close() {
-    synchronized (this) {
-      stopped = true;
-      notifyAll();
-    }
+  public synchronized void close() {
+    stopped = true;
+    notifyAll();
+  }
+
+  /**
+   * Closes because the rank's program failed. The other ranks of this process, which may wait for
+   * it on their GPUs, hear of it a little later: first the run has to learn which rank was the one
+   * that failed, so that the others are stopped for that reason.
+   */
+  synchronized void close(Failure failure) {
+    lastWords = failure;
+    close();
   }
 }
