@@ -7,6 +7,7 @@ module dev.heddle.parallel {
   exports dev.heddle.parallel.comm;
   exports dev.heddle.parallel.comm.local;
   exports dev.heddle.parallel.comm.mpi;
+  exports dev.heddle.parallel.comm.nccl;
   exports dev.heddle.parallel.comm.staged;
   exports dev.heddle.parallel.component;
   exports dev.heddle.parallel.context;

@@ -22,7 +22,7 @@ abstract class CollectiveConformance {
   abstract World world();
 
   private void run(int ranks, RankBody body) {
-    world().run(ranks, World.PATIENT, body.program());
+    world().run(ranks, World.PATIENT, world().program(body));
   }
 
   private static List<double[]> ofMembers(DType dtype, long count, int members) {

@@ -18,7 +18,7 @@ abstract class ExchangeConformance {
   abstract World world();
 
   private void run(int ranks, RankBody body) {
-    world().run(ranks, World.PATIENT, body.program());
+    world().run(ranks, World.PATIENT, world().program(body));
   }
 
   @ParameterizedTest

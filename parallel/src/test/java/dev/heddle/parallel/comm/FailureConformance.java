@@ -32,7 +32,7 @@ abstract class FailureConformance {
 
   private RankFailedException fails(int ranks, Duration timeout, RankBody body) {
     try {
-      world().run(ranks, timeout, body.program());
+      world().run(ranks, timeout, world().program(body));
     } catch (RankFailedException failure) {
       return failure;
     }
@@ -398,7 +398,8 @@ abstract class FailureConformance {
         .run(
             3,
             World.PATIENT,
-            ((RankBody)
+            world()
+                .program(
                     (world, device) -> {
                       if (world.rank() == 0) {
                         return;
@@ -406,8 +407,7 @@ abstract class FailureConformance {
                       Communicator pair = world.subgroup("pair", List.of(1, 2)).orElseThrow();
                       Thread.sleep(20L * world.rank());
                       assertThat(pair.allReduce(1, ReduceOp.SUM)).isEqualTo(2);
-                    })
-                .program());
+                    }));
   }
 
   // ---- calls that do not fit
@@ -576,7 +576,8 @@ abstract class FailureConformance {
         .run(
             2,
             World.PATIENT,
-            ((RankBody)
+            world()
+                .program(
                     (world, device) -> {
                       NDArray array = array(device, 4);
                       NDArray pixels = NDArray.of(device, DType.U8, Shape.of(1), 1.0);
@@ -606,7 +607,6 @@ abstract class FailureConformance {
                           .hasMessageContaining("columns [1,3) are not within F32[2,2]");
                       // None of these calls was posted anywhere.
                       world.barrier();
-                    })
-                .program());
+                    }));
   }
 }

@@ -79,7 +79,7 @@ abstract class RandomProgramConformance {
           }
         };
     try {
-      world().run(ranks, World.PATIENT, body.program());
+      world().run(ranks, World.PATIENT, world().program(body));
     } catch (RankFailedException failure) {
       throw new AssertionError("replay with -Dheddle.seed=" + seed, failure);
     }
@@ -214,6 +214,6 @@ abstract class RandomProgramConformance {
           }
           assertThat(device.memory().systemAllocations()).isLessThan(12);
         };
-    world().run(3, World.PATIENT, body.program());
+    world().run(3, World.PATIENT, world().program(body));
   }
 }

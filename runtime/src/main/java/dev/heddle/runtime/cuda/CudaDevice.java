@@ -43,6 +43,7 @@ public final class CudaDevice implements Device {
   private final Map<String, CudaModule> modules = new LinkedHashMap<>();
   private final Map<Class<?>, CudaAttachment> attachments = new LinkedHashMap<>();
   private @Nullable CudaRowFaults rowFaults;
+  private @Nullable Runnable waitCheck;
   private boolean closed;
 
   private CudaDevice(
@@ -217,6 +218,7 @@ public final class CudaDevice implements Device {
       stream.refuseInCapture("a copy of " + bytes + " bytes to the host");
       staging.download(source.segment().address() + offset, destination);
       checkRowFaults();
+      checkWait();
     }
   }
 
@@ -281,6 +283,25 @@ public final class CudaDevice implements Device {
   public void synchronize() {
     stream.synchronize();
     checkRowFaults();
+    checkWait();
+  }
+
+  /**
+   * Has {@code check} run, on the device's thread, whenever the host has waited for work of this
+   * device: so that work of others that the device's work waits for, such as a communicator's, can
+   * say that it failed before a value is taken for its result.
+   *
+   * @param check throws what went wrong; null for none. It replaces the one before
+   */
+  public void checkAfterWaits(@Nullable Runnable check) {
+    waitCheck = check;
+  }
+
+  private void checkWait() {
+    Runnable check = waitCheck;
+    if (check != null) {
+      check.run();
+    }
   }
 
   /**

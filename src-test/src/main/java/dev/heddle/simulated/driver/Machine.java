@@ -37,6 +37,9 @@ final class Machine {
   private long nextHandle = FIRST_HANDLE;
   private boolean started;
 
+  /** How long a call waits for one of another thread before it is called stuck. */
+  long stuckMillis = STUCK_MILLIS;
+
   Machine(int count, SimulatedOptions options) {
     this.options = options;
     for (int i = 0; i < count; i++) {
@@ -103,6 +106,12 @@ final class Machine {
     return type.cast(object);
   }
 
+  /** What a handle of that type stands for; null if there is no such thing any more. */
+  <T> @Nullable T objectOrNull(MemorySegment handle, Class<T> type) {
+    Object object = handles.get(handle.address());
+    return type.isInstance(object) ? type.cast(object) : null;
+  }
+
   void forget(MemorySegment handle) {
     handles.remove(handle.address());
   }
@@ -166,7 +175,7 @@ final class Machine {
    * queued work itself as far as it can; only work that needs another thread's call makes it wait.
    */
   void await(String what, BooleanSupplier done) {
-    long end = System.currentTimeMillis() + STUCK_MILLIS;
+    long end = System.currentTimeMillis() + stuckMillis;
     while (!done.getAsBoolean()) {
       long left = end - System.currentTimeMillis();
       if (left <= 0) {

@@ -3,7 +3,10 @@ package dev.heddle.simulated.driver;
 import dev.heddle.bindings.NativeLibrary;
 import dev.heddle.simulated.simt.Launch;
 import java.lang.foreign.MemorySegment;
+import java.time.Duration;
 import java.util.List;
+import java.util.function.BooleanSupplier;
+import java.util.function.Supplier;
 
 /**
  * Simulated GPUs in the place of the CUDA driver, until closed:
@@ -141,6 +144,89 @@ public final class SimulatedGpus implements AutoCloseable {
         }
       }
       return refused.status();
+    }
+  }
+
+  /**
+   * Does something while no call and no work of the GPUs goes on in another thread: for simulated
+   * libraries whose work on several GPUs meets. May be called within a {@link Task} too.
+   */
+  public static <T> T exclusively(Supplier<T> body) {
+    Machine machine = Machine.installed();
+    synchronized (machine) {
+      return body.get();
+    }
+  }
+
+  /**
+   * Within {@link #exclusively}: waits until {@code done} is true, calls and work of other threads
+   * going on meanwhile.
+   *
+   * @return whether it is; false when nothing came for as long as {@link #callStuckAfter} says
+   */
+  public static boolean await(String what, BooleanSupplier done) {
+    try {
+      Machine.installed().await(what, done);
+      return true;
+    } catch (DriverError stuck) {
+      return false;
+    }
+  }
+
+  /**
+   * Within a {@link Task}: runs another stream, of any GPU, as far as it goes or until {@code
+   * enough}. So work that meets on several GPUs goes on when a thread waits for one of them, as it
+   * would on real ones.
+   */
+  public static void drive(MemorySegment stream, BooleanSupplier enough) {
+    Machine machine = Machine.installed();
+    synchronized (machine) {
+      SimulatedStream other = machine.objectOrNull(stream, SimulatedStream.class);
+      while (other != null && !enough.getAsBoolean() && other.step()) {
+        // The condition does the work.
+      }
+    }
+  }
+
+  /** {@link #drive} for all streams of a GPU, where it is not known which one the work is on. */
+  public static void driveAll(int ordinal, BooleanSupplier enough) {
+    Machine machine = Machine.installed();
+    synchronized (machine) {
+      SimulatedContext context = machine.gpu(ordinal).primaryOrNull();
+      if (context == null) {
+        return;
+      }
+      for (SimulatedStream stream : List.copyOf(context.streams)) {
+        while (!enough.getAsBoolean() && stream.step()) {
+          // The condition does the work.
+        }
+      }
+    }
+  }
+
+  /** Whether what is given to the stream is recorded into a graph. */
+  public static boolean isCaptured(MemorySegment stream) {
+    Machine machine = Machine.installed();
+    synchronized (machine) {
+      SimulatedStream on = machine.objectOrNull(stream, SimulatedStream.class);
+      return on != null && on.capture != null;
+    }
+  }
+
+  /** Lets waiting threads look again: what work waits for has come by other means than a call. */
+  public static void wake() {
+    Machine machine = Machine.installedOrNull();
+    if (machine != null) {
+      synchronized (machine) {
+        machine.notifyAll();
+      }
+    }
+  }
+
+  /** How long a call waits for another thread's before it fails as stuck; a minute unless set. */
+  public void callStuckAfter(Duration patience) {
+    synchronized (machine) {
+      machine.stuckMillis = patience.toMillis();
     }
   }
 

@@ -14,6 +14,7 @@ final class SimulatedStream implements InContext {
   private final ArrayDeque<GraphNode> queue = new ArrayDeque<>();
   private long queued;
   private long done;
+  private boolean running;
   @Nullable Capture capture;
 
   SimulatedStream(SimulatedContext context, boolean blocking) {
@@ -87,9 +88,11 @@ final class SimulatedStream implements InContext {
   /** Runs the next item; false if there is none or it cannot run yet. */
   boolean step() {
     GraphNode node = queue.peekFirst();
-    if (node == null) {
+    // Work that drives other streams may come back to this one, which then cannot go on.
+    if (node == null || running) {
       return false;
     }
+    running = true;
     try {
       if (!node.work().run()) {
         return false;
@@ -106,6 +109,8 @@ final class SimulatedStream implements InContext {
               SimulatedFault.Kind.INVALID_OPERAND, "the simulator itself failed: " + broken),
           node.what());
       return true;
+    } finally {
+      running = false;
     }
     if (!queue.isEmpty()) {
       queue.removeFirst();

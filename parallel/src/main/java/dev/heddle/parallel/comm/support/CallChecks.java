@@ -2,9 +2,10 @@ package dev.heddle.parallel.comm.support;
 
 import dev.heddle.parallel.comm.CommunicationKind;
 import dev.heddle.runtime.DType;
+import dev.heddle.runtime.Device;
 import dev.heddle.runtime.NDArray;
-import dev.heddle.runtime.cpu.CpuDevice;
 import java.util.List;
+import java.util.function.Predicate;
 import org.jspecify.annotations.Nullable;
 
 /** Refuses calls that make no sense on one rank, before they are posted. */
@@ -17,13 +18,16 @@ final class CallChecks {
     return kind.label() + " in " + group.describe();
   }
 
-  /** Checks that threads can reach the array's memory. */
-  static void reachable(GroupIdentity group, CommunicationKind kind, NDArray array) {
-    if (array.device().hasBytes() && !(array.device() instanceof CpuDevice)) {
+  /** Checks that the communicator can reach the array's memory. */
+  static void reachable(
+      GroupIdentity group, CommunicationKind kind, NDArray array, Predicate<Device> reach) {
+    if (array.device().hasBytes() && !reach.test(array.device())) {
       throw new IllegalArgumentException(
           where(group, kind)
               + ": got "
               + array
+              + " on "
+              + array.device().name()
               + "; ranks on processors exchange arrays in main memory, so copy"
               + " the array to a CpuDevice or use a communicator for that device");
     }
@@ -71,7 +75,8 @@ final class CallChecks {
       CommunicationKind kind,
       List<NDArray> parts,
       int size,
-      @Nullable DType dtype) {
+      @Nullable DType dtype,
+      Predicate<Device> reach) {
     if (parts.size() != size) {
       throw new IllegalArgumentException(
           where(group, kind)
@@ -83,7 +88,7 @@ final class CallChecks {
     }
     for (int i = 0; i < parts.size(); i++) {
       NDArray part = parts.get(i);
-      reachable(group, kind, part);
+      reachable(group, kind, part, reach);
       if (dtype != null && part.dtype() != dtype) {
         throw new IllegalArgumentException(
             where(group, kind)

@@ -6,8 +6,11 @@ import dev.heddle.parallel.comm.Communicator;
 import dev.heddle.parallel.comm.Handle;
 import dev.heddle.parallel.comm.Message;
 import dev.heddle.parallel.comm.ReduceOp;
+import dev.heddle.runtime.Device;
 import dev.heddle.runtime.NDArray;
+import dev.heddle.runtime.cpu.CpuDevice;
 import java.util.List;
+import java.util.function.Predicate;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -21,6 +24,7 @@ public abstract class CheckedCommunicator implements Communicator {
   private final CommunicationStatistics totals;
   private final double[] oneDouble = new double[1];
   private final long[] oneLong = new long[1];
+  private final Predicate<Device> reach = this::reaches;
 
   /**
    * A member's access to a group.
@@ -36,6 +40,13 @@ public abstract class CheckedCommunicator implements Communicator {
   }
 
   // ---- what an implementation adds
+
+  /**
+   * Whether this communicator moves arrays of that device; those in main memory unless it says so.
+   */
+  protected boolean reaches(Device device) {
+    return device instanceof CpuDevice;
+  }
 
   /** Refuses threads other than the rank's own. */
   protected abstract void checkThread();
@@ -149,7 +160,7 @@ public abstract class CheckedCommunicator implements Communicator {
     CallChecks.root(identity, kind, root, size());
     List<NDArray> used = onRoot(wholes, root);
     if (rank == root) {
-      CallChecks.parts(identity, kind, used, size(), part.dtype());
+      CallChecks.parts(identity, kind, used, size(), part.dtype(), reach);
     }
     part.block().touch();
     CollectiveArguments call = arrays(kind, null, root, part, used, List.of());
@@ -161,7 +172,7 @@ public abstract class CheckedCommunicator implements Communicator {
     CommunicationKind kind = CommunicationKind.REDUCE_SCATTER;
     checkArray(kind, part, true);
     CallChecks.reducible(identity, kind, part);
-    CallChecks.parts(identity, kind, wholes, size(), part.dtype());
+    CallChecks.parts(identity, kind, wholes, size(), part.dtype(), reach);
     part.block().touch();
     CollectiveArguments call = arrays(kind, op, -1, part, wholes, List.of());
     return counted(call, bytes(wholes), bytes(part));
@@ -171,8 +182,8 @@ public abstract class CheckedCommunicator implements Communicator {
   public final Handle allToAll(List<NDArray> sources, List<NDArray> destinations) {
     CommunicationKind kind = CommunicationKind.ALL_TO_ALL;
     checkThread();
-    CallChecks.parts(identity, kind, sources, size(), null);
-    CallChecks.parts(identity, kind, sources, size(), sources.get(0).dtype());
+    CallChecks.parts(identity, kind, sources, size(), null, reach);
+    CallChecks.parts(identity, kind, sources, size(), sources.get(0).dtype(), reach);
     checkDestinations(kind, destinations, sources.get(0));
     CollectiveArguments call = arrays(kind, null, -1, null, sources, destinations);
     return counted(call, bytes(sources), bytes(destinations));
@@ -198,7 +209,7 @@ public abstract class CheckedCommunicator implements Communicator {
                 + " to "
                 + (size() - 1));
       }
-      CallChecks.reachable(identity, CommunicationKind.EXCHANGE, message.array());
+      CallChecks.reachable(identity, CommunicationKind.EXCHANGE, message.array(), reach);
       if (!message.isSend()) {
         CallChecks.writable(identity, CommunicationKind.EXCHANGE, message.array());
         message.array().block().touch();
@@ -304,14 +315,14 @@ public abstract class CheckedCommunicator implements Communicator {
 
   private void checkArray(CommunicationKind kind, NDArray array, boolean written) {
     checkThread();
-    CallChecks.reachable(identity, kind, array);
+    CallChecks.reachable(identity, kind, array, reach);
     if (written) {
       CallChecks.writable(identity, kind, array);
     }
   }
 
   private void checkDestinations(CommunicationKind kind, List<NDArray> arrays, NDArray like) {
-    CallChecks.parts(identity, kind, arrays, size(), like.dtype());
+    CallChecks.parts(identity, kind, arrays, size(), like.dtype(), reach);
     for (int i = 0; i < arrays.size(); i++) {
       CallChecks.writable(identity, kind, arrays.get(i));
       arrays.get(i).block().touch();

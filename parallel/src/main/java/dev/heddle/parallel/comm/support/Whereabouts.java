@@ -81,6 +81,7 @@ public final class Whereabouts {
         || className.startsWith("dev.heddle.bindings")
         || className.startsWith(IMPLEMENTATIONS + "support.")
         || className.startsWith(IMPLEMENTATIONS + "local.Local")
-        || className.startsWith(IMPLEMENTATIONS + "mpi.");
+        || className.startsWith(IMPLEMENTATIONS + "mpi.")
+        || className.startsWith(IMPLEMENTATIONS + "nccl.");
   }
 }

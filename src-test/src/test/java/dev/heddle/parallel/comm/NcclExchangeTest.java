@@ -1,0 +1,9 @@
+package dev.heddle.parallel.comm;
+
+/** The conformance suite over a simulated NCCL between simulated GPUs with lazy streams. */
+class NcclExchangeTest extends ExchangeConformance {
+  @Override
+  World world() {
+    return SimulatedGpuWorld.lazy();
+  }
+}
