@@ -7,6 +7,7 @@ import dev.heddle.bindings.NativeLibrary;
 import dev.heddle.simulated.cublas.SimulatedCublas;
 import dev.heddle.simulated.driver.SimulatedGpus;
 import dev.heddle.simulated.driver.SimulatedOptions;
+import dev.heddle.simulated.nccl.SimulatedNccl;
 import dev.heddle.train.cli.DeviceKind;
 import dev.heddle.train.config.ConfigLoader;
 import dev.heddle.train.config.ConfigOverride;
@@ -24,7 +25,8 @@ import org.junit.jupiter.params.provider.EnumSource;
 
 /**
  * The captioning example, small, on 1, 2 and 4 simulated GPUs: its losses are those of the
- * processor. Streams are lazy, so that a wait that is missing gives other numbers.
+ * processor, whether arrays travel through main memory or by the simulated NCCL. Streams are lazy,
+ * so that a wait that is missing gives other numbers.
  */
 class SimulatedTrainingTest {
   private static final Path EXAMPLE = Path.of("..", "examples", "emoji-captions.yaml");
@@ -72,11 +74,16 @@ class SimulatedTrainingTest {
     }
     RunConfig config = load(sets);
     List<StepMetrics> control = train(config, DeviceKind.cpu, STEPS);
-    List<StepMetrics> steps;
     try (SimulatedGpus machine = SimulatedGpus.install(gpus, SimulatedOptions.lazily());
         NativeLibrary.Substitution cublas = SimulatedCublas.install()) {
-      steps = train(config, DeviceKind.cuda, STEPS);
+      assertLosses(train(config, DeviceKind.cuda, STEPS), control);
+      try (SimulatedNccl nccl = SimulatedNccl.install()) {
+        assertLosses(train(config, DeviceKind.cuda, STEPS), control);
+      }
     }
+  }
+
+  private static void assertLosses(List<StepMetrics> steps, List<StepMetrics> control) {
     assertThat(steps).hasSize(STEPS);
     for (int i = 0; i < STEPS; i++) {
       double loss = control.get(i).loss();

@@ -111,6 +111,18 @@ final class NcclCommunicator extends CheckedCommunicator {
         : Optional.empty();
   }
 
+  // ---- the end
+
+  @Override
+  public void abort(Throwable cause) {
+    me.checkThread();
+    // Told on the control communicator first, so that other ranks name this one as the reason.
+    control.abort(cause);
+    String text = "stopped because rank " + me.globalRank + " failed: " + cause;
+    me.fail(new Failure(Failure.Kind.STOPPED, text, cause));
+    me.releaseOpen();
+  }
+
   // ---- collectives
 
   @Override
