@@ -9,6 +9,8 @@ import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.LinkedHashMap;
 import java.util.Map;
+import java.util.function.Function;
+import java.util.function.Supplier;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -40,6 +42,8 @@ public final class CudaDevice implements Device {
   private final @Nullable Kernels[] kernels = new Kernels[DType.values().length];
   private final Map<String, CudaModule> modules = new LinkedHashMap<>();
   private @Nullable Runnable waitCheck;
+  private final Map<Class<?>, CudaAttachment> attachments = new LinkedHashMap<>();
+  private @Nullable CudaRowFaults rowFaults;
   private boolean closed;
 
   private CudaDevice(
@@ -67,7 +71,7 @@ public final class CudaDevice implements Device {
    * @throws IllegalArgumentException if there is no such GPU
    */
   public static CudaDevice open(int ordinal) {
-    return open(ordinal, CudaDevice::noKernels);
+    return open(ordinal, CudaKernels::new);
   }
 
   /** A device with other kernels, for tests of what lies below them. */
@@ -78,19 +82,17 @@ public final class CudaDevice implements Device {
   static CudaDevice open(int ordinal, long stagingPartBytes, CudaKernelFactory factory) {
     CudaDeviceProperties properties = CudaDeviceProperties.of(ordinal);
     CudaContext context = CudaContext.primary(ordinal);
+    CudaStream stream = null;
     try {
-      CudaStream stream = CudaStream.open(context);
+      stream = CudaStream.open(context);
       return new CudaDevice(properties, context, stream, stagingPartBytes, factory);
     } catch (RuntimeException failure) {
-      // The context's end takes the stream with it, if nobody else uses the GPU.
+      if (stream != null) {
+        stream.close();
+      }
       context.close();
       throw failure;
     }
-  }
-
-  private static Kernels noKernels(CudaDevice device, DType dtype) {
-    throw new IllegalArgumentException(
-        device.name() + " has no kernels for " + dtype + "; it can hold and copy arrays");
   }
 
   /** How many GPUs there are, 0 if there is no driver or it does not start. */
@@ -146,7 +148,41 @@ public final class CudaDevice implements Device {
    * @param ptx its text; ignored when the module is loaded already
    */
   public CudaModule module(String moduleName, String ptx) {
-    return modules.computeIfAbsent(moduleName, key -> CudaModule.load(context, key, ptx));
+    return module(moduleName, () -> ptx);
+  }
+
+  /** The module of that name, whose text is asked for if it has to be loaded. */
+  CudaModule module(String moduleName, Supplier<String> ptx) {
+    return modules.computeIfAbsent(moduleName, key -> CudaModule.load(context, key, ptx.get()));
+  }
+
+  /** Where kernels report row numbers that are out of range. */
+  CudaRowFaults rowFaults() {
+    CudaRowFaults faults = rowFaults;
+    if (faults == null) {
+      faults = attachment(CudaRowFaults.class, device -> new CudaRowFaults(device.context()));
+      rowFaults = faults;
+    }
+    return faults;
+  }
+
+  private void checkRowFaults() {
+    if (rowFaults != null) {
+      rowFaults.check();
+    }
+  }
+
+  /**
+   * What another part of the backend keeps for this device, such as a library's handles: made when
+   * it is first asked for, and closed with the device, before its memory.
+   */
+  <T extends CudaAttachment> T attachment(Class<T> type, Function<CudaDevice, T> make) {
+    CudaAttachment found = attachments.get(type);
+    if (found == null) {
+      found = make.apply(this);
+      attachments.put(type, found);
+    }
+    return type.cast(found);
   }
 
   @Override
@@ -182,6 +218,7 @@ public final class CudaDevice implements Device {
       stream.refuseInCapture("a copy of " + bytes + " bytes to the host");
       staging.download(source.segment().address() + offset, destination);
       checkWait();
+      checkRowFaults();
     }
   }
 
@@ -246,6 +283,7 @@ public final class CudaDevice implements Device {
   public void synchronize() {
     stream.synchronize();
     checkWait();
+    checkRowFaults();
   }
 
   /**
@@ -277,6 +315,9 @@ public final class CudaDevice implements Device {
     }
     closed = true;
     RuntimeException failure = attempt(stream::synchronize, null);
+    for (CudaAttachment attachment : attachments.values()) {
+      failure = attempt(attachment::close, failure);
+    }
     for (CudaModule module : modules.values()) {
       failure = attempt(module::close, failure);
     }

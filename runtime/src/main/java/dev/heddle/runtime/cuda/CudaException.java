@@ -1,8 +1,8 @@
 package dev.heddle.runtime.cuda;
 
 /**
- * A call into the CUDA driver that did not succeed. The message has the call with its arguments,
- * the error's name and the driver's own text, and what to do.
+ * A call into the CUDA driver, or into cuBLAS, that did not succeed. The message has the call with
+ * its arguments, the error's name, the driver's own text, and what to do.
  */
 public final class CudaException extends RuntimeException {
   private static final long serialVersionUID = 1L;
@@ -18,7 +18,7 @@ public final class CudaException extends RuntimeException {
     this.call = call;
   }
 
-  /** The driver's status, a {@code CUresult}. */
+  /** The status: a {@code CUresult} of the driver's, or cuBLAS's {@code cublasStatus_t}. */
   public int status() {
     return status;
   }
@@ -28,7 +28,7 @@ public final class CudaException extends RuntimeException {
     return errorName;
   }
 
-  /** The driver function that was called, such as {@code cuMemAllocAsync}. */
+  /** The function that was called, such as {@code cuMemAllocAsync}. */
   public String call() {
     return call;
   }

@@ -9,8 +9,9 @@ import dev.heddle.bindings.cuda.Cuda;
 import dev.heddle.runtime.memory.MemoryPool;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
-import java.util.ArrayList;
-import java.util.List;
+import java.util.LinkedHashMap;
+import java.util.Locale;
+import java.util.Map;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -28,7 +29,7 @@ public final class CudaMemory implements MemoryPool.Source {
   private final CudaContext context;
   private final CudaStream stream;
   private final @Nullable MemorySegment driverPool;
-  private final List<Long> addresses = new ArrayList<>();
+  private final Map<Long, Long> byteSizes = new LinkedHashMap<>();
   private @Nullable MemoryPool user;
   private long reservedBytes;
 
@@ -75,31 +76,81 @@ public final class CudaMemory implements MemoryPool.Source {
     context.makeCurrent();
     try (Arena arena = Arena.ofConfined()) {
       MemorySegment pointer = arena.allocate(JAVA_LONG);
-      MemorySegment pool = driverPool;
-      int status =
-          pool == null
-              ? Cuda.cuMemAlloc_v2(pointer, byteSize)
-              : Cuda.cuMemAllocFromPoolAsync(pointer, byteSize, pool, stream.address());
+      int status = allocate(pointer, byteSize);
+      if (status == Cuda.CUDA_ERROR_OUT_OF_MEMORY() && giveUnusedBack()) {
+        status = allocate(pointer, byteSize);
+      }
       if (status != 0) {
-        String call = pool == null ? "cuMemAlloc" : "cuMemAllocFromPoolAsync";
-        String detail = status == Cuda.CUDA_ERROR_OUT_OF_MEMORY() ? figures() : "";
         throw CudaDriver.failureWith(
-            detail, status, call, "bytes", byteSize, "device", context.ordinal());
+            status == Cuda.CUDA_ERROR_OUT_OF_MEMORY() ? figures() : "",
+            status,
+            driverPool == null ? "cuMemAlloc" : "cuMemAllocFromPoolAsync",
+            "bytes",
+            byteSize,
+            "device",
+            context.ordinal());
       }
       long address = pointer.get(JAVA_LONG, 0);
-      addresses.add(address);
+      byteSizes.put(address, byteSize);
       reservedBytes += byteSize;
       context.tally.deviceAllocations++;
       return MemorySegment.ofAddress(address);
     }
   }
 
+  private int allocate(MemorySegment pointer, long byteSize) {
+    MemorySegment pool = driverPool;
+    return pool == null
+        ? Cuda.cuMemAlloc_v2(pointer, byteSize)
+        : Cuda.cuMemAllocFromPoolAsync(pointer, byteSize, pool, stream.address());
+  }
+
+  /** Returns what waits for reuse in other sizes to the driver; false if there is nothing. */
+  private boolean giveUnusedBack() {
+    MemoryPool pool = user;
+    if (pool == null || pool.trim() == 0) {
+      return false;
+    }
+    MemorySegment mine = driverPool;
+    if (mine != null) {
+      // Freed in stream order: it is there when the stream has got so far.
+      stream.synchronize();
+      CudaDriver.check(Cuda.cuMemPoolTrimTo(mine, 0), "cuMemPoolTrimTo");
+    }
+    return true;
+  }
+
+  @Override
+  public void release(MemorySegment memory) {
+    context.makeCurrent();
+    long address = memory.address();
+    Long bytes = byteSizes.remove(address);
+    if (bytes == null) {
+      throw new IllegalArgumentException(
+          "CudaMemory.release: 0x%x is not memory of this device".formatted(address));
+    }
+    reservedBytes -= bytes;
+    free(address);
+  }
+
+  private void free(long address) {
+    if (driverPool == null) {
+      CudaDriver.check(Cuda.cuMemFree_v2(address), "cuMemFree");
+    } else {
+      CudaDriver.check(Cuda.cuMemFreeAsync(address, stream.address()), "cuMemFreeAsync");
+    }
+  }
+
   private String figures() {
     MemoryPool pool = user;
     long live = pool == null ? reservedBytes : pool.liveBytes();
-    return "cuda:%d has %,d bytes free; this device holds %,d bytes, %,d of them in use and %,d waiting for reuse in other sizes."
-        .formatted(
-            context.ordinal(), context.freeBytes(), reservedBytes, live, reservedBytes - live);
+    return String.format(
+        Locale.ROOT,
+        "cuda:%d has %,d bytes free; this device holds %,d bytes, %,d of them in use.",
+        context.ordinal(),
+        context.freeBytes(),
+        reservedBytes,
+        live);
   }
 
   /**
@@ -134,15 +185,10 @@ public final class CudaMemory implements MemoryPool.Source {
   @Override
   public void close() {
     context.makeCurrent();
+    byteSizes.keySet().forEach(this::free);
+    byteSizes.clear();
+    reservedBytes = 0;
     MemorySegment pool = driverPool;
-    for (long address : addresses) {
-      if (pool == null) {
-        CudaDriver.check(Cuda.cuMemFree_v2(address), "cuMemFree");
-      } else {
-        CudaDriver.check(Cuda.cuMemFreeAsync(address, stream.address()), "cuMemFreeAsync");
-      }
-    }
-    addresses.clear();
     if (pool != null) {
       CudaDriver.check(Cuda.cuStreamSynchronize(stream.address()), "cuStreamSynchronize");
       CudaDriver.check(Cuda.cuMemPoolDestroy(pool), "cuMemPoolDestroy");

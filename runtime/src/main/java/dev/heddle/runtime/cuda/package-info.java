@@ -11,6 +11,11 @@
  * step recorded once). {@link dev.heddle.runtime.cuda.CudaReport} says what of all this a machine
  * has.
  *
+ * <p>Matrix products are cuBLAS's: {@link dev.heddle.runtime.cuda.CublasProducts} translates them
+ * ({@code Gemm} turns row-major into column-major), {@code CublasHandle} is what a stream has,
+ * {@code MatmulPlans} keeps what was found out about fused products, and {@code CublasLibrary}
+ * calls the functions that {@code CublasFunction} lists.
+ *
  * <p>The host queues work and goes on. It waits only where it reads a value, and what it writes
  * goes through page-locked memory so that it need not wait there either. A GPU's memory is never
  * addressable by the host: blocks have segments of size zero whose address is the GPU's.

@@ -4,6 +4,7 @@ import java.lang.foreign.MemorySegment;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.HashMap;
+import java.util.HashSet;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
@@ -13,8 +14,8 @@ import org.jspecify.annotations.Nullable;
 /**
  * Hands out blocks of one device's memory and takes them back for the next user. Sizes are rounded
  * up to classes of at most 12.5 % waste (eight a power of two), so that a training loop that asks
- * for the same sizes again allocates nothing new. Memory is returned to the system only by {@link
- * #close()}.
+ * for the same sizes again allocates nothing new. Memory is returned to the system by {@link
+ * #close()}, and by {@link #trim()} where the system is short of it.
  *
  * <p>Thread-safe.
  */
@@ -28,6 +29,16 @@ public final class MemoryPool implements AutoCloseable {
   public interface Source extends AutoCloseable {
     /** New memory of {@code byteSize} bytes, aligned to {@link #ALIGNMENT}. */
     MemorySegment allocate(long byteSize);
+
+    /**
+     * Returns one piece of memory to the system; for sources whose memory is scarce.
+     *
+     * @throws UnsupportedOperationException if this source returns all its memory at once, by
+     *     {@link #close()}
+     */
+    default void release(MemorySegment memory) {
+      throw new UnsupportedOperationException("this source returns its memory when it is closed");
+    }
 
     /** Returns all memory to the system. */
     @Override
@@ -242,6 +253,29 @@ public final class MemoryPool implements AutoCloseable {
   /** How often memory was taken from the system: constant once a loop is steady. */
   public synchronized long systemAllocations() {
     return systemAllocations;
+  }
+
+  /**
+   * Returns the memory that waits for reuse to the system. For sources that can {@linkplain
+   * Source#release release} single pieces, which call it when the system has nothing left: blocks
+   * of other sizes may be in the way.
+   *
+   * @return how many bytes that were
+   */
+  public synchronized long trim() {
+    Set<Block> unused = new HashSet<>();
+    long bytes = 0;
+    for (ArrayDeque<Block> sameSize : free) {
+      for (Block block : sameSize) {
+        source.release(block.segment());
+        unused.add(block);
+        bytes += block.byteSize();
+      }
+      sameSize.clear();
+    }
+    all.removeAll(unused);
+    reservedBytes -= bytes;
+    return bytes;
   }
 
   /** A line for each block that is in use: its size and, where it was traced, who allocated it. */

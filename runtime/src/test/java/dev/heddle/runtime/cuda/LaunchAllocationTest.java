@@ -27,11 +27,13 @@ class LaunchAllocationTest {
 
   private final Linker linker = Linker.nativeLinker();
 
+  @SuppressWarnings("UnusedMethod") // looked up by name
   private static int oneDevice(MemorySegment count) {
     count.reinterpret(Integer.BYTES).set(JAVA_INT, 0, 1);
     return 0;
   }
 
+  @SuppressWarnings("UnusedMethod") // looked up by name
   private static int version13(MemorySegment version) {
     version.reinterpret(Integer.BYTES).set(JAVA_INT, 0, 13_000);
     return 0;

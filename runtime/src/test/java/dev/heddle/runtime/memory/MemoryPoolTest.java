@@ -3,6 +3,7 @@ package dev.heddle.runtime.memory;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.util.ArrayList;
 import java.util.List;
@@ -83,6 +84,49 @@ class MemoryPoolTest {
     }
     assertThat(pool.peakLiveBytes()).isEqualTo(128);
     assertThat(pool.reservedBytes()).isEqualTo(192);
+    pool.close();
+  }
+
+  @Test
+  void trim_returnsWhatWaitsForReuse_andNothingElse() {
+    List<Long> released = new ArrayList<>();
+    MemoryPool scarce =
+        new MemoryPool(
+            "scarce",
+            new MemoryPool.Source() {
+              @Override
+              public MemorySegment allocate(long byteSize) {
+                return MemorySegment.ofAddress(4096 * byteSize);
+              }
+
+              @Override
+              public void release(MemorySegment memory) {
+                released.add(memory.address() / 4096);
+              }
+
+              @Override
+              public void close() {}
+            });
+    try (MemoryScope scope = MemoryScope.open()) {
+      scarce.allocate(64);
+      scarce.allocate(128).disown();
+      scarce.allocate(1024).disown();
+      assertThat(scarce.trim()).isEqualTo(1152);
+      assertThat(released).containsExactly(128L, 1024L);
+      assertThat(scarce.reservedBytes()).isEqualTo(64);
+      assertThat(scarce.trim()).isZero();
+      scarce.allocate(128);
+      assertThat(scarce.systemAllocations()).isEqualTo(4);
+    }
+    scarce.close();
+  }
+
+  @Test
+  void trim_ofASourceThatKeepsItsMemory_isRefused() {
+    pool.borrow(64).release();
+    assertThatThrownBy(pool::trim)
+        .isInstanceOf(UnsupportedOperationException.class)
+        .hasMessageContaining("returns its memory when it is closed");
     pool.close();
   }
 

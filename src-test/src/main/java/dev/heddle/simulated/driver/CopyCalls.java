@@ -8,6 +8,7 @@ import dev.heddle.simulated.memory.DeviceMemory;
 import dev.heddle.simulated.memory.SimulatedFault;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
+import java.util.function.Consumer;
 
 /** The driver's functions for copies and fills, on streams and blocking. */
 @SuppressWarnings("MethodName")
@@ -36,7 +37,7 @@ final class CopyCalls {
                 "copy from host",
                 what,
                 () -> {
-                  MemorySegment host = HostMemory.bytes(machine.hostMemory, from, bytes, what);
+                  MemorySegment host = machine.hostMemory.bytes(from, bytes, what);
                   gpu.at(destination, bytes, what).copyFrom(host);
                   machine.tally.bytesToDevice += bytes;
                 }));
@@ -76,8 +77,7 @@ final class CopyCalls {
               "copy to host",
               what,
               () -> {
-                MemorySegment now =
-                    pinned ? HostMemory.bytes(machine.hostMemory, to, bytes, what) : host;
+                MemorySegment now = pinned ? machine.hostMemory.bytes(to, bytes, what) : host;
                 now.copyFrom(gpu.at(source, bytes, what));
                 machine.tally.bytesToHost += bytes;
               }));
@@ -258,7 +258,7 @@ final class CopyCalls {
       long count,
       int width,
       MemorySegment stream,
-      java.util.function.Consumer<MemorySegment> filler) {
+      Consumer<MemorySegment> filler) {
     Machine machine = Machine.running();
     synchronized (machine) {
       machine.context();

@@ -16,6 +16,7 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import org.jspecify.annotations.Nullable;
 
 /**
  * The driver's symbols: for each function an upcall stub of the Java method with its name, typed by
@@ -65,7 +66,7 @@ final class DriverStubs implements SymbolLookup {
   }
 
   /** The generated binding's descriptor, or null if it binds no such function. */
-  private static @org.jspecify.annotations.Nullable FunctionDescriptor descriptor(String name) {
+  private static @Nullable FunctionDescriptor descriptor(String name) {
     try {
       return (FunctionDescriptor) Cuda.class.getMethod(name + "$descriptor").invoke(null);
     } catch (NoSuchMethodException none) {
@@ -109,12 +110,14 @@ final class DriverStubs implements SymbolLookup {
   }
 
   /** What no simulated function answers. */
+  @SuppressWarnings("UnusedMethod") // looked up by name
   private static int refuse(String name) {
     throw new DriverError(
         Cuda.CUDA_ERROR_NOT_SUPPORTED(), "the simulated driver has no " + name + "; add it there");
   }
 
   /** An exception must not leave an upcall: it would end the JVM. */
+  @SuppressWarnings("UnusedMethod") // looked up by name
   private static int failed(String name, Throwable thrown) {
     Machine machine = Machine.installedOrNull();
     int status = thrown instanceof DriverError error ? error.status() : Cuda.CUDA_ERROR_UNKNOWN();

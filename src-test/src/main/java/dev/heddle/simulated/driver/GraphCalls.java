@@ -31,8 +31,8 @@ final class GraphCalls {
     for (Capture capture : machine.captures) {
       boolean concerned =
           capture.mode == Cuda.CU_STREAM_CAPTURE_MODE_GLOBAL()
-              || capture.mode == Cuda.CU_STREAM_CAPTURE_MODE_THREAD_LOCAL()
-                  && capture.thread == Thread.currentThread();
+              || (capture.mode == Cuda.CU_STREAM_CAPTURE_MODE_THREAD_LOCAL()
+                  && capture.thread == Thread.currentThread());
       if (concerned) {
         capture.invalidate(call);
         throw new DriverError(

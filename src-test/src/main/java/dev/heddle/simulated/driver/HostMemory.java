@@ -1,47 +1,64 @@
 package dev.heddle.simulated.driver;
 
+import dev.heddle.simulated.memory.Allocation;
 import dev.heddle.simulated.memory.SimulatedFault;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
-import java.util.HashMap;
 import java.util.Map;
 import java.util.TreeMap;
+import org.jspecify.annotations.Nullable;
 
 /** Page-locked host memory: which ranges are, so that copies of others can be told apart. */
 final class HostMemory {
-  private final TreeMap<Long, Long> pinned = new TreeMap<>();
-  private final Map<Long, Arena> arenas = new HashMap<>();
-  private final Map<Long, SimulatedContext> owners = new HashMap<>();
+  private static final long PAGE = 4096;
 
-  long allocate(long bytes, SimulatedContext owner) {
-    Arena arena = Arena.ofShared();
-    // Poisoned, so that what was never written is seen.
-    MemorySegment memory = arena.allocate(bytes, 4096).fill((byte) 0xFF);
-    pinned.put(memory.address(), bytes);
-    arenas.put(memory.address(), arena);
-    owners.put(memory.address(), owner);
-    return memory.address();
+  private static final class Range {
+    private final Arena arena = Arena.ofShared();
+    private final Allocation allocation;
+
+    private Range(long bytes) {
+      // Poisoned, so that what was never written is seen.
+      MemorySegment memory = arena.allocate(bytes, PAGE).fill((byte) 0xFF);
+      allocation = Allocation.ofHost(arena, memory);
+    }
+  }
+
+  private final TreeMap<Long, Range> ranges = new TreeMap<>();
+
+  /** New page-locked bytes. */
+  long allocate(long bytes) {
+    Range range = new Range(bytes);
+    ranges.put(range.allocation.address(), range);
+    return range.allocation.address();
   }
 
   void free(long address) {
-    Arena arena = arenas.remove(address);
-    if (arena == null) {
+    Range range = ranges.remove(address);
+    if (range == null) {
       throw DriverError.invalidValue(
           "0x%x is not the start of page-locked memory".formatted(address));
     }
-    pinned.remove(address);
-    owners.remove(address);
-    arena.close();
+    range.arena.close();
+  }
+
+  /** The page-locked memory that {@code address} is in, or null: kernels reach it, too. */
+  @Nullable Allocation find(long address) {
+    Map.Entry<Long, Range> entry = ranges.floorEntry(address);
+    if (entry == null) {
+      return null;
+    }
+    Allocation allocation = entry.getValue().allocation;
+    return allocation.covers(address, 1) ? allocation : null;
   }
 
   boolean isPinned(long address, long bytes) {
-    Map.Entry<Long, Long> entry = pinned.floorEntry(address);
-    return entry != null && address - entry.getKey() <= entry.getValue() - bytes;
+    Allocation allocation = find(address);
+    return allocation != null && allocation.covers(address, bytes);
   }
 
   /** Page-locked bytes, now that a copy runs. */
-  static MemorySegment bytes(HostMemory memory, long address, long bytes, String what) {
-    if (!memory.isPinned(address, bytes)) {
+  MemorySegment bytes(long address, long bytes, String what) {
+    if (!isPinned(address, bytes)) {
       throw new SimulatedFault(
           SimulatedFault.Kind.ILLEGAL_ADDRESS,
           "%s: page-locked host memory at 0x%x was freed before the copy ran"
@@ -51,12 +68,11 @@ final class HostMemory {
   }
 
   long count() {
-    return pinned.size();
+    return ranges.size();
   }
 
   void close() {
-    arenas.values().forEach(Arena::close);
-    arenas.clear();
-    pinned.clear();
+    ranges.values().forEach(range -> range.arena.close());
+    ranges.clear();
   }
 }

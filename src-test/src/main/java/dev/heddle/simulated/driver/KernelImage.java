@@ -1,5 +1,6 @@
 package dev.heddle.simulated.driver;
 
+import java.lang.foreign.MemorySegment;
 import java.util.List;
 import org.jspecify.annotations.Nullable;
 
@@ -31,12 +32,23 @@ interface KernelImage {
     void run(SimulatedGpu gpu, Launch launch);
   }
 
-  /** A launch: sizes in blocks and threads, dynamic shared bytes, and the parameters' bytes. */
-  record Launch(int[] grid, int[] block, int sharedBytes, byte[] parameters) {
+  /** A number of blocks or threads in each direction. */
+  record Size(int x, int y, int z) {
+    boolean isPositive() {
+      return x > 0 && y > 0 && z > 0;
+    }
+
     @Override
     public String toString() {
-      return "<<<%dx%dx%d, %dx%dx%d, %d>>>"
-          .formatted(grid[0], grid[1], grid[2], block[0], block[1], block[2], sharedBytes);
+      return x + "x" + y + "x" + z;
+    }
+  }
+
+  /** A launch: blocks, threads of a block, dynamic shared bytes, and the parameters' bytes. */
+  record Launch(Size grid, Size block, int sharedBytes, MemorySegment parameters) {
+    @Override
+    public String toString() {
+      return "<<<" + grid + ", " + block + ", " + sharedBytes + ">>>";
     }
   }
 
@@ -44,4 +56,7 @@ interface KernelImage {
   int target();
 
   @Nullable Kernel kernel(String name);
+
+  /** Ends the module on that GPU, its variables with it. */
+  void unload(SimulatedGpu gpu);
 }

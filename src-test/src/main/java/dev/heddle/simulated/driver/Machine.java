@@ -21,6 +21,8 @@ final class Machine {
   private static final long STUCK_MILLIS = 60_000;
   private static final System.Logger LOG = System.getLogger("dev.heddle.simulated.driver");
 
+  private static final ThreadLocal<@Nullable SimulatedContext> CONTEXTS = new ThreadLocal<>();
+
   private static volatile @Nullable Machine current;
 
   final SimulatedOptions options;
@@ -29,7 +31,6 @@ final class Machine {
   final Tally tally = new Tally();
   final Set<Capture> captures = new LinkedHashSet<>();
   final KernelImage.Compiler compiler = new PtxCompiler();
-  private final ThreadLocal<@Nullable SimulatedContext> contexts = new ThreadLocal<>();
   private final Map<Long, Object> handles = new HashMap<>();
   private final List<String> complaints = new ArrayList<>();
   private final List<String> leaks = new ArrayList<>();
@@ -144,7 +145,7 @@ final class Machine {
 
   /** The calling thread's context, fit for use. */
   SimulatedContext context() {
-    SimulatedContext context = contexts.get();
+    SimulatedContext context = contextOrNull();
     if (context == null) {
       throw new DriverError(
           Cuda.CUDA_ERROR_INVALID_CONTEXT(),
@@ -155,14 +156,16 @@ final class Machine {
 
   void setContext(@Nullable SimulatedContext context) {
     if (context == null) {
-      contexts.remove();
+      CONTEXTS.remove();
     } else {
-      contexts.set(context);
+      CONTEXTS.set(context);
     }
   }
 
+  /** The calling thread's context; one of an installation that has ended is none. */
   @Nullable SimulatedContext contextOrNull() {
-    return contexts.get();
+    SimulatedContext context = CONTEXTS.get();
+    return context != null && context.machine == this ? context : null;
   }
 
   // ---- waiting

@@ -161,6 +161,15 @@ final class MemoryCalls {
     }
   }
 
+  /** Nothing to do: what is freed goes back at once. */
+  static int cuMemPoolTrimTo(MemorySegment pool, long bytesToKeep) {
+    Machine machine = Machine.running();
+    synchronized (machine) {
+      machine.object(pool, SimulatedPool.class);
+      return 0;
+    }
+  }
+
   static int cuMemPoolSetAttribute(MemorySegment pool, int attribute, MemorySegment value) {
     Machine machine = Machine.running();
     synchronized (machine) {
@@ -213,15 +222,29 @@ final class MemoryCalls {
   static int cuMemHostAlloc(MemorySegment pointer, long bytes, int flags) {
     Machine machine = Machine.running();
     synchronized (machine) {
-      SimulatedContext context = machine.context();
+      machine.context();
       GraphCalls.refuseWhileCapturing(machine, "cuMemHostAlloc");
-      pointer.set(ADDRESS, 0, MemorySegment.ofAddress(machine.hostMemory.allocate(bytes, context)));
+      pointer.set(ADDRESS, 0, MemorySegment.ofAddress(machine.hostMemory.allocate(bytes)));
       return 0;
     }
   }
 
   static int cuMemAllocHost_v2(MemorySegment pointer, long bytes) {
     return cuMemHostAlloc(pointer, bytes, 0);
+  }
+
+  static int cuMemHostGetDevicePointer_v2(MemorySegment pointer, MemorySegment host, int flags) {
+    Machine machine = Machine.running();
+    synchronized (machine) {
+      machine.context();
+      if (flags != 0 || !machine.hostMemory.isPinned(host.address(), 1)) {
+        throw DriverError.invalidValue(
+            "cuMemHostGetDevicePointer of 0x%x, which is not page-locked, or with flags %d"
+                .formatted(host.address(), flags));
+      }
+      pointer.set(JAVA_LONG, 0, host.address());
+      return 0;
+    }
   }
 
   static int cuMemFreeHost(MemorySegment pointer) {

@@ -35,8 +35,9 @@ final class ModuleCalls {
       try {
         compiled = machine.compiler.compile(context.gpu, image.getString(0));
       } catch (IllegalArgumentException refused) {
-        writeLog(optionCount, options, values, String.valueOf(refused.getMessage()));
-        throw new DriverError(Cuda.CUDA_ERROR_INVALID_PTX(), refused.getMessage());
+        String log = String.valueOf(refused.getMessage());
+        writeLog(optionCount, options, values, log);
+        throw new DriverError(Cuda.CUDA_ERROR_INVALID_PTX(), log);
       }
       int capability = machine.options.computeCapability();
       if (compiled.target() > capability) {
@@ -80,7 +81,9 @@ final class ModuleCalls {
   static int cuModuleUnload(MemorySegment handle) {
     Machine machine = Machine.running();
     synchronized (machine) {
-      machine.object(handle, LoadedModule.class).unloaded = true;
+      LoadedModule module = machine.object(handle, LoadedModule.class);
+      module.unloaded = true;
+      module.image.unload(module.context().gpu);
       machine.forget(handle);
       return 0;
     }
@@ -168,8 +171,8 @@ final class ModuleCalls {
       }
       KernelImage.Launch launch =
           new KernelImage.Launch(
-              new int[] {gridX, gridY, gridZ},
-              new int[] {blockX, blockY, blockZ},
+              new KernelImage.Size(gridX, gridY, gridZ),
+              new KernelImage.Size(blockX, blockY, blockZ),
               sharedBytes,
               parameterBytes(function.kernel, parameters));
       check(function, launch);
@@ -193,9 +196,10 @@ final class ModuleCalls {
     }
   }
 
-  private static byte[] parameterBytes(KernelImage.Kernel kernel, MemorySegment parameters) {
-    byte[] bytes = new byte[kernel.parameterBytes()];
-    if (bytes.length > 0 && parameters.address() == 0) {
+  private static MemorySegment parameterBytes(KernelImage.Kernel kernel, MemorySegment parameters) {
+    // An array of longs, so that every parameter is aligned.
+    MemorySegment bytes = MemorySegment.ofArray(new long[(kernel.parameterBytes() + 7) / 8]);
+    if (bytes.byteSize() > 0 && parameters.address() == 0) {
       throw DriverError.invalidValue(kernel.name() + ": launched without parameters");
     }
     for (int i = 0; i < kernel.parameters().size(); i++) {
@@ -208,22 +212,21 @@ final class ModuleCalls {
             "%s: parameter %d of %d is not given"
                 .formatted(kernel.name(), i, kernel.parameters().size()));
       }
-      MemorySegment.copy(value, JAVA_BYTE, 0, bytes, parameter.offset(), parameter.byteSize());
+      MemorySegment.copy(value, 0, bytes, parameter.offset(), parameter.byteSize());
     }
     return bytes;
   }
 
   private static void check(LoadedFunction function, KernelImage.Launch launch) {
     KernelImage.Kernel kernel = function.kernel;
-    int[] grid = launch.grid();
-    int[] block = launch.block();
-    long threads = (long) block[0] * block[1] * block[2];
-    boolean positive =
-        grid[0] > 0 && grid[1] > 0 && grid[2] > 0 && block[0] > 0 && block[1] > 0 && block[2] > 0;
-    if (!positive
-        || grid[1] > Limits.GRID_YZ
-        || grid[2] > Limits.GRID_YZ
-        || block[2] > Limits.BLOCK_Z
+    KernelImage.Size grid = launch.grid();
+    KernelImage.Size block = launch.block();
+    long threads = (long) block.x() * block.y() * block.z();
+    if (!grid.isPositive()
+        || !block.isPositive()
+        || grid.y() > Limits.GRID_YZ
+        || grid.z() > Limits.GRID_YZ
+        || block.z() > Limits.BLOCK_Z
         || threads > kernel.maximumThreads()) {
       throw DriverError.invalidValue(
           "kernel %s%s: no GPU takes these sizes (at most %d threads a block)"

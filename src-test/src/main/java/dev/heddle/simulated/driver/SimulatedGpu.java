@@ -1,19 +1,21 @@
 package dev.heddle.simulated.driver;
 
 import dev.heddle.bindings.cuda.Cuda;
+import dev.heddle.simulated.memory.Allocation;
 import dev.heddle.simulated.memory.DeviceMemory;
 import dev.heddle.simulated.memory.SimulatedFault;
-import java.lang.foreign.MemorySegment;
+import dev.heddle.simulated.simt.GlobalMemory;
+import dev.heddle.simulated.simt.Launch;
+import dev.heddle.simulated.simt.Simulator;
 import java.util.Map;
 import java.util.TreeMap;
 import org.jspecify.annotations.Nullable;
 
 /** One simulated GPU: its memory with the state of each allocation, and its primary context. */
-final class SimulatedGpu {
+final class SimulatedGpu implements GlobalMemory {
   /**
-   * Memory that a program has, or will have or has had in stream order.
-   *
-   * @param pool where it came from, or null for {@code cuMemAlloc}
+   * Memory that a program has, or will have or has had in stream order; without a pool if it came
+   * from {@code cuMemAlloc}.
    */
   static final class Span {
     final long address;
@@ -32,6 +34,8 @@ final class SimulatedGpu {
   final Machine machine;
   final int ordinal;
   final DeviceMemory memory;
+  final Simulator simulator = new Simulator();
+  Launch.Options execution;
   final SimulatedPool defaultPool;
   private final TreeMap<Long, Span> spans = new TreeMap<>();
   private int notYetLive;
@@ -41,6 +45,7 @@ final class SimulatedGpu {
   SimulatedGpu(Machine machine, int ordinal) {
     this.machine = machine;
     this.ordinal = ordinal;
+    this.execution = machine.options.execution();
     this.memory = new DeviceMemory(ordinal, machine.options.memoryBytes());
     this.defaultPool = new SimulatedPool(this, true);
   }
@@ -159,36 +164,48 @@ final class SimulatedGpu {
   }
 
   /**
-   * Bytes of this GPU or of one that it has access to.
-   *
-   * @throws SimulatedFault if they are not live now, in the order that work runs in
+   * The live allocation that an address of this GPU, or of one that it has access to, is in; live
+   * in the order that work runs in.
    */
-  MemorySegment at(long address, long bytes, String what) {
-    int owner = DeviceMemory.deviceOf(address);
-    if (owner == ordinal || owner < 0 || owner >= machine.gpus.size()) {
-      return own(address, bytes, what);
+  @Override
+  public @Nullable Allocation find(long address) {
+    SimulatedGpu owner = owner(address);
+    if (owner == null) {
+      return machine.hostMemory.find(address);
     }
-    SimulatedGpu peer = machine.gpus.get(owner);
-    if (!canAccess(peer, address)) {
-      throw new SimulatedFault(
-          SimulatedFault.Kind.ILLEGAL_ADDRESS,
-          "%s: %s touches 0x%x of %s, to which it has no access: enable it in the context, or for a pool with cuMemPoolSetAccess"
-              .formatted(what, this, address, peer));
-    }
-    return peer.own(address, bytes, what);
+    return !canAccess(owner, address) || owner.isNotYetLive(address)
+        ? null
+        : owner.memory.find(address);
   }
 
-  private MemorySegment own(long address, long bytes, String what) {
-    if (notYetLive > 0) {
-      Span span = spanAt(address);
-      if (span != null && !span.live) {
-        throw new SimulatedFault(
-            SimulatedFault.Kind.ILLEGAL_ADDRESS,
-            "%s: 0x%x on %s is used before its allocation in stream order: wait for an event of the stream that allocated it"
-                .formatted(what, address, this));
-      }
+  @Override
+  public String describe(long address, long byteSize) {
+    SimulatedGpu owner = owner(address);
+    if (owner == null) {
+      return "no address of a simulated GPU, nor of page-locked host memory";
     }
-    return memory.at(address, bytes, what);
+    if (owner.isNotYetLive(address)) {
+      return "used before its allocation in stream order: wait for an event of the stream that"
+          + " allocated it";
+    }
+    if (!canAccess(owner, address)) {
+      return "memory of %s, to which %s has no access: enable it in the context, or for a pool with cuMemPoolSetAccess"
+          .formatted(owner, this);
+    }
+    return owner.memory.describe(address, byteSize);
+  }
+
+  private @Nullable SimulatedGpu owner(long address) {
+    int device = DeviceMemory.deviceOf(address);
+    return device < 0 || device >= machine.gpus.size() ? null : machine.gpus.get(device);
+  }
+
+  private boolean isNotYetLive(long address) {
+    if (notYetLive == 0) {
+      return false;
+    }
+    Span span = spanAt(address);
+    return span != null && !span.live;
   }
 
   /** Whether this GPU may touch that address of another. */

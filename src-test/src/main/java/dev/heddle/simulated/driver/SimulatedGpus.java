@@ -1,6 +1,7 @@
 package dev.heddle.simulated.driver;
 
 import dev.heddle.bindings.NativeLibrary;
+import dev.heddle.simulated.simt.Launch;
 import java.lang.foreign.MemorySegment;
 import java.time.Duration;
 import java.util.List;
@@ -65,6 +66,13 @@ public final class SimulatedGpus implements AutoCloseable {
   public List<String> complaints() {
     synchronized (machine) {
       return machine.complaints();
+    }
+  }
+
+  /** From now on GPU {@code ordinal} executes and watches kernels in another way than the others. */
+  public void execute(int ordinal, Launch.Options options) {
+    synchronized (machine) {
+      machine.gpu(ordinal).execution = options;
     }
   }
 

@@ -100,6 +100,15 @@ final class SimulatedStream implements InContext {
     } catch (SimulatedFault fault) {
       context.lose(fault, node.what());
       return true;
+    } catch (RuntimeException | Error broken) {
+      // Not the program's fault, but no reason to try the same work for ever.
+      System.getLogger("dev.heddle.simulated.driver")
+          .log(System.Logger.Level.ERROR, "the simulator failed in " + node.what(), broken);
+      context.lose(
+          new SimulatedFault(
+              SimulatedFault.Kind.INVALID_OPERAND, "the simulator itself failed: " + broken),
+          node.what());
+      return true;
     } finally {
       running = false;
     }

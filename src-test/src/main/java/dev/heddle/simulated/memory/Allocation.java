@@ -20,6 +20,18 @@ public final class Allocation {
     this.segment = arena.allocate(byteSize, DeviceMemory.HOST_ALIGNMENT);
   }
 
+  private Allocation(Arena arena, MemorySegment segment) {
+    this.address = segment.address();
+    this.byteSize = segment.byteSize();
+    this.arena = arena;
+    this.segment = segment;
+  }
+
+  /** Host memory that GPUs reach at the host's own address, until {@code arena} is closed. */
+  public static Allocation ofHost(Arena arena, MemorySegment segment) {
+    return new Allocation(arena, segment);
+  }
+
   /** The device address of the first byte. */
   public long address() {
     return address;

@@ -129,7 +129,9 @@ final class PtxInliner {
       if (instruction.operands().size() == 1
           && instruction.operands().getFirst() instanceof PtxOperand.Call call) {
         if (instruction.guard() != null) {
-          throw parsed.reader().fail(instruction.line(), "calls under a predicate are not supported");
+          throw parsed
+              .reader()
+              .fail(instruction.line(), "calls under a predicate are not supported");
         }
         PtxFunction callee = callee(call, instruction);
         if (call.arguments().size() != callee.parameters().size()

@@ -6,8 +6,8 @@ import java.util.List;
 import java.util.Map;
 
 /**
- * Gives the shared and local variables that a kernel uses their offsets, in the order of their first
- * use. Extern shared memory follows all other shared variables.
+ * Gives the shared and local variables that a kernel uses their offsets, in the order of their
+ * first use. Extern shared memory follows all other shared variables.
  */
 final class PtxLayout {
   private final Map<PtxVariable, PtxVariable> shared = new IdentityHashMap<>();

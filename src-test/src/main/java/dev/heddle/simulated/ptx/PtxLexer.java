@@ -105,7 +105,8 @@ final class PtxLexer {
 
   private void number() {
     int end = position;
-    while (Character.isLetterOrDigit(at(end)) || (at(end) == '.' && Character.isDigit(at(end + 1)))) {
+    while (Character.isLetterOrDigit(at(end))
+        || (at(end) == '.' && Character.isDigit(at(end + 1)))) {
       end++;
     }
     add(Kind.NUMBER, position, end);

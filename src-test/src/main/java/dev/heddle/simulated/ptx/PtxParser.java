@@ -11,7 +11,8 @@ import java.util.Set;
 /** Reads what is outside functions, and hands each function's body to a {@link PtxBody}. */
 final class PtxParser {
   private static final Set<String> LINKAGE = Set.of(".visible", ".weak", ".common", ".extern");
-  private static final List<Integer> TARGETS = List.of(75, 80, 86, 87, 88, 89, 90, 100, 103, 110, 120, 121);
+  private static final List<Integer> TARGETS =
+      List.of(75, 80, 86, 87, 88, 89, 90, 100, 103, 110, 120, 121);
 
   private final PtxReader reader;
   private final Map<String, PtxVariable> moduleVariables = new LinkedHashMap<>();

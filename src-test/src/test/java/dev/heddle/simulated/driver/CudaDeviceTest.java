@@ -155,29 +155,36 @@ class CudaDeviceTest {
         CudaDevice device = CudaDevice.open(0);
         MemoryScope scope = MemoryScope.open()) {
       NDArray.empty(device, DType.U8, 512 << 10);
-      try (MemoryScope given = MemoryScope.open()) {
-        NDArray.empty(device, DType.U8, 128 << 10);
-      }
       assertThatThrownBy(() -> NDArray.empty(device, DType.U8, 768 << 10))
           .isInstanceOfSatisfying(
               CudaException.class,
               thrown -> assertThat(thrown.errorName()).isEqualTo("CUDA_ERROR_OUT_OF_MEMORY"))
           .hasMessageContaining(pools ? "cuMemAllocFromPoolAsync(bytes=786432" : "cuMemAlloc(bytes")
-          .hasMessageContaining("cuda:0 has 393,216 bytes free")
-          .hasMessageContaining(
-              "holds 655,360 bytes, 524,288 of them in use and 131,072 waiting for reuse")
+          .hasMessageContaining("cuda:0 has 524,288 bytes free")
+          .hasMessageContaining("this device holds 524,288 bytes, 524,288 of them in use")
           .hasMessageContaining("smaller microbatches");
       assertThat(NDArray.of(device, Shape.of(1), 3f).item()).as("not a sticky error").isEqualTo(3);
     }
   }
 
-  @Test
-  void kernelsThatThereAreNot_areRefusedByName() {
-    try (SimulatedGpus gpus = SimulatedGpus.install(1, SimulatedOptions.lazily());
-        CudaDevice device = CudaDevice.open(0)) {
-      assertThatThrownBy(() -> device.kernels(DType.U8))
-          .isInstanceOf(IllegalArgumentException.class)
-          .hasMessageContaining("cuda:0 has no kernels for U8");
+  @ParameterizedTest
+  @ValueSource(booleans = {true, false})
+  void memoryThatWaitsForReuseInOtherSizes_isGivenBackBeforeThereIsNone(boolean pools) {
+    SimulatedOptions options =
+        SimulatedOptions.lazily().withMemoryBytes(1 << 20).withMemoryPools(pools);
+    try (SimulatedGpus gpus = SimulatedGpus.install(1, options);
+        CudaDevice device = CudaDevice.open(0);
+        MemoryScope scope = MemoryScope.open()) {
+      NDArray kept = NDArray.of(device, Shape.of(1), 3f);
+      for (int kibibytes : new int[] {512, 768, 640, 896}) {
+        try (MemoryScope step = MemoryScope.open()) {
+          NDArray x = NDArray.empty(device, DType.U8, kibibytes << 10);
+          device.stream().fill8(x.address(), (byte) 1, x.size());
+        }
+      }
+      assertThat(kept.item()).isEqualTo(3);
+      assertThat(device.memory().reservedBytes()).isEqualTo((896 << 10) + 64);
+      assertThat(gpus.allocatedBytes(0)).isEqualTo((896 << 10) + 64);
     }
   }
 

@@ -37,9 +37,10 @@ class CudaGraphTest {
 
   @AfterEach
   void close() {
-    scope.close();
-    device.close();
-    gpus.close();
+    try (SimulatedGpus ends = gpus;
+        CudaDevice endsFirst = device) {
+      scope.close();
+    }
   }
 
   /** y = x by way of an intermediate of the pool. */

@@ -88,8 +88,9 @@ class PeerAccessTest {
         zero.synchronize();
         one.stream().fill32(x.address(), 0, 1);
         assertThatThrownBy(one::synchronize)
-            .hasMessageContaining("simulated GPU 1 touches 0x7")
-            .hasMessageContaining("of simulated GPU 0, to which it has no access");
+            .hasMessageContaining("fill of 4 bytes at 0x7")
+            .hasMessageContaining(
+                "memory of simulated GPU 0, to which simulated GPU 1 has no access");
       }
     }
   }

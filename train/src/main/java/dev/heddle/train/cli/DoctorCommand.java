@@ -29,6 +29,9 @@ final class DoctorCommand implements Callable<Integer> {
     String format = "%-4s%-" + width + "s  %s%n";
     for (Machine.Finding finding : findings) {
       out.printf(format, finding.found() ? "ok" : "--", finding.name(), finding.state());
+      for (String detail : finding.details()) {
+        out.printf(format, "", "", "tried " + detail);
+      }
       if (!finding.remedy().isEmpty()) {
         out.printf(format, "", "", finding.remedy());
       }

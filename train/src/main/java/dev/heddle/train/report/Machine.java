@@ -3,6 +3,7 @@ package dev.heddle.train.report;
 import dev.heddle.bindings.NativeLibrary;
 import dev.heddle.parallel.comm.mpi.MpiWorld;
 import dev.heddle.runtime.cpu.CpuBackend;
+import dev.heddle.runtime.cuda.CudaReport;
 import java.io.File;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -22,8 +23,18 @@ public final class Machine {
    * @param state what was found
    * @param found whether it can be used
    * @param remedy what to do when it is missing and wanted; empty when there is nothing to do
+   * @param details more lines: where it was looked for and why it is not there
    */
-  public record Finding(String name, String state, boolean found, String remedy) {}
+  public record Finding(
+      String name, String state, boolean found, String remedy, List<String> details) {
+    public Finding {
+      details = List.copyOf(details);
+    }
+
+    Finding(String name, String state, boolean found, String remedy) {
+      this(name, state, found, remedy, List.of());
+    }
+  }
 
   private Machine() {}
 
@@ -35,7 +46,7 @@ public final class Machine {
   /** Everything that Heddle can use; looking for the GPU libraries loads them. */
   public static List<Finding> everything() {
     List<Finding> findings = new ArrayList<>(processor());
-    findings.add(library(NativeLibrary.CUDA));
+    findings.addAll(cuda(CudaReport.look()));
     findings.add(library(NativeLibrary.CUBLAS));
     findings.add(library(NativeLibrary.NCCL));
     findings.add(mpi());
@@ -87,6 +98,18 @@ public final class Machine {
                     true,
                     ""))
         .orElseGet(() -> library(library));
+  }
+
+  /** The driver with every place where it was looked for, and each GPU that it shows. */
+  static List<Finding> cuda(CudaReport report) {
+    String title = NativeLibrary.CUDA.title();
+    List<Finding> findings = new ArrayList<>();
+    findings.add(
+        new Finding(title, report.driver(), report.found(), report.remedy(), report.attempts()));
+    for (CudaReport.Gpu gpu : report.gpus()) {
+      findings.add(new Finding("cuda:" + gpu.properties().ordinal(), gpu.describe(), true, ""));
+    }
+    return findings;
   }
 
   /** Open MPI, with the way to start processes, which is easy to get wrong. */

@@ -1,0 +1,92 @@
+package dev.heddle.runtime.cuda;
+
+import static java.lang.foreign.ValueLayout.JAVA_INT;
+import static java.lang.foreign.ValueLayout.JAVA_LONG;
+
+import dev.heddle.bindings.cuda.Cuda;
+import dev.heddle.runtime.KernelChecks;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.lang.invoke.VarHandle;
+
+/**
+ * How a row number out of range, which only the GPU sees, becomes an exception without anybody
+ * waiting for the GPU. A kernel that meets one leaves the row's output zero (or adds nothing) and
+ * writes what it saw to page-locked host memory; the host looks there after every gather and
+ * scatter, and whenever it has waited for the device. So the exception comes from the first such
+ * call after the kernel has run: at the latest from the synchronisation or the read of a value
+ * behind it. One fault is kept: the first that was written.
+ *
+ * <p>The memory is that of {@code RowFault} in {@code rows.cuh}.
+ */
+final class CudaRowFaults implements CudaAttachment {
+  private static final long STATE = 0;
+  private static final long KERNEL = 4;
+  private static final long ENTRY = 8;
+  private static final long ROW = 16;
+  private static final long ROWS = 24;
+  private static final long BYTES = 32;
+  private static final int WRITTEN = 2;
+
+  private final CudaContext context;
+  private MemorySegment memory = MemorySegment.NULL;
+  private long address;
+
+  CudaRowFaults(CudaContext context) {
+    this.context = context;
+  }
+
+  /** Where the GPU writes. */
+  long address() {
+    if (address == 0) {
+      open();
+    }
+    return address;
+  }
+
+  private void open() {
+    context.makeCurrent();
+    try (Arena arena = Arena.ofConfined()) {
+      MemorySegment pointer = arena.allocate(CudaDriver.POINTER);
+      int flags = Cuda.CU_MEMHOSTALLOC_PORTABLE() | Cuda.CU_MEMHOSTALLOC_DEVICEMAP();
+      CudaDriver.check(Cuda.cuMemHostAlloc(pointer, BYTES, flags), "cuMemHostAlloc");
+      memory = pointer.get(CudaDriver.POINTER, 0).reinterpret(BYTES).fill((byte) 0);
+      CudaDriver.check(
+          Cuda.cuMemHostGetDevicePointer_v2(pointer, memory, 0), "cuMemHostGetDevicePointer");
+      address = pointer.get(JAVA_LONG, 0);
+    }
+  }
+
+  /**
+   * Throws what the GPU has written, once.
+   *
+   * @throws IndexOutOfBoundsException naming kernel, entry and row
+   */
+  void check() {
+    if (memory.address() == 0 || memory.get(JAVA_INT, STATE) != WRITTEN) {
+      return;
+    }
+    VarHandle.acquireFence();
+    boolean gather = memory.get(JAVA_INT, KERNEL) == 0;
+    IndexOutOfBoundsException fault =
+        KernelChecks.rowOutOfRange(
+            gather ? "gatherRows" : "scatterAddRows",
+            memory.get(JAVA_LONG, ENTRY),
+            memory.get(JAVA_LONG, ROW),
+            gather ? "x" : "y",
+            memory.get(JAVA_LONG, ROWS));
+    VarHandle.fullFence();
+    memory.set(JAVA_INT, STATE, 0);
+    throw fault;
+  }
+
+  @Override
+  public void close() {
+    if (memory.address() != 0) {
+      context.makeCurrent();
+      CudaDriver.check(Cuda.cuMemFreeHost(memory), "cuMemFreeHost");
+      memory = MemorySegment.NULL;
+      address = 0;
+    }
+  }
+}

@@ -1,0 +1,32 @@
+package dev.heddle.simulated.kernels;
+
+import dev.heddle.runtime.DType;
+import dev.heddle.runtime.Device;
+import dev.heddle.runtime.conformance.KernelConformance;
+import dev.heddle.runtime.cuda.CudaDevice;
+import dev.heddle.simulated.driver.SimulatedOptions;
+import dev.heddle.simulated.simt.Launch;
+import org.junit.jupiter.api.extension.RegisterExtension;
+
+/**
+ * The suite unchanged in F64 on simulated GPUs: in reversed order on one and at random on the other;
+ * their results have the same bits.
+ */
+class SimulatedCudaF64ConformanceTest extends KernelConformance {
+  @RegisterExtension
+  static final SimulatedCuda CUDA =
+      new SimulatedCuda(
+          SimulatedOptions.eagerly(),
+          SimulatedCuda.order(Launch.Order.REVERSED, false),
+          SimulatedCuda.order(Launch.Order.RANDOM, false));
+
+  @Override
+  public DType dtype() {
+    return DType.F64;
+  }
+
+  @Override
+  protected Device open(int threads) {
+    return CudaDevice.open(threads - 1);
+  }
+}

@@ -1,0 +1,61 @@
+package dev.heddle.simulated.kernels;
+
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import dev.heddle.runtime.DType;
+import dev.heddle.runtime.Device;
+import dev.heddle.runtime.NDArray;
+import dev.heddle.runtime.Shape;
+import dev.heddle.runtime.conformance.KernelConformance;
+import dev.heddle.runtime.cuda.CudaDevice;
+import dev.heddle.runtime.memory.MemoryScope;
+import dev.heddle.simulated.driver.SimulatedOptions;
+import dev.heddle.simulated.simt.Launch;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.extension.RegisterExtension;
+
+/**
+ * The suite in BF16 on simulated GPUs of compute capability 7.5, without tensor cores, whose streams
+ * run work only when it is waited for: what a missing wait or a reused block would spoil.
+ */
+class SimulatedCudaLazyConformanceTest extends KernelConformance {
+  @RegisterExtension
+  static final SimulatedCuda CUDA =
+      new SimulatedCuda(
+          SimulatedOptions.lazily().withComputeCapability(75),
+          SimulatedCuda.order(Launch.Order.RANDOM, false),
+          SimulatedCuda.order(Launch.Order.REVERSED, true));
+
+  @Override
+  public DType dtype() {
+    return DType.BF16;
+  }
+
+  @Override
+  protected Device open(int threads) {
+    return CudaDevice.open(threads - 1);
+  }
+
+  /** The GPU finds the row when it runs; the host is told when it next waits. */
+  @Override
+  @Test
+  public void misuse_rowOutOfRange_isNamed() {
+    try (MemoryScope scope = MemoryScope.open()) {
+      NDArray x = NDArray.zeros(subject(), dtype(), 4, 3);
+      NDArray y = NDArray.zeros(subject(), dtype(), 3, 3);
+      kernels().gatherRows(x, NDArray.of(subject(), Shape.of(3), 0L, 9L, 1L), y);
+      assertThatThrownBy(subject()::synchronize)
+          .isInstanceOf(IndexOutOfBoundsException.class)
+          .hasMessage(
+              "gatherRows: rows[1] is 9, but x has 4 rows; wanted a row below that, or a negative"
+                  + " one to skip it");
+      kernels().scatterAddRows(y, NDArray.of(subject(), Shape.of(3), 0L, 1L, 4L), x);
+      assertThatThrownBy(x::toDoubles)
+          .isInstanceOf(IndexOutOfBoundsException.class)
+          .hasMessage(
+              "scatterAddRows: rows[2] is 4, but y has 4 rows; wanted a row below that, or a"
+                  + " negative one to skip it");
+      subject().synchronize();
+    }
+  }
+}

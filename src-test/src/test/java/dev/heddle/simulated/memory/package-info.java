@@ -1,0 +1,2 @@
+/** The memory of simulated GPUs. */
+package dev.heddle.simulated.memory;
