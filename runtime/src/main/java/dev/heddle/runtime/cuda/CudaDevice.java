@@ -41,9 +41,9 @@ public final class CudaDevice implements Device {
   private final CudaKernelFactory factory;
   private final @Nullable Kernels[] kernels = new Kernels[DType.values().length];
   private final Map<String, CudaModule> modules = new LinkedHashMap<>();
+  private @Nullable Runnable waitCheck;
   private final Map<Class<?>, CudaAttachment> attachments = new LinkedHashMap<>();
   private @Nullable CudaRowFaults rowFaults;
-  private @Nullable Runnable waitCheck;
   private boolean closed;
 
   private CudaDevice(
@@ -217,8 +217,8 @@ public final class CudaDevice implements Device {
     if (bytes > 0) {
       stream.refuseInCapture("a copy of " + bytes + " bytes to the host");
       staging.download(source.segment().address() + offset, destination);
-      checkRowFaults();
       checkWait();
+      checkRowFaults();
     }
   }
 
@@ -282,8 +282,8 @@ public final class CudaDevice implements Device {
   @Override
   public void synchronize() {
     stream.synchronize();
-    checkRowFaults();
     checkWait();
+    checkRowFaults();
   }
 
   /**
