@@ -13,11 +13,24 @@ public final class Allocation {
   private final Arena arena;
   private final MemorySegment segment;
 
+  @SuppressWarnings("MustBeClosedChecker") // The arena is closed by release().
   Allocation(long address, long byteSize) {
     this.address = address;
     this.byteSize = byteSize;
     this.arena = Arena.ofShared();
     this.segment = arena.allocate(byteSize, DeviceMemory.HOST_ALIGNMENT);
+  }
+
+  private Allocation(Arena arena, MemorySegment segment) {
+    this.address = segment.address();
+    this.byteSize = segment.byteSize();
+    this.arena = arena;
+    this.segment = segment;
+  }
+
+  /** Host memory that GPUs reach at the host's own address, until {@code arena} is closed. */
+  public static Allocation ofHost(Arena arena, MemorySegment segment) {
+    return new Allocation(arena, segment);
   }
 
   /** The device address of the first byte. */
