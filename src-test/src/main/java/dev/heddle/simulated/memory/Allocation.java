@@ -13,6 +13,7 @@ public final class Allocation {
   private final Arena arena;
   private final MemorySegment segment;
 
+  @SuppressWarnings("MustBeClosedChecker") // The arena is closed by release().
   Allocation(long address, long byteSize) {
     this.address = address;
     this.byteSize = byteSize;

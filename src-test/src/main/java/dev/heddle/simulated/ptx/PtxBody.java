@@ -73,13 +73,11 @@ final class PtxBody {
         if (depth > 0 && scope.parent != null) {
           scope = scope.parent;
         }
-      } else if (reader.take(";")) {
-        continue;
       } else if (token.text().startsWith(".")) {
         directive();
       } else if (token.kind() == Kind.WORD && reader.peek(1).is(":")) {
         label();
-      } else {
+      } else if (!reader.take(";")) {
         instruction();
       }
     }

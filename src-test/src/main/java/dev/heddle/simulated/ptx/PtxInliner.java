@@ -6,7 +6,6 @@ import java.util.ArrayList;
 import java.util.Deque;
 import java.util.IdentityHashMap;
 import java.util.List;
-import java.util.Map;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -30,7 +29,7 @@ final class PtxInliner {
   PtxKernel kernel(PtxFunction function) {
     addShared(function);
     layout.finishShared();
-    Map<PtxVariable, PtxVariable> places = new IdentityHashMap<>();
+    IdentityHashMap<PtxVariable, PtxVariable> places = new IdentityHashMap<>();
     function.parameters().forEach(parameter -> places.put(parameter, parameter));
     new Body(function, places).expand();
     List<PtxParameter> parameters =
@@ -99,12 +98,12 @@ final class PtxInliner {
   /** One use of a function's body. */
   private final class Body {
     private final PtxFunction function;
-    private final Map<PtxVariable, PtxVariable> places;
+    private final IdentityHashMap<PtxVariable, PtxVariable> places;
     private final int firstRegister = registers.size();
     private final int[] starts;
     private final List<Integer> jumps = new ArrayList<>();
 
-    Body(PtxFunction function, Map<PtxVariable, PtxVariable> places) {
+    Body(PtxFunction function, IdentityHashMap<PtxVariable, PtxVariable> places) {
       this.function = function;
       this.places = places;
       this.starts = new int[function.instructions().size() + 1];
@@ -138,7 +137,7 @@ final class PtxInliner {
             || call.results().size() != callee.results().size()) {
           throw parsed.reader().fail(instruction.line(), "a call with another number of arguments");
         }
-        Map<PtxVariable, PtxVariable> actuals = new IdentityHashMap<>();
+        IdentityHashMap<PtxVariable, PtxVariable> actuals = new IdentityHashMap<>();
         for (int i = 0; i < call.arguments().size(); i++) {
           actuals.put(callee.parameters().get(i), place(call.arguments().get(i)));
         }

@@ -3,14 +3,13 @@ package dev.heddle.simulated.ptx;
 import java.util.ArrayList;
 import java.util.IdentityHashMap;
 import java.util.List;
-import java.util.Map;
 
 /**
  * Gives the shared and local variables that a kernel uses their offsets, in the order of their
  * first use. Extern shared memory follows all other shared variables.
  */
 final class PtxLayout {
-  private final Map<PtxVariable, PtxVariable> shared = new IdentityHashMap<>();
+  private final IdentityHashMap<PtxVariable, PtxVariable> shared = new IdentityHashMap<>();
   private final List<PtxVariable> external = new ArrayList<>();
   private long sharedBytes;
   private long localBytes;

@@ -106,34 +106,32 @@ final class PtxReader {
 
   private static PtxOperand.Immediate immediate(String text) {
     String head = text.length() > 2 ? text.substring(0, 2) : "";
-    switch (head) {
-      case "0f", "0F" -> {
-        return new PtxOperand.Immediate(
-            Long.parseLong(text.substring(2), 16), PtxOperand.Immediate.Form.SINGLE);
-      }
-      case "0d", "0D" -> {
-        return new PtxOperand.Immediate(
-            Long.parseUnsignedLong(text.substring(2), 16), PtxOperand.Immediate.Form.DOUBLE);
-      }
-      default -> {
-        if (text.contains(".")) {
-          return new PtxOperand.Immediate(
-              Double.doubleToRawLongBits(Double.parseDouble(text)),
-              PtxOperand.Immediate.Form.DOUBLE);
-        }
-        String digits = text.endsWith("U") ? text.substring(0, text.length() - 1) : text;
-        long bits =
-            switch (head) {
-              case "0x", "0X" -> Long.parseUnsignedLong(digits.substring(2), 16);
-              case "0b", "0B" -> Long.parseUnsignedLong(digits.substring(2), 2);
-              default ->
-                  digits.length() > 1 && digits.startsWith("0")
-                      ? Long.parseUnsignedLong(digits, 8)
-                      : Long.parseUnsignedLong(digits);
-            };
-        return new PtxOperand.Immediate(bits, PtxOperand.Immediate.Form.INTEGER);
-      }
-    }
+    return switch (head) {
+      case "0f", "0F" ->
+          new PtxOperand.Immediate(
+              Long.parseLong(text.substring(2), 16), PtxOperand.Immediate.Form.SINGLE);
+      case "0d", "0D" ->
+          new PtxOperand.Immediate(
+              Long.parseUnsignedLong(text.substring(2), 16), PtxOperand.Immediate.Form.DOUBLE);
+      default ->
+          text.contains(".")
+              ? new PtxOperand.Immediate(
+                  Double.doubleToRawLongBits(Double.parseDouble(text)),
+                  PtxOperand.Immediate.Form.DOUBLE)
+              : new PtxOperand.Immediate(integer(text, head), PtxOperand.Immediate.Form.INTEGER);
+    };
+  }
+
+  private static long integer(String text, String head) {
+    String digits = text.endsWith("U") ? text.substring(0, text.length() - 1) : text;
+    return switch (head) {
+      case "0x", "0X" -> Long.parseUnsignedLong(digits.substring(2), 16);
+      case "0b", "0B" -> Long.parseUnsignedLong(digits.substring(2), 2);
+      default ->
+          digits.length() > 1 && digits.startsWith("0")
+              ? Long.parseUnsignedLong(digits, 8)
+              : Long.parseUnsignedLong(digits);
+    };
   }
 
   int integer() {

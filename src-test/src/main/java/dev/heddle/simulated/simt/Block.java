@@ -264,11 +264,12 @@ final class Block {
         int first = Integer.numberOfTrailingZeros(rest);
         boolean gone = ((warp.alive() >>> first) & 1) == 0;
         Step step = warp.stepOf(first);
+        int place = step.index;
         int together = 0;
         for (int lanes = rest; lanes != 0; lanes &= lanes - 1) {
           int lane = Integer.numberOfTrailingZeros(lanes);
           boolean laneGone = ((warp.alive() >>> lane) & 1) == 0;
-          if (laneGone == gone && (gone || warp.stepOf(lane) == step)) {
+          if (laneGone == gone && (gone || warp.stepOf(lane).index == place)) {
             together |= 1 << lane;
           }
         }

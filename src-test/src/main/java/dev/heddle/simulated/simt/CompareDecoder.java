@@ -188,7 +188,7 @@ final class CompareDecoder {
     PtxType result = o.type();
     PtxType type = o.type();
     o.wantCount(3);
-    if (result.bits() == 64 || type.bits() > 32 && type.bits() != 64) {
+    if (result.bits() == 64) {
       throw o.refuse("a result of 64 bits is not supported");
     }
     int d = o.result(0, result);

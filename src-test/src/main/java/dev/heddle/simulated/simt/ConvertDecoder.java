@@ -87,7 +87,7 @@ final class ConvertDecoder {
                   : x -> (int) conversion.of(x) & mask;
       return LoopCopies.step(Loops.LongToIntLoop.class, name, f, d, a);
     }
-    Loops.IntFunction fast = fast(o, to, from, width);
+    Loops.IntFunction fast = fast(o, width);
     Loops.IntFunction f = fast != null ? fast : x -> (int) conversion.of(x) & mask;
     return LoopCopies.step(Loops.IntLoop.class, name, f, d, a);
   }
@@ -108,7 +108,7 @@ final class ConvertDecoder {
   }
 
   /** The conversions that kernels are full of, without detours. */
-  private static Loops.@Nullable IntFunction fast(Operands o, PtxType to, PtxType from, int width) {
+  private static Loops.@Nullable IntFunction fast(Operands o, int width) {
     return switch (o.mnemonic()) {
       case "cvt.rn.f32.s32" -> x -> bits((float) x);
       case "cvt.rn.f32.u32" -> x -> bits((float) (x & 0xFFFF_FFFFL));
@@ -128,7 +128,7 @@ final class ConvertDecoder {
   private static Step pair(
       Operands o, PtxType to, PtxType from, @Nullable String direction, boolean relu) {
     o.wantCount(3);
-    if (from != PtxType.F32 || !("rn".equals(direction) || "rz".equals(direction))) {
+    if (from != PtxType.F32 || direction == null || !direction.matches("rn|rz")) {
       throw o.refuse("only .rn and .rz from f32 are supported");
     }
     boolean brain = to == PtxType.BF16X2;
@@ -193,8 +193,7 @@ final class ConvertDecoder {
       }
       return bits -> toInteger(number(bits, from, flush), from, to, rounding);
     }
-    if (to == PtxType.F64 && from == PtxType.F64 && direction != null
-        || to == PtxType.F32 && from == PtxType.F32 && direction != null) {
+    if (to == from && direction != null) {
       throw o.refuse("one of rni, rzi, rmi, rpi is wanted");
     }
     return bits -> {
@@ -267,7 +266,7 @@ final class ConvertDecoder {
 
   private static double unsigned(long value) {
     // Halved with its lowest bit kept, so that the one rounding is right.
-    return (double) (value >>> 1 | value & 1) * 2;
+    return (double) ((value >>> 1) | (value & 1)) * 2;
   }
 
   private static double number(long bits, PtxType from, boolean flush) {

@@ -51,7 +51,7 @@ final class Formats {
 
   static int bf16Bits(float value) {
     int bits = Float.floatToRawIntBits(value);
-    if (value != value) {
+    if (Float.isNaN(value)) {
       return BF16_NAN;
     }
     return (bits + 0x7FFF + ((bits >>> 16) & 1)) >>> 16;
@@ -171,18 +171,18 @@ final class Formats {
 
   /** The greater; the other one if one is NaN. */
   static float max(float a, float b) {
-    return a != a ? b : b != b ? a : Math.max(a, b);
+    return Float.isNaN(a) ? b : Float.isNaN(b) ? a : Math.max(a, b);
   }
 
   static float min(float a, float b) {
-    return a != a ? b : b != b ? a : Math.min(a, b);
+    return Float.isNaN(a) ? b : Float.isNaN(b) ? a : Math.min(a, b);
   }
 
   static double max(double a, double b) {
-    return a != a ? b : b != b ? a : Math.max(a, b);
+    return Double.isNaN(a) ? b : Double.isNaN(b) ? a : Math.max(a, b);
   }
 
   static double min(double a, double b) {
-    return a != a ? b : b != b ? a : Math.min(a, b);
+    return Double.isNaN(a) ? b : Double.isNaN(b) ? a : Math.min(a, b);
   }
 }

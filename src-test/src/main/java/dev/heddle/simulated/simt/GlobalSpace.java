@@ -96,8 +96,8 @@ final class GlobalSpace {
   }
 
   /**
-   * Reads an element a lane, all lanes, if that needs no closer look: all in the allocation that was
-   * accessed last, aligned, and nobody looks for races.
+   * Reads an element a lane, all lanes, if that needs no closer look: all in the allocation that
+   * was accessed last, aligned, and nobody looks for races.
    *
    * @param row of the addresses; {@code offset} is added to them
    * @param width of the result's register in bits

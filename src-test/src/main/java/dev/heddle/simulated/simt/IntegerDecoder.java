@@ -130,8 +130,8 @@ final class IntegerDecoder {
       } else if (high) {
         f =
             signed
-                ? (x, y, z) -> (((short) x * (short) y >> 16) + z) & 0xFFFF
-                : (x, y, z) -> ((x * y >>> 16) + z) & 0xFFFF;
+                ? (x, y, z) -> ((((short) x * (short) y) >> 16) + z) & 0xFFFF
+                : (x, y, z) -> (((x * y) >>> 16) + z) & 0xFFFF;
       } else {
         f = (x, y, z) -> (x * y + z) & 0xFFFF;
       }
@@ -154,11 +154,11 @@ final class IntegerDecoder {
   }
 
   static int highSigned(int x, int y) {
-    return (int) ((long) x * y >> 32);
+    return (int) (((long) x * y) >> 32);
   }
 
   static int highUnsigned(int x, int y) {
-    return (int) ((x & 0xFFFF_FFFFL) * (y & 0xFFFF_FFFFL) >>> 32);
+    return (int) (((x & 0xFFFF_FFFFL) * (y & 0xFFFF_FFFFL)) >>> 32);
   }
 
   private static Step binary(Operands o, PtxType type, @Nullable String part, boolean saturate) {
@@ -234,8 +234,8 @@ final class IntegerDecoder {
       case "mul.lo" -> (x, y) -> (x * y) & 0xFFFF;
       case "mul.hi" ->
           signed
-              ? (x, y) -> ((short) x * (short) y >> 16) & 0xFFFF
-              : (x, y) -> (x * y >>> 16) & 0xFFFF;
+              ? (x, y) -> (((short) x * (short) y) >> 16) & 0xFFFF
+              : (x, y) -> ((x * y) >>> 16) & 0xFFFF;
       case "div" ->
           signed
               ? (x, y) -> (y == 0 ? -1 : (short) x / (short) y) & 0xFFFF

@@ -125,7 +125,7 @@ final class MemoryDecoder {
   }
 
   /** What elements are moved to or from: rows, all of one width. */
-  private record Elements(int[] rows, int bits) {}
+  private record Elements(@SuppressWarnings("ArrayRecordComponent") int[] rows, int bits) {}
 
   private static Elements elements(
       Operands o, PtxOperand operand, PtxType type, int count, boolean results) {

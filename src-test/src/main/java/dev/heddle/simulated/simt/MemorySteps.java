@@ -58,8 +58,7 @@ final class MemorySteps {
           && rows.length == 1
           && isWide
           && memory instanceof MemoryAccess.Global global
-          && warp.global.readRow(
-              warp, global.slot(), row, offset, bytes, signed, rows[0], bits)) {
+          && warp.global.readRow(warp, global.slot(), row, offset, bytes, signed, rows[0], bits)) {
         return;
       }
       for (int rest = mask; rest != 0; rest &= rest - 1) {

@@ -152,8 +152,7 @@ final class SharedMemory {
   void noteRead(Warp warp, int lane, int offset, int size) {
     long firstOfBlock = firstPhase << PHASE_SHIFT;
     long firstOfPhase = phase << PHASE_SHIFT;
-    long mine =
-        firstOfPhase | (long) (warp.order.now() & TIME_MASK) << TIME_SHIFT | warp.number;
+    long mine = firstOfPhase | (long) (warp.order.now() & TIME_MASK) << TIME_SHIFT | warp.number;
     int thread = warp.firstThread + lane;
     int to = (offset + size + (1 << shift) - 1) >> shift;
     for (int g = offset >> shift; g < to; g++) {

@@ -7,7 +7,6 @@ import dev.heddle.simulated.ptx.PtxModule;
 import dev.heddle.simulated.ptx.PtxVariable;
 import java.lang.foreign.MemorySegment;
 import java.util.IdentityHashMap;
-import java.util.Map;
 import java.util.SplittableRandom;
 
 /**
@@ -24,8 +23,8 @@ public final class Simulator {
   private static final int MOST_BLOCKS_YZ = 65535;
   private static final int MOST_SHARED = 227 * 1024;
 
-  private final Map<PtxKernel, DecodedKernel> decoded = new IdentityHashMap<>();
-  private final Map<PtxModule, ModuleVariables> variables = new IdentityHashMap<>();
+  private final IdentityHashMap<PtxKernel, DecodedKernel> decoded = new IdentityHashMap<>();
+  private final IdentityHashMap<PtxModule, ModuleVariables> variables = new IdentityHashMap<>();
 
   /**
    * Reads a module and decodes all its kernels.

@@ -15,6 +15,7 @@ import java.util.Arrays;
  */
 final class Warp {
   private static final int LANES = Step.LANES;
+  private static final int DIVIDED = -1;
 
   /** Registers of up to 32 bits: a row of 32 lanes each, 16-bit values with zeros above. */
   final int[] narrow;
@@ -235,13 +236,9 @@ final class Warp {
 
   private void execute(Step step, int mask) {
     current = step;
-    for (int register : step.checkedReads) {
-      checkWritten(register, mask);
-    }
+    checkReads(step, mask);
     step.run(this, mask);
-    for (int register : step.trackedWrites) {
-      written[register] |= mask;
-    }
+    noteWrites(step, mask);
   }
 
   private void checkWritten(int register, int mask) {
@@ -259,52 +256,54 @@ final class Warp {
   /**
    * Executes a step that changes where lanes are.
    *
-   * @return where the whole group goes on; -1 if it is no longer one group, all places being set
+   * @return where the whole group goes on; {@link #DIVIDED} if it is no longer one group, all
+   *     places being set
    */
   private int control(Step step, int group, int mask, int place) {
-    switch (step.kind) {
+    return switch (step.kind) {
       case BRANCH -> {
         int target = ((Control.Branch) step).target();
         if (mask == group) {
-          return target;
+          yield target;
         }
         setPlaces(mask, target);
         setPlaces(group & ~mask, place + 1);
-        return -1;
+        yield DIVIDED;
       }
       case INDEXED_BRANCH -> {
-        for (int register : step.checkedReads) {
-          checkWritten(register, mask);
-        }
-        ((Control.IndexedBranch) step).run(this, mask);
+        checkReads(step, mask);
+        step.run(this, mask);
         setPlaces(group & ~mask, place + 1);
-        return -1;
+        yield DIVIDED;
       }
       case EXIT -> {
         alive &= ~mask;
         setPlaces(mask, place);
         setPlaces(group & ~mask, place + 1);
-        return -1;
+        yield DIVIDED;
       }
       case BARRIER -> {
         setPlaces(mask, place);
         setPlaces(group & ~mask, place + 1);
-        for (int register : step.checkedReads) {
-          checkWritten(register, mask);
-        }
+        checkReads(step, mask);
         block.arrive(this, (Control.Barrier) step, mask, place);
-        return -1;
+        yield DIVIDED;
       }
       case WARP -> {
         setPlaces(mask, place);
         setPlaces(group & ~mask, place + 1);
         int ready = meet((WarpStep) step, mask, place);
         setPlaces(ready, place + 1);
-        return ready == group ? place + 1 : -1;
+        yield ready == group ? place + 1 : DIVIDED;
       }
       case PLAIN -> throw new IllegalStateException("not a step of control");
+    };
+  }
+
+  private void checkReads(Step step, int mask) {
+    for (int register : step.checkedReads) {
+      checkWritten(register, mask);
     }
-    throw new IllegalStateException();
   }
 
   /**
@@ -314,9 +313,7 @@ final class Warp {
    * @return the lanes that executed it
    */
   private int meet(WarpStep step, int mask, int place) {
-    for (int register : step.checkedReads) {
-      checkWritten(register, mask);
-    }
+    checkReads(step, mask);
     int here = mask;
     for (int rest = atWarpStep; rest != 0; rest &= rest - 1) {
       int lane = Integer.numberOfTrailingZeros(rest);

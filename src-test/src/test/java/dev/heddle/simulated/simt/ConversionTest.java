@@ -66,7 +66,7 @@ class ConversionTest {
   private static float directed(BigDecimal exact, RoundingMode mode) {
     float nearest = exact.floatValue();
     int side = new BigDecimal(nearest).compareTo(exact);
-    boolean down = mode == RoundingMode.FLOOR || mode == RoundingMode.DOWN && exact.signum() > 0;
+    boolean down = mode == RoundingMode.FLOOR || (mode == RoundingMode.DOWN && exact.signum() > 0);
     return switch (mode) {
       case HALF_EVEN -> nearest;
       default ->
@@ -211,7 +211,7 @@ class ConversionTest {
             value
                 - ((below & 0x7FFF) == 0x7F7F
                     ? Math.copySign(0x1p128, value)
-                    : f(below + 1 << 16)));
+                    : f((below + 1) << 16)));
     if (distanceBelow == distanceAbove) {
       return (below & 1) == 0 ? below : below + 1;
     }

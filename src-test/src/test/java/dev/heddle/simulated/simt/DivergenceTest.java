@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.SplittableRandom;
+import java.util.stream.IntStream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
@@ -256,7 +257,7 @@ class DivergenceTest {
     try (Device device = new Device()) {
       long out = device.ints(32, i -> 0);
       device.run(text, 1, 32, out);
-      int[] values = java.util.stream.IntStream.range(0, 32).toArray();
+      int[] values = IntStream.range(0, 32).toArray();
       for (int round = 0; round < 5; round++) {
         int[] before = values.clone();
         for (int lane = 0; lane < 32; lane++) {

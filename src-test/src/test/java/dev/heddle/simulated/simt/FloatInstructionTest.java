@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import java.math.BigDecimal;
 import java.math.MathContext;
+import java.math.RoundingMode;
 import java.util.function.DoubleUnaryOperator;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
@@ -49,7 +50,8 @@ class FloatInstructionTest {
     bench.checkF32("rcp.rn.f32 %r0, %r1;", (a, b, c, e) -> bits(1f / f(a)));
     bench.check("abs.f32 %r0, %r1;", (a, b, c, e) -> a & 0x7FFF_FFFF);
     bench.check("neg.f32 %r0, %r1;", (a, b, c, e) -> a ^ 0x8000_0000);
-    bench.check("copysign.f32 %r0, %r1, %r2;", (a, b, c, e) -> a & 0x8000_0000L | b & 0x7FFF_FFFF);
+    bench.check(
+        "copysign.f32 %r0, %r1, %r2;", (a, b, c, e) -> (a & 0x8000_0000L) | (b & 0x7FFF_FFFF));
   }
 
   @Test
@@ -222,24 +224,23 @@ class FloatInstructionTest {
     try (Device device = new Device()) {
       long in = device.floats(32, i -> i - 16);
       long out = device.floats(32, i -> 0);
-      device.run(ELEMENTWISE.formatted("ex2.approx.ftz.f32 %f1, %f1;"), 1, 32, in, out);
+      device.run(
+          """
+          .visible .entry k(.param .u64 in, .param .u64 out) {
+          .reg .f32 %f<4>; .reg .b32 %r<4>; .reg .b64 %d<8>;
+          mov.u32 %r1, %tid.x; mul.wide.u32 %d1, %r1, 4;
+          ld.param.u64 %d2, [in]; add.s64 %d2, %d2, %d1; ld.global.f32 %f1, [%d2];
+          ex2.approx.ftz.f32 %f1, %f1;
+          ld.param.u64 %d3, [out]; add.s64 %d3, %d3, %d1; st.global.f32 [%d3], %f1;
+          ret; }
+          """,
+          1, 32, in, out);
       float[] results = device.floats(out, 32);
       for (int i = 0; i < 32; i++) {
         assertThat(results[i]).isEqualTo((float) Math.pow(2, i - 16));
       }
     }
   }
-
-  private static final String ELEMENTWISE =
-      """
-      .visible .entry k(.param .u64 in, .param .u64 out) {
-      .reg .f32 %%f<4>; .reg .b32 %%r<4>; .reg .b64 %%d<8>;
-      mov.u32 %%r1, %%tid.x; mul.wide.u32 %%d1, %%r1, 4;
-      ld.param.u64 %%d2, [in]; add.s64 %%d2, %%d2, %%d1; ld.global.f32 %%f1, [%%d2];
-      %s
-      ld.param.u64 %%d3, [out]; add.s64 %%d3, %%d3, %%d1; st.global.f32 [%%d3], %%f1;
-      ret; }
-      """;
 
   @Test
   void comparisons_knowNan() {
@@ -308,7 +309,7 @@ class FloatInstructionTest {
     long units =
         new BigDecimal(magnitude)
             .divide(unit, MathContext.UNLIMITED)
-            .setScale(0, java.math.RoundingMode.HALF_EVEN)
+            .setScale(0, RoundingMode.HALF_EVEN)
             .longValueExact();
     double result = Math.scalb((double) units, exponent - precision + 1);
     if (result > greatest) {
@@ -319,7 +320,7 @@ class FloatInstructionTest {
     }
     int actual = Math.getExponent(result);
     long significand = (long) Math.scalb(result, fraction - actual);
-    return sign | (long) (actual + bias) << fraction | significand & ((1L << fraction) - 1);
+    return sign | ((long) (actual + bias) << fraction) | (significand & ((1L << fraction) - 1));
   }
 
   private void checkHalf(String instruction, InstructionBench.Expected expected, boolean pair) {

@@ -3,6 +3,7 @@ package dev.heddle.simulated.simt;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import dev.heddle.simulated.ptx.PtxModule;
+import java.lang.foreign.MemorySegment;
 import java.util.SplittableRandom;
 
 /**
@@ -73,8 +74,9 @@ final class InstructionBench implements AutoCloseable {
             case 1 -> random.nextInt(-40, 80);
             // Numbers of usual size, as f32 in the lower half and f64 in the upper.
             case 2 ->
-                Double.doubleToRawLongBits(random.nextDouble(-1e4, 1e4)) & 0xFFFF_FFFF_0000_0000L
-                    | Float.floatToRawIntBits((float) random.nextDouble(-300, 300)) & 0xFFFF_FFFFL;
+                (Double.doubleToRawLongBits(random.nextDouble(-1e4, 1e4)) & 0xFFFF_FFFF_0000_0000L)
+                    | (Float.floatToRawIntBits((float) random.nextDouble(-300, 300))
+                        & 0xFFFF_FFFFL);
             default -> random.nextLong();
           };
     }
@@ -92,8 +94,8 @@ final class InstructionBench implements AutoCloseable {
               ? Float.floatToRawIntBits((float) number) & 0xFFFF_FFFFL
               : Double.doubleToRawLongBits(number);
     }
-    java.lang.foreign.MemorySegment.copy(
-        java.lang.foreign.MemorySegment.ofArray(values),
+    MemorySegment.copy(
+        MemorySegment.ofArray(values),
         0,
         device.memory.at(input, 8L * values.length, "test"),
         0,

@@ -4,6 +4,7 @@ import java.math.BigInteger;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
 
+@SuppressWarnings({"OperatorPrecedence", "UnnecessaryLongToIntConversion"}) // Cuts on purpose.
 class IntegerInstructionTest {
   private static final long LOW = 0xFFFF_FFFFL;
 

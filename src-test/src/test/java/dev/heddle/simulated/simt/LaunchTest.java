@@ -4,6 +4,8 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import dev.heddle.simulated.memory.DeviceMemory;
 import dev.heddle.simulated.memory.SimulatedFault.Kind;
+import java.lang.foreign.Arena;
+import java.lang.foreign.ValueLayout;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
 
@@ -45,7 +47,7 @@ class LaunchTest {
 
   @Test
   void tooFewParameterBytes_areRefused() {
-    Launch launch = Launch.of(1, 1, 0, java.lang.foreign.Arena.ofAuto().allocate(4));
+    Launch launch = Launch.of(1, 1, 0, Arena.ofAuto().allocate(4));
     assertThat(device.fault(Kind.INVALID_LAUNCH, EMPTY.formatted(""), launch))
         .hasMessageContaining("4 bytes of parameters; it takes 8");
   }
@@ -91,8 +93,7 @@ class LaunchTest {
           .hasMessageContaining("an address of device 1, which this one has no access to");
       device.simulator.launch(
           Device.module(text).kernels().getFirst(), GlobalMemory.of(device.memory, peer), launch);
-      assertThat(peer.at(there, 4, "test").get(java.lang.foreign.ValueLayout.JAVA_INT_UNALIGNED, 0))
-          .isEqualTo(7);
+      assertThat(peer.at(there, 4, "test").get(ValueLayout.JAVA_INT_UNALIGNED, 0)).isEqualTo(7);
     }
   }
 

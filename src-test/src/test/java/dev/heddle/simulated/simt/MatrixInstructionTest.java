@@ -126,9 +126,10 @@ class MatrixInstructionTest {
       case "tf32" -> fragments[at + element] = Float.floatToIntBits(value);
       case "f16" ->
           fragments[at + element / 2] |=
-              (Float.floatToFloat16(value) & 0xFFFF) << 16 * (element & 1);
+              (Float.floatToFloat16(value) & 0xFFFF) << (16 * (element & 1));
       default ->
-          fragments[at + element / 2] |= (Float.floatToIntBits(value) >>> 16) << 16 * (element & 1);
+          fragments[at + element / 2] |=
+              (Float.floatToIntBits(value) >>> 16) << (16 * (element & 1));
     }
   }
 

@@ -3,7 +3,9 @@ package dev.heddle.simulated.simt;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import dev.heddle.simulated.ptx.PtxModule;
+import java.lang.foreign.ValueLayout;
 import java.util.Arrays;
+import java.util.stream.IntStream;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
 
@@ -102,8 +104,7 @@ class MemoryInstructionTest {
         ret; }
         """,
         1, 32, out);
-    assertThat(device.ints(out, 32))
-        .isEqualTo(java.util.stream.IntStream.range(1000, 1032).toArray());
+    assertThat(device.ints(out, 32)).isEqualTo(IntStream.range(1000, 1032).toArray());
   }
 
   @Test
@@ -129,11 +130,7 @@ class MemoryInstructionTest {
     device.run(module, "k", launch);
     int[] results = device.ints(out, 4);
     assertThat(results).containsExactly(Float.floatToIntBits(2f), 0, 6, 3);
-    assertThat(
-            device
-                .simulator
-                .variable(module, "counter")
-                .get(java.lang.foreign.ValueLayout.JAVA_INT_UNALIGNED, 0))
+    assertThat(device.simulator.variable(module, "counter").get(ValueLayout.JAVA_INT_UNALIGNED, 0))
         .isEqualTo(7);
     device.simulator.unload(module);
     device.run(module, "k", launch);
@@ -230,8 +227,8 @@ class MemoryInstructionTest {
     for (int thread = 0; thread < 32; thread++) {
       for (int word = 0; word < 4; word++) {
         int bytes = Math.max(0, Math.min(4, (thread & 15) - 4 * word));
-        int want =
-            bytes == 4 ? 4 * thread + word + 1 : 4 * thread + word + 1 & (1 << 8 * bytes) - 1;
+        int all = 4 * thread + word + 1;
+        int want = bytes == 4 ? all : all & ((1 << (8 * bytes)) - 1);
         assertThat(results[4 * thread + word]).isEqualTo(want);
       }
     }

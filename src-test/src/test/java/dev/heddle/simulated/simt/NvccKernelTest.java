@@ -1,11 +1,15 @@
 package dev.heddle.simulated.simt;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.assertj.core.api.Assertions.catchThrowableOfType;
 import static org.assertj.core.api.Assertions.within;
 
 import dev.heddle.simulated.memory.SimulatedFault;
 import dev.heddle.simulated.ptx.PtxModule;
+import java.lang.foreign.ValueLayout;
 import java.util.function.DoubleUnaryOperator;
+import java.util.function.IntUnaryOperator;
 import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -58,8 +62,7 @@ class NvccKernelTest {
     Launch launch =
         Launch.of(1, 128, 0, Device.parameters(x, x, 128))
             .with(Launch.Options.DEFAULT.withOrder(order, 1));
-    org.assertj.core.api.Assertions.assertThatThrownBy(
-            () -> device.run(module, "racing_softmax", launch))
+    assertThatThrownBy(() -> device.run(module, "racing_softmax", launch))
         .isInstanceOfSatisfying(
             SimulatedFault.class,
             fault -> assertThat(fault.kind()).isEqualTo(SimulatedFault.Kind.RACE));
@@ -212,22 +215,18 @@ class NvccKernelTest {
       int at = (i & 7) * 3 & 7;
       assertThat(results[i]).isEqualTo((float) Math.pow(10, at & 3) * i);
     }
-    assertThat(
-            device
-                .simulator
-                .variable(module, "calls")
-                .get(java.lang.foreign.ValueLayout.JAVA_LONG_UNALIGNED, 0))
+    assertThat(device.simulator.variable(module, "calls").get(ValueLayout.JAVA_LONG_UNALIGNED, 0))
         .isEqualTo(24);
   }
 
-  private long brainFloats(int count, java.util.function.IntUnaryOperator value) {
+  private long brainFloats(int count, IntUnaryOperator value) {
     long address = device.memory.allocate(2L * count);
     for (int i = 0; i < count; i++) {
       device
           .memory
           .at(address + 2L * i, 2, "test")
           .set(
-              java.lang.foreign.ValueLayout.JAVA_SHORT_UNALIGNED,
+              ValueLayout.JAVA_SHORT_UNALIGNED,
               0,
               (short) (Float.floatToIntBits(value.applyAsInt(i)) >>> 16));
     }
@@ -254,7 +253,7 @@ class NvccKernelTest {
       }
     }
     assertThat(
-            org.assertj.core.api.Assertions.catchThrowableOfType(
+            catchThrowableOfType(
                     SimulatedFault.class,
                     () ->
                         device.run(

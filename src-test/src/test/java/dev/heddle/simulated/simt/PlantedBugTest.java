@@ -1,6 +1,7 @@
 package dev.heddle.simulated.simt;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.catchThrowableOfType;
 
 import dev.heddle.simulated.memory.SimulatedFault;
 import dev.heddle.simulated.memory.SimulatedFault.Kind;
@@ -100,7 +101,7 @@ class PlantedBugTest {
     device.run(kernel(NEIGHBOUR.formatted("bar.sync 0;")), launch);
     // In ordinary order the first warp reads before the second has written.
     SimulatedFault.Kind kind =
-        org.assertj.core.api.Assertions.catchThrowableOfType(
+        catchThrowableOfType(
                 SimulatedFault.class, () -> device.run(kernel(NEIGHBOUR.formatted("")), launch))
             .kind();
     assertThat(kind).isIn(Kind.RACE, Kind.UNINITIALISED_READ);

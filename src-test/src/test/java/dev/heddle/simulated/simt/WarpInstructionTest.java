@@ -3,6 +3,7 @@ package dev.heddle.simulated.simt;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import java.util.function.IntUnaryOperator;
+import java.util.stream.IntStream;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
 
@@ -148,7 +149,7 @@ class WarpInstructionTest {
         st.global.u32 [%d2], %r15; ret; }
         """,
         new Launch(2, 3, 2, 4, 3, 2, 0, Device.parameters(out), Launch.Options.DEFAULT));
-    assertThat(device.ints(out, 288)).isEqualTo(java.util.stream.IntStream.range(0, 288).toArray());
+    assertThat(device.ints(out, 288)).isEqualTo(IntStream.range(0, 288).toArray());
   }
 
   @Test
