@@ -45,7 +45,6 @@ class SimulatedTrainingTest {
           "model.language.heads=4",
           "train.globalBatch=4");
 
-
   private static final List<String> ONE_RANK =
       List.of(
           "parallel.ranks=1",

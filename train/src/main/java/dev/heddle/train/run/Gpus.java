@@ -12,8 +12,8 @@ import dev.heddle.train.cli.RankLauncher;
 import java.util.List;
 
 /**
- * The GPUs of this machine, given out to ranks in turn: those of a process by their number, those of
- * several processes by their place on the host.
+ * The GPUs of this machine, given out to ranks in turn: those of a process by their number, those
+ * of several processes by their place on the host.
  */
 final class Gpus implements RankDevices {
   private final List<CudaReport.Gpu> gpus;
@@ -31,7 +31,8 @@ final class Gpus implements RankDevices {
     CudaReport report = CudaReport.look();
     if (report.gpus().isEmpty()) {
       StringBuilder why = new StringBuilder("--device cuda: ");
-      why.append(report.found() ? "the driver shows no GPU" : "the CUDA driver is " + report.driver());
+      why.append(
+          report.found() ? "the driver shows no GPU" : "the CUDA driver is " + report.driver());
       for (String attempt : report.attempts()) {
         why.append(System.lineSeparator()).append("  tried ").append(attempt);
       }
@@ -71,8 +72,7 @@ final class Gpus implements RankDevices {
       if (world.size() > 1 && world.allReduce(own ? 1L : 0L, ReduceOp.MIN) == 1) {
         RankProgram.<CudaDevice>onDevice(
                 group -> CudaDevice.open(place),
-                (group, device) ->
-                    NcclWorld.run(group, device, linked -> body.run(linked, device)))
+                (group, device) -> NcclWorld.run(group, device, linked -> body.run(linked, device)))
             .run(world);
         return;
       }

@@ -40,7 +40,8 @@ interface RankDevices {
     @Override
     public RankProgram program(
         RankLauncher launcher, int ranks, RankProgram.OnDevice<Device> body) {
-      return RankProgram.onDevice(world -> open(world, launcher.threads(world.rank(), ranks)), body);
+      return RankProgram.onDevice(
+          world -> open(world, launcher.threads(world.rank(), ranks)), body);
     }
 
     private static CpuDevice open(Communicator world, int threads) {
