@@ -124,6 +124,64 @@ class NcclWorldTest {
     assertThat(onGpus).hasSize(3).isEqualTo(onThreads);
   }
 
+  @Test
+  @SuppressWarnings("try") // the scope is there to be open
+  void packingAndMaxima_byTheKernelsThatShip_giveTheSame() {
+    try (SimulatedGpus gpus = SimulatedGpus.install(2, SimulatedOptions.lazily());
+        SimulatedNccl nccl = SimulatedNccl.install()) {
+      LocalWorld.run(
+          2,
+          control -> {
+            try (CudaDevice device = CudaDevice.open(control.rank());
+                MemoryScope scope = MemoryScope.open()) {
+              NcclWorld.run(control, device, world -> useKernels(world, device));
+            }
+          });
+      assertThat(gpus.complaints()).isEmpty();
+      assertThat(nccl.complaints()).isEmpty();
+    }
+  }
+
+  private static void useKernels(Communicator world, CudaDevice device) {
+    int me = world.rank();
+    double[] values = Values.of(DType.F32, 60, me);
+    NDArray matrix = NDArray.of(device, DType.F32, Shape.of(20, 3), values);
+    // Every second row, more intervals than are copied one by one.
+    long[] rows = new long[20];
+    for (int i = 0; i < 10; i++) {
+      rows[2 * i] = 2L * i;
+      rows[2 * i + 1] = 2L * i + 1;
+    }
+    NDArray came = NDArray.zeros(device, DType.F32, 12, 5);
+    world
+        .exchange(
+            List.of(
+                Message.sendRows(1 - me, matrix, rows, 1, 2),
+                Message.receiveRows(1 - me, came, new long[] {1, 6, 7, 12}, 2, 2)))
+        .await();
+    double[] other = Values.of(DType.F32, 60, 1 - me);
+    double[] got = came.toDoubles();
+    for (int i = 0; i < 10; i++) {
+      int row = i < 5 ? 1 + i : 2 + i;
+      assertThat(got[row * 5 + 2]).isEqualTo(other[2 * i * 3 + 1]);
+      assertThat(got[row * 5 + 3]).isEqualTo(other[2 * i * 3 + 2]);
+    }
+    for (DType dtype : List.of(DType.F32, DType.BF16)) {
+      for (ReduceOp op : ReduceOp.values()) {
+        NDArray array = NDArray.of(device, dtype, Shape.of(4, 5), Values.of(dtype, 20, me));
+        NDArray columns = array.slice(1, 1, 4);
+        world.allReduce(columns, op).await();
+        double[] wanted =
+            Values.reduce(dtype, op, List.of(Values.of(dtype, 20, 0), Values.of(dtype, 20, 1)));
+        double[] reduced = array.toDoubles();
+        for (int i = 0; i < 20; i++) {
+          boolean inside = i % 5 >= 1 && i % 5 < 4;
+          assertThat(reduced[i]).isEqualTo(inside ? wanted[i] : Values.of(dtype, 20, me)[i]);
+        }
+      }
+    }
+  }
+
   // ---- which calls are made
 
   @Test
