@@ -3,6 +3,8 @@ package dev.heddle.runtime.cuda;
 import dev.heddle.runtime.DType;
 import dev.heddle.runtime.NDArray;
 import dev.heddle.runtime.memory.Block;
+import java.util.Locale;
+import org.jspecify.annotations.Nullable;
 
 /**
  * What the families of kernels of one table share: the device, the names that go with the dtype,
@@ -26,7 +28,7 @@ final class CudaLauncher {
   CudaLauncher(CudaDevice device, DType dtype) {
     this.device = device;
     this.dtype = dtype;
-    this.suffix = "_" + dtype.name().toLowerCase(java.util.Locale.ROOT);
+    this.suffix = "_" + dtype.name().toLowerCase(Locale.ROOT);
   }
 
   CudaDevice device() {
@@ -58,8 +60,7 @@ final class CudaLauncher {
   }
 
   /** The address of an array, or the null pointer. */
-  static LaunchArguments pointerOrNull(
-      LaunchArguments arguments, @org.jspecify.annotations.Nullable NDArray array) {
+  static LaunchArguments pointerOrNull(LaunchArguments arguments, @Nullable NDArray array) {
     return array == null ? arguments.pointer(0) : arguments.pointer(array);
   }
 

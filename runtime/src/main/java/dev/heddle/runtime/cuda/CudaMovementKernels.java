@@ -4,6 +4,7 @@ import dev.heddle.runtime.DType;
 import dev.heddle.runtime.NDArray;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
+import java.util.Arrays;
 import java.util.Locale;
 import org.jspecify.annotations.Nullable;
 
@@ -173,9 +174,9 @@ final class CudaMovementKernels {
     if (other < 0 || walk.dim(other) < TILE_ROWS || walk.dim(dense) < TILE_ROWS) {
       return false;
     }
-    java.util.Arrays.fill(otherDims, 1);
-    java.util.Arrays.fill(otherFrom, 0);
-    java.util.Arrays.fill(otherTo, 0);
+    Arrays.fill(otherDims, 1);
+    Arrays.fill(otherFrom, 0);
+    Arrays.fill(otherTo, 0);
     long batches = 1;
     int free = StridedWalk.DIMS;
     for (int i = rank - 2; i >= 0; i--) {

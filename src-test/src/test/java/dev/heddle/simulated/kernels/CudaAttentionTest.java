@@ -18,6 +18,7 @@ import dev.heddle.simulated.driver.SimulatedOptions;
 import dev.heddle.simulated.simt.Launch;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.extension.RegisterExtension;
@@ -137,7 +138,7 @@ class CudaAttentionTest {
   private static long launches(String name) {
     return CUDA.gpus().counters().launches().entrySet().stream()
         .filter(entry -> entry.getKey().contains(name))
-        .mapToLong(java.util.Map.Entry::getValue)
+        .mapToLong(Map.Entry::getValue)
         .sum();
   }
 

@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.assertj.core.api.Assertions.within;
 
 import dev.heddle.runtime.AdamWStep;
+import dev.heddle.runtime.AttentionMask;
 import dev.heddle.runtime.BinaryOperation;
 import dev.heddle.runtime.DType;
 import dev.heddle.runtime.GlobalIndex;
@@ -178,7 +179,7 @@ class CudaKernelsTest {
       kernels.layerNormBackward(x, weight, mean, rstd, y, null, sums, weight);
       kernels.sumTo(y, sums);
       kernels.softmax(y, y);
-      var mask = dev.heddle.runtime.AttentionMask.CAUSAL;
+      AttentionMask mask = AttentionMask.CAUSAL;
       kernels.attention(q, kv, kv, mask, 0.25, out, logSumExp);
       kernels.attentionBackward(q, kv, kv, out, logSumExp, out, mask, 0.25, dq, dk, dv);
       kernels.adamW(new AdamWStep(0.1, 0.9, 0.99, 1e-8, 0, 1, 1), q, dq, out, dq.copy(), null);
