@@ -69,7 +69,9 @@ public final class SimulatedGpus implements AutoCloseable {
     }
   }
 
-  /** From now on GPU {@code ordinal} executes and watches kernels in another way than the others. */
+  /**
+   * From now on GPU {@code ordinal} executes and watches kernels in another way than the others.
+   */
   public void execute(int ordinal, Launch.Options options) {
     synchronized (machine) {
       machine.gpu(ordinal).execution = options;
