@@ -32,12 +32,29 @@ final class Clique {
   final Map<Integer, Split> splits = new HashMap<>();
   int came;
   private final Map<Long, @Nullable Arrival[]> meetings = new HashMap<>();
+  private final Map<Long, boolean[]> connections = new HashMap<>();
   private final Map<Long, ArrayDeque<Arrival>> messages = new HashMap<>();
 
   Clique(String name, int size) {
     this.name = name;
     this.size = size;
     this.members = new Communicator[size];
+  }
+
+  // ---- connecting
+
+  /**
+   * Notes that a rank needs the connection of a message.
+   *
+   * @return the connection, with the other rank's need in it if it has come
+   */
+  boolean[] connection(Communicator communicator, Call call) {
+    boolean sends = call.kind() == Call.Kind.SEND;
+    int from = sends ? communicator.rank : call.peer();
+    int to = sends ? call.peer() : communicator.rank;
+    boolean[] ends = connections.computeIfAbsent((long) from * size + to, key -> new boolean[2]);
+    ends[sends ? 0 : 1] = true;
+    return ends;
   }
 
   // ---- coming

@@ -357,7 +357,9 @@ final class NcclFunctions {
     if (failed != 0) {
       return failed;
     }
-    launch(calls);
+    if (!calls.isEmpty()) {
+      launch(calls);
+    }
     return 0;
   }
 
@@ -372,9 +374,34 @@ final class NcclFunctions {
     }
     SimulatedGpus.exclusively(
         () -> {
+          connect(calls);
           places.forEach((place, part) -> launch(place.communicator, place.stream, part));
           return null;
         });
+  }
+
+  /** The first message between two ranks waits on the host for the other one's call. */
+  private static void connect(List<Pending> calls) {
+    List<boolean[]> connections = new ArrayList<>();
+    for (Pending pending : calls) {
+      if (pending.call.isMessage()) {
+        connections.add(pending.communicator.clique.connection(pending.communicator, pending.call));
+      }
+    }
+    SimulatedGpus.wake();
+    boolean connected =
+        SimulatedGpus.await(
+            "connecting for " + calls.get(0).call + " by " + calls.get(0).communicator,
+            () -> connections.stream().allMatch(ends -> ends[0] && ends[1]));
+    if (!connected) {
+      throw new NcclError(
+          Nccl.ncclSystemError(),
+          calls.get(0).call
+              + " by "
+              + calls.get(0).communicator
+              + " waits on the host to connect with a rank that makes no such call; let all ranks"
+              + " connect before they go separate ways");
+    }
   }
 
   private static @Nullable Void launch(

@@ -17,8 +17,9 @@
  * <p>It is less forgiving than NCCL. Members that call different things, or with different counts,
  * types, reductions or roots, are a fault on every GPU concerned, where NCCL would hang or mix up
  * bytes; so is a communicator that is used on two streams without an order between them. Maxima
- * lose NaN, as NCCL's do. A member that does not come leaves the others waiting, as with NCCL; the
- * simulated driver then names what its streams wait for.
+ * lose NaN, as NCCL's do. The first message between two ranks of a communicator waits on the host
+ * for the other one's call, as it does in NCCL. A member that does not come leaves the others
+ * waiting, as with NCCL; the simulated driver then names what its streams wait for.
  */
 @NullMarked
 package dev.heddle.simulated.nccl;

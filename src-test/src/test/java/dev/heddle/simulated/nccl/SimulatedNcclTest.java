@@ -253,6 +253,24 @@ class SimulatedNcclTest {
                     .contains("ncclAllReduce of 5 float32 sum by rank 0 (GPU 0)"));
   }
 
+  @Test
+  void aFirstMessageWhoseOtherEndIsNotCalled_waitsOnTheHostAndIsNamed() {
+    run(
+        2,
+        rank -> {
+          NDArray array = ones(rank, 3);
+          rank.device.context().makeCurrent();
+          if (rank.number() == 0) {
+            MemorySegment stream = rank.stream.address();
+            int status =
+                Nccl.ncclSend(at(array), 3, Nccl.ncclFloat32(), 1, rank.communicator, stream);
+            assertThat(status).isEqualTo(Nccl.ncclSystemError());
+            assertThat(rank.nccl.complaints())
+                .anySatisfy(text -> assertThat(text).contains("waits on the host to connect"));
+          }
+        });
+  }
+
   // ---- groups
 
   @Test

@@ -125,6 +125,21 @@ final class NativeCommunicator {
     return mark;
   }
 
+  /**
+   * Makes calls for the sake of the connections that NCCL makes for them; later work of the device
+   * waits for them. All members do this together: NCCL connects two ranks in the first call that
+   * needs it, on the host, and waits there for the other one.
+   */
+  synchronized void connect(Calls calls) {
+    CudaStream ours = openStream();
+    CudaEvent mark = openReady();
+    device.stream().record(mark);
+    ours.waitFor(mark);
+    group(calls, ours.address());
+    ours.record(mark);
+    device.stream().waitFor(mark);
+  }
+
   private void group(Calls calls, MemorySegment streamAddress) {
     device.context().makeCurrent();
     check(Nccl.ncclGroupStart(), "ncclGroupStart");

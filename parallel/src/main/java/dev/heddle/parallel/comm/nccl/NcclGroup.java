@@ -1,9 +1,16 @@
 package dev.heddle.parallel.comm.nccl;
 
+import dev.heddle.bindings.nccl.Nccl;
 import dev.heddle.parallel.comm.CommunicationException;
 import dev.heddle.parallel.comm.Communicator;
+import dev.heddle.parallel.comm.ReduceOp;
 import dev.heddle.parallel.comm.support.Failure;
 import dev.heddle.parallel.comm.support.GroupIdentity;
+import dev.heddle.runtime.DType;
+import dev.heddle.runtime.NDArray;
+import dev.heddle.runtime.cuda.CudaDevice;
+import dev.heddle.runtime.memory.MemoryScope;
+import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
 import java.util.List;
 import org.jspecify.annotations.Nullable;
@@ -30,6 +37,11 @@ import org.jspecify.annotations.Nullable;
  * identifier of its own, which member 0 hands out over the control communicator of the group. Only
  * the communicators for messages, made by all members at that meeting, are split off the group's
  * first. It follows that ranks ask for their common groups in the same order.
+ *
+ * <p><b>Why they are connected then.</b> NCCL connects two ranks in the first call that needs it,
+ * and that call does not return on the host before the other rank makes its own. A rank that posts
+ * a send would wait for the receive to be posted, holding up what it would post next. So the
+ * meeting ends with a byte sent between all pairs.
  */
 final class NcclGroup {
   /**
@@ -79,10 +91,57 @@ final class NcclGroup {
       for (int i = 0; i < messages.length; i++) {
         messages[i] = first.again(member, MESSAGE_BLOCKS);
       }
-      return new NcclGroup(identity, member, board, first, messages);
+      NcclGroup group = new NcclGroup(identity, member, board, first, messages);
+      group.connect(rank.device);
+      return group;
     } catch (RuntimeException failure) {
       board.leave();
       throw failure;
+    }
+  }
+
+  /** Sends a byte between all pairs, and reduces one. */
+  @SuppressWarnings("try") // the scope owns the bytes
+  private void connect(CudaDevice device) {
+    int size = identity.size();
+    try (MemoryScope scope = MemoryScope.open()) {
+      NDArray bytes = NDArray.empty(device, DType.U8, 2L * size);
+      for (NativeCommunicator each : all) {
+        each.connect(
+            (communicator, stream) -> {
+              for (int peer = 0; peer < size; peer++) {
+                if (peer != member) {
+                  connect(each, peer, bytes.address(), communicator, stream);
+                }
+              }
+            });
+      }
+      collectives.connect(
+          (communicator, stream) -> {
+            MemorySegment one = MemorySegment.ofAddress(bytes.address());
+            int type = NcclLibrary.type(DType.U8);
+            int op = NcclLibrary.op(ReduceOp.MAX);
+            collectives.check(
+                Nccl.ncclAllReduce(one, one, 1, type, op, communicator, stream), "ncclAllReduce");
+          });
+    }
+  }
+
+  /** Sends and receives a byte where messages of that communicator go between the two. */
+  private void connect(
+      NativeCommunicator each,
+      int peer,
+      long bytes,
+      MemorySegment communicator,
+      MemorySegment stream) {
+    int type = NcclLibrary.type(DType.U8);
+    if (each == collectives || each == between(member, peer)) {
+      MemorySegment from = MemorySegment.ofAddress(bytes + member);
+      each.check(Nccl.ncclSend(from, 1, type, peer, communicator, stream), "ncclSend");
+    }
+    if (each == collectives || each == between(peer, member)) {
+      MemorySegment to = MemorySegment.ofAddress(bytes + identity.size() + peer);
+      each.check(Nccl.ncclRecv(to, 1, type, peer, communicator, stream), "ncclRecv");
     }
   }
 
