@@ -2,6 +2,7 @@ package dev.heddle.bindings;
 
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.SymbolLookup;
+import java.util.List;
 import java.util.Objects;
 import java.util.Optional;
 import java.util.regex.Matcher;
@@ -111,6 +112,16 @@ public enum NativeLibrary implements SymbolLookup {
     return result.lookup() != null
         ? title + " was found at " + result.location()
         : result.explain(title);
+  }
+
+  /** If it is absent, every name and place tried with the loader's own message; else none. */
+  public List<String> attempts() {
+    return result().attempts();
+  }
+
+  /** If it is absent, what to do; else empty. */
+  public String fix() {
+    return result().fix();
   }
 
   /**

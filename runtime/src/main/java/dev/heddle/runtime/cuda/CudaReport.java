@@ -57,7 +57,7 @@ public record CudaReport(
   /** Looks. Never throws: whatever goes wrong is in the report. */
   public static CudaReport look() {
     if (!CudaDriver.isAvailable()) {
-      return absent(NativeLibrary.CUDA.reason());
+      return absent();
     }
     String place = NativeLibrary.CUDA.location().orElse("an unknown place");
     String speaks = "";
@@ -82,18 +82,8 @@ public record CudaReport(
     }
   }
 
-  /** Takes apart what the search for the library says: a heading, attempts, and the way out. */
-  private static CudaReport absent(String reason) {
-    List<String> attempts = new ArrayList<>();
-    String remedy = "";
-    for (String line : reason.lines().skip(1).toList()) {
-      String text = line.strip();
-      if (text.startsWith("What to do: ")) {
-        remedy = text.substring("What to do: ".length());
-      } else if (!text.isEmpty()) {
-        attempts.add(text);
-      }
-    }
-    return new CudaReport(false, "not found", attempts, remedy, List.of());
+  private static CudaReport absent() {
+    NativeLibrary driver = NativeLibrary.CUDA;
+    return new CudaReport(false, "not found", driver.attempts(), driver.fix(), List.of());
   }
 }

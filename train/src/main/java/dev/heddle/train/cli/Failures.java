@@ -28,7 +28,8 @@ final class Failures implements IParameterExceptionHandler, IExecutionExceptionH
   static boolean isRefusal(Exception e) {
     return e instanceof ConfigException
         || e instanceof DatasetException
-        || e instanceof CheckpointException;
+        || e instanceof CheckpointException
+        || e instanceof MissingDeviceException;
   }
 
   @Override

@@ -139,8 +139,6 @@ public final class Machine {
       return new Finding(
           library.title(), "found at " + location.orElse("an unknown place"), true, "");
     }
-    List<String> reason = library.reason().lines().filter(line -> !line.isBlank()).toList();
-    String remedy = reason.getLast().strip().replaceFirst("^What to do: ", "");
-    return new Finding(library.title(), "not found", false, remedy);
+    return new Finding(library.title(), "not found", false, library.fix(), library.attempts());
   }
 }

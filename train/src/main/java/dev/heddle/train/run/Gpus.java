@@ -8,6 +8,7 @@ import dev.heddle.parallel.comm.staged.StagedCommunicator;
 import dev.heddle.runtime.Device;
 import dev.heddle.runtime.cuda.CudaDevice;
 import dev.heddle.runtime.cuda.CudaReport;
+import dev.heddle.train.cli.MissingDeviceException;
 import dev.heddle.train.cli.RankLauncher;
 import java.util.List;
 
@@ -25,7 +26,7 @@ final class Gpus implements RankDevices {
   /**
    * Finds the GPUs.
    *
-   * @throws IllegalStateException if there is none, with every name that was tried and what to do
+   * @throws MissingDeviceException if there is none, with every name that was tried and what to do
    */
   static Gpus find() {
     CudaReport report = CudaReport.look();
@@ -41,7 +42,7 @@ final class Gpus implements RankDevices {
       }
       why.append(System.lineSeparator());
       why.append("  Without --device the run computes on this machine's cores.");
-      throw new IllegalStateException(why.toString());
+      throw new MissingDeviceException(why.toString());
     }
     return new Gpus(report.gpus());
   }
