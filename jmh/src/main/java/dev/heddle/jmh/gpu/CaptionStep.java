@@ -10,8 +10,8 @@ import dev.heddle.jmh.StepModel;
 import dev.heddle.nn.Embedding;
 import dev.heddle.nn.Initializer;
 import dev.heddle.nn.LayerNorm;
-import dev.heddle.nn.LocalLayers;
 import dev.heddle.nn.Linear;
+import dev.heddle.nn.LocalLayers;
 import dev.heddle.nn.Module;
 import dev.heddle.nn.Parameter;
 import dev.heddle.nn.TransformerBlock;
@@ -133,8 +133,7 @@ final class CaptionStep implements AutoCloseable {
         LocalLayers layers, String name, long size, int heads, AttentionMask mask) {
       TransformerBlock[] made = new TransformerBlock[sizes.layers()];
       for (int i = 0; i < made.length; i++) {
-        made[i] =
-            own(new TransformerBlock(layers, name + i, size, heads, mask, sizes.layers()));
+        made[i] = own(new TransformerBlock(layers, name + i, size, heads, mask, sizes.layers()));
       }
       return made;
     }
@@ -172,8 +171,7 @@ final class CaptionStep implements AutoCloseable {
     this.lasting = MemoryScope.open();
     this.model = new Model(sizes, new LocalLayers(device, dtype, 1));
     this.optimizer =
-        new AdamW(
-            model.parameters(), new AdamW.Settings(0.9, 0.999, 1e-8, StepModel.WEIGHT_DECAY));
+        new AdamW(model.parameters(), new AdamW.Settings(0.9, 0.999, 1e-8, StepModel.WEIGHT_DECAY));
     Random random = new Random(1);
     Shape shape = Shape.of(sizes.batchSize(), sizes.patches(), StepModel.PATCH_SIZE);
     double[] values = new double[Math.toIntExact(shape.size())];

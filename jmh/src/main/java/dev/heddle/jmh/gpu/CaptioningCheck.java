@@ -6,7 +6,9 @@ import dev.heddle.train.config.ConfigOverride;
 import dev.heddle.train.config.RunConfig;
 import dev.heddle.train.run.TrainingData;
 import dev.heddle.train.run.TrainingRun;
+import java.io.BufferedReader;
 import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.lang.management.ManagementFactory;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -88,7 +90,8 @@ final class CaptioningCheck {
     Map<String, List<String>> layouts = new LinkedHashMap<>();
     layouts.put("1 rank", layout(1, "0", "dp=1", "0", "tp=1"));
     layouts.put("2 ranks, vision dp 2, language tp 2", layout(2, "0-1", "dp=2", "0-1", "tp=2"));
-    layouts.put("2 ranks, vision on one, language on the other", layout(2, "0", "dp=1", "1", "tp=1"));
+    layouts.put(
+        "2 ranks, vision on one, language on the other", layout(2, "0", "dp=1", "1", "tp=1"));
     return Collections.unmodifiableMap(layouts);
   }
 
@@ -163,7 +166,7 @@ final class CaptioningCheck {
         remove(folder);
       }
     } catch (IOException failure) {
-      throw new java.io.UncheckedIOException("captioning example, " + layout, failure);
+      throw new UncheckedIOException("captioning example, " + layout, failure);
     }
   }
 
@@ -190,12 +193,9 @@ final class CaptioningCheck {
     Process process =
         new ProcessBuilder(command).redirectError(ProcessBuilder.Redirect.INHERIT).start();
     String output;
-    try (var lines = process.inputReader()) {
+    try (BufferedReader lines = process.inputReader()) {
       output =
-          lines
-              .lines()
-              .filter(line -> line.startsWith(ANSWER))
-              .reduce("", (first, last) -> last);
+          lines.lines().filter(line -> line.startsWith(ANSWER)).reduce("", (first, last) -> last);
     }
     int status = process.waitFor();
     if (status != 0 || output.isEmpty()) {

@@ -34,11 +34,7 @@ record Figure(
     return most.isEmpty()
         ? this
         : new Figure(
-            operation,
-            seconds,
-            OptionalDouble.of(value() / most.getAsDouble()),
-            what,
-            peerSeconds);
+            operation, seconds, OptionalDouble.of(value() / most.getAsDouble()), what, peerSeconds);
   }
 
   Figure beside(double peer) {

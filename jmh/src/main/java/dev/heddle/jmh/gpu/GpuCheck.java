@@ -12,6 +12,7 @@ import java.io.PrintStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.LocalDate;
+import java.time.ZoneId;
 import java.util.List;
 import java.util.function.Supplier;
 
@@ -36,7 +37,7 @@ public final class GpuCheck {
     this.report = report;
     String name = report.gpus().getFirst().properties().name();
     this.simulated = name.equals(SIMULATED);
-    this.sheet = new Sheet(out, LocalDate.now(java.time.ZoneId.systemDefault()), name, simulated);
+    this.sheet = new Sheet(out, LocalDate.now(ZoneId.systemDefault()), name, simulated);
   }
 
   /** See {@link CheckOptions#USAGE}. */
@@ -47,10 +48,14 @@ public final class GpuCheck {
   /**
    * Runs the plan.
    *
-   * @return 0 if everything was there and right, 1 if something is missing or wrong, 2 for a command
-   *     that is not understood
+   * @return 0 if everything was there and right, or only help was asked for, 1 if something is
+   *     missing or wrong, 2 for a command that is not understood
    */
   public static int run(PrintStream out, PrintStream err, String... arguments) {
+    if (List.of(arguments).contains("--help")) {
+      out.print(CheckOptions.USAGE);
+      return 0;
+    }
     CheckOptions options;
     try {
       options = CheckOptions.read(arguments);
@@ -99,8 +104,7 @@ public final class GpuCheck {
     sheet.heading("The captioning example, 3 steps: losses on the GPU against the processor's");
     attempt(
         "captioning example",
-        () ->
-            CaptioningCheck.run(options.root(), nccl, !simulated).forEach(sheet::losses));
+        () -> CaptioningCheck.run(options.root(), nccl, !simulated).forEach(sheet::losses));
 
     sheet.heading("Measuring");
     ProductSpeed products = new ProductSpeed(options, simulated);

@@ -18,8 +18,8 @@ import org.junit.platform.launcher.core.LauncherDiscoveryRequestBuilder;
 import org.junit.platform.launcher.core.LauncherFactory;
 
 /**
- * The kernel conformance suite on the first GPU, run by JUnit in this JVM: the same cases that every
- * backend passes, each against the reference kernels in F64 on the processor.
+ * The kernel conformance suite on the first GPU, run by JUnit in this JVM: the same cases that
+ * every backend passes, each against the reference kernels in F64 on the processor.
  */
 final class KernelCheck {
   private static final String SUITE = "dev.heddle.runtime.conformance.GpuConformance$";

@@ -15,8 +15,8 @@ import java.util.Map;
 import java.util.OptionalDouble;
 
 /**
- * What is bound by memory: bytes that must be read and written at least, a second, beside those of a
- * copy on the device.
+ * What is bound by memory: bytes that must be read and written at least, a second, beside those of
+ * a copy on the device.
  */
 final class KernelSpeed {
   private final CheckOptions options;
@@ -58,7 +58,8 @@ final class KernelSpeed {
 
       all.add(time(device, mode, "copy", 2 * array, () -> kernels.copy(x, y)));
       all.add(
-          time(device, mode, "add", 3 * array, () -> kernels.binary(BinaryOperation.ADD, x, dy, y)));
+          time(
+              device, mode, "add", 3 * array, () -> kernels.binary(BinaryOperation.ADD, x, dy, y)));
       all.add(
           time(device, mode, "gelu", 2 * array, () -> kernels.unary(UnaryOperation.GELU, x, y)));
       all.add(
@@ -82,9 +83,7 @@ final class KernelSpeed {
               mode,
               "layer_norm_backward",
               3 * array,
-              () ->
-                  kernels.layerNormBackward(
-                      x, weight, mean, deviation, dy, y, dweight, dbias)));
+              () -> kernels.layerNormBackward(x, weight, mean, deviation, dy, y, dweight, dbias)));
       all.add(
           time(
               device,

@@ -95,7 +95,11 @@ final class LinkSpeed {
                   second::synchronize,
                   () ->
                       second.copyFromPeer(
-                          first, from.block(), from.byteOffset(), to.block(), to.byteOffset(),
+                          first,
+                          from.block(),
+                          from.byteOffset(),
+                          to.block(),
+                          to.byteOffset(),
                           bytes)));
     }
   }
@@ -211,8 +215,7 @@ final class LinkSpeed {
 
   private RowLayout layout(int tensor, RowPlacement placement) {
     Mesh mesh = Mesh.onRanks(0, ranks).axis(Axis.TP, tensor).axis(Axis.DP, ranks / tensor).build();
-    Layout layout =
-        Layout.on(mesh).invariant(Axis.TP).shard(Axis.DP, RowLayout.SAMPLE_DIM).build();
+    Layout layout = Layout.on(mesh).invariant(Axis.TP).shard(Axis.DP, RowLayout.SAMPLE_DIM).build();
     return RowLayout.of(layout, placement, FEATURES).build();
   }
 

@@ -8,7 +8,9 @@ import dev.heddle.runtime.cuda.ProductOptions;
 import dev.heddle.runtime.memory.MemoryScope;
 import java.util.List;
 
-/** How numbers are stored and multiplied: {@code f32}, {@code tf32} (products only), {@code bf16}. */
+/**
+ * How numbers are stored and multiplied: {@code f32}, {@code tf32} (products only), {@code bf16}.
+ */
 final class Mode {
   static final List<String> ALL = List.of("f32", "tf32", "bf16");
 

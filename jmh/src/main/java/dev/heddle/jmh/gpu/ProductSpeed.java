@@ -1,18 +1,19 @@
 package dev.heddle.jmh.gpu;
 
+import dev.heddle.runtime.AttentionMask;
 import dev.heddle.runtime.DType;
 import dev.heddle.runtime.GlobalIndex;
 import dev.heddle.runtime.Kernels;
 import dev.heddle.runtime.NDArray;
 import dev.heddle.runtime.RandomKey;
 import dev.heddle.runtime.Shape;
-import dev.heddle.runtime.AttentionMask;
 import dev.heddle.runtime.cuda.CudaDevice;
 import dev.heddle.runtime.memory.MemoryScope;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.OptionalDouble;
 
 /** What is bound by arithmetic: products of matrices, and attention forward and backward. */
 final class ProductSpeed {
@@ -118,7 +119,7 @@ final class ProductSpeed {
                   () ->
                       kernels.attentionBackward(
                           q, k, v, out, statistics, dout, mask, scale, dq, dk, dv));
-      var peak = Peak.teraflops(device.properties(), mode, simulated);
+      OptionalDouble peak = Peak.teraflops(device.properties(), mode, simulated);
       return List.of(
           Figure.of(
                   new Operation(

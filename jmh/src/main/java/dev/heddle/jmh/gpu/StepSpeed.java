@@ -34,8 +34,7 @@ final class StepSpeed {
       }
       CudaDevice device = Mode.open(mode);
       try (CaptionStep trainer = new CaptionStep(sizes, device, Mode.dtype(mode))) {
-        figures.add(
-            time("captioning", "caption_step", mode, sizes.toMap(), device, trainer::step));
+        figures.add(time("captioning", "caption_step", mode, sizes.toMap(), device, trainer::step));
       }
     }
     return figures;

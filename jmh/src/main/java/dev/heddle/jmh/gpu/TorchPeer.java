@@ -73,11 +73,11 @@ final class TorchPeer {
         map.put("seconds", options.rounds().seconds());
         map.put("operations", operations.stream().map(Operation::toMap).toList());
         Files.writeString(request, Json.write(map));
-        Path script = options.root().resolve(Path.of("jmh", "src", "main", "python", "gpu_peer.py"));
+        Path script =
+            options.root().resolve(Path.of("jmh", "src", "main", "python", "gpu_peer.py"));
         int status =
             run(
-                List.of(
-                    options.python(), script.toString(), request.toString(), answer.toString()),
+                List.of(options.python(), script.toString(), request.toString(), answer.toString()),
                 log);
         if (status != 0) {
           List<String> said = Files.readAllLines(log);
@@ -119,9 +119,7 @@ final class TorchPeer {
       throws IOException, InterruptedException {
     ProcessBuilder builder = new ProcessBuilder(command).redirectErrorStream(true);
     builder.redirectOutput(
-        log == null
-            ? ProcessBuilder.Redirect.DISCARD
-            : ProcessBuilder.Redirect.to(log.toFile()));
+        log == null ? ProcessBuilder.Redirect.DISCARD : ProcessBuilder.Redirect.to(log.toFile()));
     Process process = builder.start();
     process.getOutputStream().close();
     if (!process.waitFor(MINUTES, TimeUnit.MINUTES)) {

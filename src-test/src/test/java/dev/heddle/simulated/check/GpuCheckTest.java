@@ -139,8 +139,7 @@ class GpuCheckTest {
     assertThat(status).isZero();
     Map<String, @Nullable Object> file = file();
     assertThat(file)
-        .containsEntry(
-            "not_measured", List.of("collectives and boundaries: there is one GPU"));
+        .containsEntry("not_measured", List.of("collectives and boundaries: there is one GPU"));
     assertThat(rows(file.get("losses"), "losses"))
         .extracting(row -> row.get("exchange"))
         .containsExactly("none", "main memory", "main memory");
