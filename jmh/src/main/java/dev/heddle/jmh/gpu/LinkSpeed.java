@@ -6,6 +6,7 @@ import dev.heddle.parallel.comm.ReduceOp;
 import dev.heddle.parallel.comm.local.LocalWorld;
 import dev.heddle.parallel.comm.nccl.NcclWorld;
 import dev.heddle.parallel.comm.staged.StagedCommunicator;
+import dev.heddle.parallel.layout.Holding;
 import dev.heddle.parallel.layout.Layout;
 import dev.heddle.parallel.layout.RowCounts;
 import dev.heddle.parallel.layout.RowLayout;
@@ -16,16 +17,18 @@ import dev.heddle.parallel.redistribute.Boundary;
 import dev.heddle.parallel.redistribute.BoundaryExchange;
 import dev.heddle.parallel.redistribute.BoundaryPlan;
 import dev.heddle.parallel.redistribute.Strategy;
-import dev.heddle.parallel.redistribute.Traffic;
+import dev.heddle.parallel.redistribute.TransferPlan;
 import dev.heddle.runtime.DType;
 import dev.heddle.runtime.NDArray;
 import dev.heddle.runtime.cuda.CudaDevice;
 import dev.heddle.runtime.memory.MemoryScope;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.OptionalDouble;
+import org.jspecify.annotations.Nullable;
 
 /** What goes between GPUs: a plain copy, collectives, and the boundary between two components. */
 final class LinkSpeed {
@@ -141,25 +144,43 @@ final class LinkSpeed {
             copied);
       }
     }
-    BoundaryPlan plan = boundary().plan(Strategy.DIRECT);
+    boundaries()
+        .forEach((name, boundary) -> boundary(world, device, by, name, boundary, copied, figures));
+  }
+
+  /** Both ways, where anything has to move. */
+  private void boundary(
+      Communicator world,
+      CudaDevice device,
+      String by,
+      String name,
+      Boundary boundary,
+      OptionalDouble copied,
+      List<Figure> figures) {
+    BoundaryPlan plan = boundary.plan(Strategy.DIRECT);
     try (MemoryScope scope = MemoryScope.open()) {
       BoundaryExchange exchange = new BoundaryExchange(plan, world);
-      NDArray there =
-          NDArray.zeros(device, DType.F32, rows(plan.boundary().source(), world), FEATURES);
-      NDArray back =
-          NDArray.zeros(device, DType.F32, rows(plan.boundary().destination(), world), FEATURES);
-      add(
-          world,
-          figures,
-          operation("boundary_forward", by, bytes(plan, false), bytes(plan, false)),
-          time(world, device, () -> inScope(() -> exchange.forward(there, device, DType.F32))),
-          copied);
-      add(
-          world,
-          figures,
-          operation("boundary_backward", by, bytes(plan, true), bytes(plan, true)),
-          time(world, device, () -> inScope(() -> exchange.backward(back, device, DType.F32))),
-          copied);
+      NDArray rows = held(boundary.source(), world, device);
+      NDArray gradient = held(boundary.destination(), world, device);
+      long there = bytes(plan.forward());
+      long back = bytes(plan.backward().orElseThrow());
+      if (there > 0) {
+        add(
+            world,
+            figures,
+            operation("boundary_forward", name + " by " + by, there, there),
+            time(world, device, () -> inScope(() -> exchange.forward(rows, device, DType.F32))),
+            copied);
+      }
+      if (back > 0) {
+        add(
+            world,
+            figures,
+            operation("boundary_backward", name + " by " + by, back, back),
+            time(
+                world, device, () -> inScope(() -> exchange.backward(gradient, device, DType.F32))),
+            copied);
+      }
     }
   }
 
@@ -205,30 +226,44 @@ final class LinkSpeed {
     return rounds.time(wait, operation, (int) world.allReduce(repeats, ReduceOp.MIN));
   }
 
-  /** Data-parallel to tensor-parallel over the same ranks. */
-  private Boundary boundary() {
+  /**
+   * Data-parallel to tensor-parallel over the same ranks, whose gradient is everywhere already; and
+   * from one half of the ranks to the other.
+   */
+  private Map<String, Boundary> boundaries() {
     int[] rows = new int[options.tiny() ? 2 * ranks : 32 * ranks];
     Arrays.fill(rows, options.tiny() ? 2 : 256);
     RowPlacement dense = RowPlacement.dense(RowCounts.perSample(rows));
-    return new Boundary(layout(1, dense), layout(2, dense));
+    int half = ranks / 2;
+    Map<String, Boundary> boundaries = new LinkedHashMap<>();
+    boundaries.put(
+        "dp to tp", new Boundary(layout(0, ranks, 1, dense), layout(0, ranks, 2, dense)));
+    boundaries.put(
+        "half to half", new Boundary(layout(0, half, 1, dense), layout(half, half, 1, dense)));
+    return boundaries;
   }
 
-  private RowLayout layout(int tensor, RowPlacement placement) {
-    Mesh mesh = Mesh.onRanks(0, ranks).axis(Axis.TP, tensor).axis(Axis.DP, ranks / tensor).build();
-    Layout layout = Layout.on(mesh).invariant(Axis.TP).shard(Axis.DP, RowLayout.SAMPLE_DIM).build();
+  private static RowLayout layout(int first, int count, int tensor, RowPlacement placement) {
+    Mesh mesh =
+        Mesh.onRanks(first, count).axis(Axis.TP, tensor).axis(Axis.DP, count / tensor).build();
+    Layout layout =
+        Layout.on(mesh).invariant(Axis.TP).shard(Axis.DP, RowLayout.SAMPLE_DIM).build();
     return RowLayout.of(layout, placement, FEATURES).build();
   }
 
-  private static long rows(RowLayout layout, Communicator world) {
-    return layout.holdings().of(world.rank()).runs().rows().size();
+  /** An array of the rows that a rank has; null if it takes no part. */
+  private static @Nullable NDArray held(RowLayout layout, Communicator world, CudaDevice device) {
+    Holding holding = layout.holdings().find(world.rank());
+    return holding == null
+        ? null
+        : NDArray.zeros(device, DType.F32, holding.runs().rows().size(), FEATURES);
   }
 
   /** What the rank that receives most receives. */
-  private long bytes(BoundaryPlan plan, boolean backward) {
+  private long bytes(TransferPlan plan) {
     long most = 0;
     for (int rank = 0; rank < ranks; rank++) {
-      Traffic traffic = (backward ? plan.backward().orElseThrow() : plan.forward()).traffic();
-      most = Math.max(most, traffic.received(rank));
+      most = Math.max(most, plan.traffic().received(rank));
     }
     return most * Float.BYTES;
   }
