@@ -5,6 +5,7 @@ import dev.heddle.nn.LocalLayers;
 import dev.heddle.nn.Parameter;
 import dev.heddle.optim.AdamW;
 import dev.heddle.runtime.DType;
+import dev.heddle.runtime.Device;
 import dev.heddle.runtime.NDArray;
 import dev.heddle.runtime.Shape;
 import dev.heddle.runtime.cpu.CpuBackend;
@@ -14,7 +15,7 @@ import dev.heddle.runtime.memory.MemoryScope;
 /** Trains a {@link StepModel} on its one batch, step by step, on a device of its own. */
 public final class StepTrainer implements AutoCloseable {
   private final StepModel model;
-  private final CpuDevice device;
+  private final Device device;
   private final MemoryScope lasting;
   private final StepTransformer transformer;
   private final AdamW optimizer;
@@ -23,10 +24,19 @@ public final class StepTrainer implements AutoCloseable {
 
   /** A trainer with {@code threads} threads; it belongs to the calling thread. */
   public StepTrainer(StepModel model, int threads) {
+    this(model, CpuDevice.open("step", threads, CpuBackend.BEST), DType.F32);
+  }
+
+  /**
+   * A trainer on {@code device}, which it closes; it belongs to the calling thread.
+   *
+   * @param dtype of activations and gradients: F32, or BF16 with F32 master weights
+   */
+  public StepTrainer(StepModel model, Device device, DType dtype) {
     this.model = model;
-    this.device = CpuDevice.open("step", threads, CpuBackend.BEST);
+    this.device = device;
     this.lasting = MemoryScope.open();
-    this.transformer = new StepTransformer(model, new LocalLayers(device, DType.F32, 1));
+    this.transformer = new StepTransformer(model, new LocalLayers(device, dtype, 1));
     // The peer's settings: DJL's defaults.
     this.optimizer =
         new AdamW(
@@ -36,9 +46,20 @@ public final class StepTrainer implements AutoCloseable {
     this.inputs =
         model.causal()
             ? NDArray.of(device, Shape.of(batch * length), model.tokens())
-            : NDArray.of(device, Shape.of(batch, length, StepModel.PATCH_SIZE), model.patches());
+            : patches(device, dtype, Shape.of(batch, length, StepModel.PATCH_SIZE), model);
     long[] classes = model.targets();
     this.targets = NDArray.of(device, Shape.of(classes.length), classes);
+  }
+
+  private static NDArray patches(Device device, DType dtype, Shape shape, StepModel model) {
+    NDArray patches = NDArray.empty(device, dtype, shape);
+    float[] values = model.patches();
+    double[] wide = new double[values.length];
+    for (int i = 0; i < wide.length; i++) {
+      wide[i] = values[i];
+    }
+    patches.writeDoubles(wide);
+    return patches;
   }
 
   /** Forward, backward and AdamW; returns the mean loss before the update. */
@@ -58,7 +79,7 @@ public final class StepTrainer implements AutoCloseable {
   }
 
   /** Where it computes. */
-  public CpuDevice device() {
+  public Device device() {
     return device;
   }
 

@@ -18,6 +18,8 @@
  * another, and operations between ranks beside plain copies: {@code jmh/compare-communication}.
  * {@link dev.heddle.jmh.MpiComparison}, of the same script, puts operations between processes
  * beside the same ones in C.
+ *
+ * <p>{@code dev.heddle.jmh.gpu} is the test plan for machines with GPUs: {@code jmh/check-gpu}.
  */
 @org.jspecify.annotations.NullMarked
 package dev.heddle.jmh;

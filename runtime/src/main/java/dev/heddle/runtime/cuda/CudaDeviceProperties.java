@@ -107,6 +107,11 @@ public record CudaDeviceProperties(
     }
   }
 
+  /** The greatest clock of the multiprocessors, in kHz; asks the driver. */
+  public int clockKilohertz() {
+    return attribute(Cuda.CU_DEVICE_ATTRIBUTE_CLOCK_RATE(), handle(ordinal));
+  }
+
   /** The compute capability as NVIDIA writes it: {@code 7.5}. */
   public String computeCapabilityText() {
     return computeCapability / 10 + "." + computeCapability % 10;

@@ -17,6 +17,9 @@ import java.util.Map;
 /** The driver's functions for itself, its devices, contexts and their access to each other. */
 @SuppressWarnings("MethodName")
 final class DeviceCalls {
+  /** A figure like a GPU's; nothing in the simulation has a clock. */
+  private static final int CLOCK_KILOHERTZ = 1_000_000;
+
   private static final int MULTIPROCESSORS = 4;
   private static final Map<Integer, String> NAMES = new HashMap<>();
   private static final Map<String, MemorySegment> TEXTS = new HashMap<>();
@@ -134,6 +137,8 @@ final class DeviceCalls {
       return options.memoryPools() ? 1 : 0;
     } else if (attribute == Cuda.CU_DEVICE_ATTRIBUTE_UNIFIED_ADDRESSING()) {
       return 1;
+    } else if (attribute == Cuda.CU_DEVICE_ATTRIBUTE_CLOCK_RATE()) {
+      return CLOCK_KILOHERTZ;
     }
     throw DriverError.invalidValue("the simulated GPU has no attribute " + attribute);
   }
