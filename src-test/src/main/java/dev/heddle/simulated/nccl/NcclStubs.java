@@ -73,7 +73,10 @@ final class NcclStubs implements SymbolLookup {
   /** An exception must not leave an upcall: it would end the JVM. */
   private static int failed(String name, Throwable thrown) {
     int status = thrown instanceof NcclError error ? error.status() : Nccl.ncclInternalError();
-    String text = thrown instanceof NcclError ? thrown.getMessage() : "internal error: " + thrown;
+    String text =
+        thrown instanceof NcclError
+            ? String.valueOf(thrown.getMessage())
+            : "internal error: " + thrown;
     NcclFunctions.lastError(text);
     SimulatedNccl nccl = SimulatedNccl.currentOrNull();
     if (nccl != null) {
