@@ -6,7 +6,6 @@ import dev.heddle.runtime.DType;
 import dev.heddle.runtime.NDArray;
 import dev.heddle.runtime.Shape;
 import java.lang.foreign.MemorySegment;
-import java.lang.foreign.ValueLayout;
 import java.util.ArrayList;
 import java.util.List;
 import org.junit.jupiter.api.Test;
@@ -61,11 +60,14 @@ abstract class ExchangeConformance {
           NDArray wide = NDArray.empty(device, DType.U8, bytes, 2);
           // Every other byte of memory: neither end is contiguous.
           NDArray sparse = wide.slice(1, 1, 2);
-          MemorySegment memory = own.segment();
-          for (long i = 0; i < bytes; i++) {
-            memory.set(ValueLayout.JAVA_BYTE, i, at(i, me));
-            wide.segment().set(ValueLayout.JAVA_BYTE, 2 * i + 1, at(i, me + 10));
+          byte[] packed = new byte[Math.toIntExact(bytes)];
+          byte[] apart = new byte[2 * packed.length];
+          for (int i = 0; i < packed.length; i++) {
+            packed[i] = at(i, me);
+            apart[2 * i + 1] = at(i, me + 10);
           }
+          own.writeBytes(MemorySegment.ofArray(packed));
+          wide.writeBytes(MemorySegment.ofArray(apart));
           NDArray spread = NDArray.empty(device, DType.U8, bytes, 2);
           int right = (me + 1) % 3;
           int left = (me + 2) % 3;
@@ -77,11 +79,12 @@ abstract class ExchangeConformance {
                       Message.receive(left, other),
                       Message.receive(left, spread.slice(1, 0, 1))))
               .await();
+          other.readBytes(MemorySegment.ofArray(packed));
+          spread.readBytes(MemorySegment.ofArray(apart));
           long wrong = 0;
-          for (long i = 0; i < bytes; i++) {
-            boolean isRight = other.segment().get(ValueLayout.JAVA_BYTE, i) == at(i, left);
-            boolean isRightApart =
-                spread.segment().get(ValueLayout.JAVA_BYTE, 2 * i) == at(i, left + 10);
+          for (int i = 0; i < packed.length; i++) {
+            boolean isRight = packed[i] == at(i, left);
+            boolean isRightApart = apart[2 * i] == at(i, left + 10);
             wrong += isRight && isRightApart ? 0 : 1;
           }
           assertThat(wrong).as("bytes at another place").isZero();

@@ -274,8 +274,8 @@ abstract class FailureConformance {
             2,
             World.PATIENT,
             (world, device) -> {
+              Communicator both = world.subgroup("both", List.of(0, 1)).orElseThrow();
               if (world.rank() == 1) {
-                Communicator both = world.subgroup("both", List.of(0, 1)).orElseThrow();
                 Handle open = both.exchange(List.of(Message.receive(0, array(device, LARGE))));
                 both.abort(new IllegalStateException("boom"));
                 both.abort(new IllegalStateException("again"));
