@@ -246,8 +246,7 @@ final class LinkSpeed {
   private static RowLayout layout(int first, int count, int tensor, RowPlacement placement) {
     Mesh mesh =
         Mesh.onRanks(first, count).axis(Axis.TP, tensor).axis(Axis.DP, count / tensor).build();
-    Layout layout =
-        Layout.on(mesh).invariant(Axis.TP).shard(Axis.DP, RowLayout.SAMPLE_DIM).build();
+    Layout layout = Layout.on(mesh).invariant(Axis.TP).shard(Axis.DP, RowLayout.SAMPLE_DIM).build();
     return RowLayout.of(layout, placement, FEATURES).build();
   }
 
