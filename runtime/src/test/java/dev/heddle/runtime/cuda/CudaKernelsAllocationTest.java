@@ -138,6 +138,7 @@ class CudaKernelsAllocationTest {
     private final NDArray mean;
     private final NDArray rstd;
     private final NDArray targets;
+    private final NDArray loss;
     private final NDArray q;
     private final NDArray k;
     private final NDArray v;
@@ -165,6 +166,7 @@ class CudaKernelsAllocationTest {
       angles = NDArray.empty(device, DType.F32, 33, 8);
       half = NDArray.empty(device, DType.BF16, 700, 96);
       targets = NDArray.empty(device, DType.I64, 700);
+      loss = NDArray.empty(device, DType.F32, Shape.of());
     }
 
     void run() {
@@ -184,8 +186,8 @@ class CudaKernelsAllocationTest {
       kernels.layerNorm(x, weight, null, 1e-5, y, mean, rstd);
       kernels.layerNormBackward(x, weight, mean, rstd, y, z, null, null);
       kernels.rmsNorm(x, weight, 1e-5, y, rstd);
-      kernels.crossEntropy(x, targets, 0, mean, rstd);
-      kernels.crossEntropyBackward(x, targets, 0, mean, 1, y);
+      kernels.crossEntropy(x, targets, 0, 96, mean, rstd);
+      kernels.crossEntropyBackward(x, targets, 0, mean, loss, y);
       kernels.rotary(q, angles, angles, false, out);
       kernels.attention(q, k, v, MASK, 1, out, logSumExp);
       kernels.adamW(ADAM, x, y, z, w, null);
