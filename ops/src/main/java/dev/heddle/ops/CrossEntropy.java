@@ -25,8 +25,8 @@ public final class CrossEntropy {
    * The sum of the losses of all rows whose target is not negative, in the accumulation type.
    *
    * @param targets [R] of I64, below C; negative for rows that do not count
-   * @throws IndexOutOfBoundsException if a target is C or more, when the device finds it: see {@link
-   *     Kernels}
+   * @throws IndexOutOfBoundsException if a target is C or more, when the device finds it: see
+   *     {@link Kernels}
    */
   public static Tensor crossEntropySum(Tensor logits, NDArray targets) {
     check(logits, targets);

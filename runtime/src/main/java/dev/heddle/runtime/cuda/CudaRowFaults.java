@@ -13,9 +13,9 @@ import java.lang.invoke.VarHandle;
  * How a row number or target out of range, which only the GPU sees, becomes an exception without
  * anybody waiting for the GPU. A kernel that meets one leaves the row's output zero (or adds
  * nothing) and writes what it saw to page-locked host memory; the host looks there after every
- * gather, scatter and cross-entropy, and whenever it has waited for the device. So the exception comes from the first such
- * call after the kernel has run: at the latest from the synchronisation or the read of a value
- * behind it. One fault is kept: the first that was written.
+ * gather, scatter and cross-entropy, and whenever it has waited for the device. So the exception
+ * comes from the first such call after the kernel has run: at the latest from the synchronisation
+ * or the read of a value behind it. One fault is kept: the first that was written.
  *
  * <p>The memory is that of {@code RowFault} in {@code rows.cuh}.
  */
