@@ -1,6 +1,6 @@
 // Softmax and cross-entropy by rows, a block each: their forwards read a row once for the largest
 // value and the sum of exponentials together.
-#include "heddle.cuh"
+#include "rows.cuh"
 
 // The largest value seen and Σ exp(value - largest).
 struct LogSum {
@@ -90,9 +90,10 @@ ENTRY KERNEL(heddle_softmax_backward)(int64 rows, int64 columns, const Real* y, 
 }
 
 // The log-sum-exp of each row, and the logit of its target, 0 if that is not among these columns.
+// A target that is none of the classes is reported.
 ENTRY KERNEL(heddle_softmax_cross_entropy)(int64 rows, int64 columns, const Real* logits,
-                                           const int64* targets, int64 firstColumn, Sum* logSumExp,
-                                           Sum* targetLogit) {
+                                           const int64* targets, int64 firstColumn, int64 classes,
+                                           Sum* logSumExp, Sum* targetLogit, RowFault* fault) {
   __shared__ LogSum shared[32];
 #pragma unroll 1
   for (int64 row = blockIdx.x; row < rows; row += gridDim.x) {
@@ -102,6 +103,9 @@ ENTRY KERNEL(heddle_softmax_cross_entropy)(int64 rows, int64 columns, const Real
       bool empty = all.sum == Sum(0);
       logSumExp[row] = empty ? minusInfinity(Sum()) : all.largest + logarithm(all.sum);
       int64 target = targets[row];
+      if (target >= classes) {
+        reportRow(fault, 2, row, target, classes);
+      }
       int64 column = target - firstColumn;
       bool here = target >= 0 && column >= 0 && column < columns;
       targetLogit[row] = here ? widen(from[column]) : Sum(0);
@@ -109,12 +113,13 @@ ENTRY KERNEL(heddle_softmax_cross_entropy)(int64 rows, int64 columns, const Real
   }
 }
 
-// dlogits = scale (exp(logits - logSumExp) - onehot(target)), 0 for a row without target. dlogits
+// dlogits = dloss (exp(logits - logSumExp) - onehot(target)), 0 for a row without target. dlogits
 // may be logits.
 ENTRY KERNEL(heddle_softmax_cross_entropy_backward)(int64 rows, int64 columns, const Real* logits,
                                                     const int64* targets, int64 firstColumn,
-                                                    const Sum* logSumExp, Sum scale,
+                                                    const Sum* logSumExp, const Sum* dloss,
                                                     Real* dlogits) {
+  Sum scale = *dloss;
 #pragma unroll 1
   for (int64 row = blockIdx.x; row < rows; row += gridDim.x) {
     int64 target = targets[row];

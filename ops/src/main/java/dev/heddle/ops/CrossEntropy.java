@@ -4,7 +4,6 @@ import dev.heddle.autograd.Gradients;
 import dev.heddle.autograd.Node;
 import dev.heddle.autograd.Tensor;
 import dev.heddle.runtime.BinaryOperation;
-import dev.heddle.runtime.DType;
 import dev.heddle.runtime.Kernels;
 import dev.heddle.runtime.NDArray;
 import dev.heddle.runtime.Shape;
@@ -26,7 +25,8 @@ public final class CrossEntropy {
    * The sum of the losses of all rows whose target is not negative, in the accumulation type.
    *
    * @param targets [R] of I64, below C; negative for rows that do not count
-   * @throws IndexOutOfBoundsException if a target is C or more
+   * @throws IndexOutOfBoundsException if a target is C or more, when the device finds it: see
+   *     {@link Kernels}
    */
   public static Tensor crossEntropySum(Tensor logits, NDArray targets) {
     check(logits, targets);
@@ -35,9 +35,8 @@ public final class CrossEntropy {
     NDArray logSumExp = Matrices.statistic(x, rows);
     try (MemoryScope inside = MemoryScope.temporaries()) {
       NDArray targetLogit = Matrices.statistic(x, rows);
-      x.kernels().crossEntropy(x, targets, 0, logSumExp, targetLogit);
+      x.kernels().crossEntropy(x, targets, 0, x.dim(1), logSumExp, targetLogit);
       NDArray labels = targets.cast(logSumExp.dtype());
-      checkBelow(labels, x.dim(1));
       NDArray loss = inside.keep(sumOfValid(logSumExp, targetLogit, labels));
       return Tensor.from(loss, new Saved(logits, x, targets, logSumExp));
     }
@@ -58,8 +57,7 @@ public final class CrossEntropy {
     @Override
     public Gradients backward(NDArray dy) {
       NDArray dx = Matrices.emptyLike(x);
-      double scale = dy.device().hasBytes() ? dy.item() : 1;
-      x.kernels().crossEntropyBackward(x, targets, 0, logSumExp, scale, dx);
+      x.kernels().crossEntropyBackward(x, targets, 0, logSumExp, dy, dx);
       return Gradients.of(dx);
     }
   }
@@ -125,33 +123,6 @@ public final class CrossEntropy {
           targets,
           "I64[" + logits.dim(0) + "] for logits " + Refusal.name(logits),
           "There is one target a row.");
-    }
-  }
-
-  /**
-   * The kernels take a target beyond their columns for one in another part of the vocabulary, so
-   * only the whole can tell that it is in none.
-   */
-  private static void checkBelow(NDArray labels, long classes) {
-    if (!labels.device().hasBytes() || labels.size() == 0) {
-      return;
-    }
-    try (MemoryScope inside = MemoryScope.temporaries()) {
-      NDArray row = labels.reshape(1, labels.size());
-      NDArray largest = NDArray.empty(row.device(), DType.I64, 1);
-      row.kernels().argmaxRows(row, largest);
-      long index = (long) largest.item();
-      double target = row.slice(1, index, index + 1).item();
-      if (target >= classes) {
-        throw new IndexOutOfBoundsException(
-            "CrossEntropy.crossEntropySum: target "
-                + (long) target
-                + " of row "
-                + index
-                + "; wanted less than "
-                + classes
-                + ", the columns of logits");
-      }
     }
   }
 }

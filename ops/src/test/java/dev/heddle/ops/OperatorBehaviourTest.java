@@ -368,8 +368,8 @@ class OperatorBehaviourTest extends DeviceTest {
     assertThatThrownBy(() -> CrossEntropy.crossEntropySum(leaf(3, 4), longs(1, 4, -1)))
         .isInstanceOf(IndexOutOfBoundsException.class)
         .hasMessage(
-            "CrossEntropy.crossEntropySum: target 4 of row 1; wanted less than 4, the columns of"
-                + " logits");
+            "crossEntropy: target 4 of row 1; wanted less than 4, the classes in all, or a negative"
+                + " one to ignore the row");
     assertThatThrownBy(() -> Embedding.embedding(longs(0, 9), leaf(3, 4)))
         .isInstanceOf(IndexOutOfBoundsException.class)
         .hasMessageContaining("9");

@@ -81,6 +81,18 @@ public final class KernelChecks {
     }
   }
 
+  /** What {@link Kernels#crossEntropy} throws for a target that is no class. */
+  public static IndexOutOfBoundsException targetOutOfRange(long row, long target, long classes) {
+    return new IndexOutOfBoundsException(
+        "crossEntropy: target "
+            + target
+            + " of row "
+            + row
+            + "; wanted less than "
+            + classes
+            + ", the classes in all, or a negative one to ignore the row");
+  }
+
   /**
    * The error for a row number that is too large.
    *
@@ -260,7 +272,7 @@ public final class KernelChecks {
     distinct(kernel, "y", y, "x", x);
   }
 
-  /** Checks the arguments of {@link Kernels#sumOfSquares}. */
+  /** Checks the arguments of {@link Kernels#sumOfSquares(List)}. */
   public static void sumOfSquares(List<NDArray> arrays) {
     for (int i = 0; i < arrays.size(); i++) {
       NDArray array = arrays.get(i);
@@ -271,6 +283,22 @@ public final class KernelChecks {
       if (!array.isContiguous()) {
         contiguous("sumOfSquares", "array " + i, array);
       }
+    }
+  }
+
+  /** Checks the arguments of {@link Kernels#sumOfSquares(List, NDArray)}. */
+  public static void sumOfSquares(List<NDArray> arrays, NDArray sum) {
+    sumOfSquares(arrays);
+    if (!arrays.isEmpty()) {
+      device("sumOfSquares", "sum", sum, "an array", arrays.get(0));
+    }
+    dtype("sumOfSquares", "sum", sum, DType.F64);
+    oneElement("sumOfSquares", "sum", sum);
+  }
+
+  private static void oneElement(String kernel, String name, NDArray x) {
+    if (x.size() != 1) {
+      throw refuse("%s: %s is %s; wanted one element", kernel, name, x.shape());
     }
   }
 
@@ -647,11 +675,21 @@ public final class KernelChecks {
 
   // ---- loss
 
-  /** Checks the arguments of {@link Kernels#crossEntropy}. */
+  /** Checks the arguments of {@link Kernels#crossEntropy}, but for the targets' values. */
   public static void crossEntropy(
-      NDArray logits, NDArray targets, long firstColumn, NDArray logSumExp, NDArray targetLogit) {
+      NDArray logits,
+      NDArray targets,
+      long firstColumn,
+      long classes,
+      NDArray logSumExp,
+      NDArray targetLogit) {
     String kernel = "crossEntropy";
     logitsAndTargets(kernel, logits, targets, firstColumn);
+    if (classes - firstColumn < logits.dim(1)) {
+      throw refuse(
+          "%s: classes is %s; wanted at least %s, those up to the last column of logits",
+          kernel, classes, firstColumn + logits.dim(1));
+    }
     rowStatistic(kernel, "logSumExp", logSumExp, "logits", logits);
     rowStatistic(kernel, "targetLogit", targetLogit, "logits", logits);
     distinct(kernel, "targetLogit", targetLogit, "logSumExp", logSumExp);
@@ -663,11 +701,14 @@ public final class KernelChecks {
       NDArray targets,
       long firstColumn,
       NDArray logSumExp,
-      double scale,
+      NDArray dloss,
       NDArray dlogits) {
     String kernel = "crossEntropyBackward";
     logitsAndTargets(kernel, logits, targets, firstColumn);
     rowStatistic(kernel, "logSumExp", logSumExp, "logits", logits);
+    device(kernel, "dloss", dloss, "logits", logits);
+    dtype(kernel, "dloss", dloss, logits.dtype().accumulation());
+    oneElement(kernel, "dloss", dloss);
     contiguousLike(kernel, "dlogits", dlogits, "logits", logits);
     inPlace(kernel, "dlogits", dlogits, "logits", logits);
   }

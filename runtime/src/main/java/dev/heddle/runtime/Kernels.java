@@ -103,6 +103,16 @@ public interface Kernels {
   double sumOfSquares(List<NDArray> arrays);
 
   /**
+   * sum = {@link #sumOfSquares(List)}, without waiting for the device.
+   *
+   * @param sum one element of F64
+   */
+  default void sumOfSquares(List<NDArray> arrays, NDArray sum) {
+    KernelChecks.sumOfSquares(arrays, sum);
+    fill(sum, sumOfSquares(arrays));
+  }
+
+  /**
    * For each row the index of the largest element (the first of equals), as I64. x [R,C], y [R].
    */
   void argmaxRows(NDArray x, NDArray y);
@@ -247,23 +257,32 @@ public interface Kernels {
   // ---- loss
 
   /**
-   * For each row of logits [R,C], which hold classes firstColumn to firstColumn + C - 1 of a larger
-   * vocabulary: logSumExp [R] over these columns, and targetLogit [R], the logit of the row's
+   * For each row of logits [R,C], which hold classes firstColumn to firstColumn + C - 1 of {@code
+   * classes} in all: logSumExp [R] over these columns, and targetLogit [R], the logit of the row's
    * target, or 0 where the target is in other columns or negative (ignored). targets [R] I64.
+   *
+   * @throws IndexOutOfBoundsException naming the row if a target is not below {@code classes}
    */
   void crossEntropy(
-      NDArray logits, NDArray targets, long firstColumn, NDArray logSumExp, NDArray targetLogit);
+      NDArray logits,
+      NDArray targets,
+      long firstColumn,
+      long classes,
+      NDArray logSumExp,
+      NDArray targetLogit);
 
   /**
-   * dlogits = scale (exp(logits - logSumExp) - onehot(target)) for rows whose target is not
-   * negative, 0 for the others. logSumExp is that of the whole vocabulary. dlogits may be logits.
+   * dlogits = dloss (exp(logits - logSumExp) - onehot(target)) for rows whose target is not
+   * negative, 0 for the others. logSumExp is that of all classes. dlogits may be logits.
+   *
+   * @param dloss one element of the accumulation type
    */
   void crossEntropyBackward(
       NDArray logits,
       NDArray targets,
       long firstColumn,
       NDArray logSumExp,
-      double scale,
+      NDArray dloss,
       NDArray dlogits);
 
   // ---- optimizer

@@ -202,8 +202,13 @@ final class MetaKernels implements Kernels {
 
   @Override
   public void crossEntropy(
-      NDArray logits, NDArray targets, long firstColumn, NDArray logSumExp, NDArray targetLogit) {
-    KernelChecks.crossEntropy(logits, targets, firstColumn, logSumExp, targetLogit);
+      NDArray logits,
+      NDArray targets,
+      long firstColumn,
+      long classes,
+      NDArray logSumExp,
+      NDArray targetLogit) {
+    KernelChecks.crossEntropy(logits, targets, firstColumn, classes, logSumExp, targetLogit);
   }
 
   @Override
@@ -212,9 +217,9 @@ final class MetaKernels implements Kernels {
       NDArray targets,
       long firstColumn,
       NDArray logSumExp,
-      double scale,
+      NDArray dloss,
       NDArray dlogits) {
-    KernelChecks.crossEntropyBackward(logits, targets, firstColumn, logSumExp, scale, dlogits);
+    KernelChecks.crossEntropyBackward(logits, targets, firstColumn, logSumExp, dloss, dlogits);
   }
 
   @Override

@@ -145,6 +145,7 @@ public final class KernelLoop {
     NDArray rstd = floats(ROWS);
     NDArray picked = floats(ROWS);
     NDArray targets = targets(columns);
+    NDArray loss = floats(1);
     add("softmax " + columns, () -> kernels.softmax(x, y));
     add("softmax backward " + columns, () -> kernels.softmaxBackward(y, dy, dx));
     add(
@@ -162,8 +163,8 @@ public final class KernelLoop {
     add(
         "crossEntropy " + columns,
         () -> {
-          kernels.crossEntropy(x, targets, 0, mean, picked);
-          kernels.crossEntropyBackward(x, targets, 0, mean, 1, dx);
+          kernels.crossEntropy(x, targets, 0, columns, mean, picked);
+          kernels.crossEntropyBackward(x, targets, 0, mean, loss, dx);
         });
     add("scatterAddRows " + columns, () -> kernels.scatterAddRows(dy, targets, y));
   }

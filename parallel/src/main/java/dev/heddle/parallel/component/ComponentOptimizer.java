@@ -196,10 +196,10 @@ public final class ComponentOptimizer {
   }
 
   /**
-   * This rank's part of the sum of the gradients' squares: over all ranks each parameter counts
+   * Hands over this rank's part of the gradients' squares: over all ranks each parameter counts
    * once.
    */
-  double squares() {
+  void squares(StepNumbers numbers) {
     List<NDArray> gradients = new ArrayList<>();
     for (ParameterPart part : counted) {
       NDArray gradient = part.gradient();
@@ -207,7 +207,9 @@ public final class ComponentOptimizer {
         gradients.add(gradient);
       }
     }
-    return gradients.isEmpty() ? 0 : gradients.getFirst().kernels().sumOfSquares(gradients);
+    if (!gradients.isEmpty()) {
+      numbers.squares(gradients);
+    }
   }
 
   /** Updates the parameters, gradients being multiplied by {@code gradientScale} first. */

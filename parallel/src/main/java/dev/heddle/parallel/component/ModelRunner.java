@@ -200,7 +200,6 @@ public final class ModelRunner {
    * @return what it came to, the same on every rank
    */
   public StepResult step(Rows rows, Update numbers) {
-    double lossSum = 0;
     StepResult result = null;
     for (LinkTransport link : links.values()) {
       if (link instanceof BoundaryTransport boundary) {
@@ -208,6 +207,7 @@ public final class ModelRunner {
       }
     }
     try (MemoryScope step = MemoryScope.open()) {
+      StepNumbers sums = new StepNumbers(memory.device(), lossCount(), optimizers.size());
       for (int i = 0; i < lastBackward.length; i++) {
         Instruction instruction = instructions.get(i);
         if (trace != null) {
@@ -215,7 +215,7 @@ public final class ModelRunner {
               instruction, TraceCategory.COMPUTE, stage(instruction), microBatch(instruction));
         }
         switch (instruction) {
-          case Forward forward -> lossSum += forward(forward);
+          case Forward forward -> forward(forward, sums);
           case Backward backward -> backward(backward, lastBackward[i]);
           case WeightGradients weights -> weightGradients(weights, lastBackward[i]);
           case Send send -> link(send.link()).send(send.microBatch(), send.direction());
@@ -223,17 +223,17 @@ public final class ModelRunner {
               link(receive.link()).receive(receive.microBatch(), receive.direction());
           case Release release -> giveBack(release.microBatch(), step);
           case ReduceGradients reduce -> optimizer(reduce.component()).reduce();
-          case Step unused -> result = update.step(lossSum, validTokens(), numbers);
+          case Step unused -> result = update.step(sums, validTokens(), numbers);
         }
         if (trace != null) {
           trace.end();
         }
       }
+      // A rank that runs no component still owes its part of the agreement.
+      return result == null ? update.step(sums, 0, numbers) : result;
     } finally {
       forget();
     }
-    // A rank that runs no component still owes its part of the agreement.
-    return result == null ? update.step(0, 0, numbers) : result;
   }
 
   /** Forgets what a step has left, also one that ended early. */
@@ -249,6 +249,18 @@ public final class ModelRunner {
     links.values().forEach(link -> link.forget(microBatch));
     running.values().forEach(component -> component.forget(microBatch));
     memory.giveBack(microBatch, step);
+  }
+
+  /** How many losses this rank reports in a step at most. */
+  private int lossCount() {
+    int count = 0;
+    for (Instruction instruction : instructions) {
+      if (instruction instanceof Forward forward
+          && running(forward.component()).reportsLoss(forward.stage())) {
+        count++;
+      }
+    }
+    return count;
   }
 
   private RunningComponent running(String name) {
@@ -267,8 +279,8 @@ public final class ModelRunner {
     return link;
   }
 
-  /** Runs a stage forward; returns this rank's contribution to the sum of the losses. */
-  private double forward(Forward forward) {
+  /** Runs a stage forward; {@code sums} gets this rank's contribution to the losses. */
+  private void forward(Forward forward, StepNumbers sums) {
     RunningComponent component = running(forward.component());
     Work work = new Work(forward.stage(), forward.microBatch());
     Map<String, Tensor> incoming = new LinkedHashMap<>();
@@ -287,12 +299,14 @@ public final class ModelRunner {
     try (MemoryScope inside = MemoryScope.temporaries()) {
       output = component.forward(work, incoming);
       if (output == null) {
-        return 0;
+        return;
       }
       inside.keep(output);
     }
     memory.hold(forward.microBatch(), output.value());
-    return component.reportsLoss(forward.stage()) ? output.item() : 0;
+    if (component.reportsLoss(forward.stage())) {
+      sums.loss(output.value());
+    }
   }
 
   private void backward(Backward backward, boolean last) {

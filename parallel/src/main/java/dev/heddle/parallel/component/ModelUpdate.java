@@ -41,15 +41,15 @@ final class ModelUpdate {
   /**
    * Agrees with all ranks and updates; every rank calls it, also one that runs no component.
    *
-   * @param lossSum this rank's contribution to the sum of the losses, not scaled
+   * @param numbers this rank's contribution to the sum of the losses, not scaled
    * @param tokens its contribution to the number of valid tokens
    */
-  StepResult step(double lossSum, long tokens, ModelRunner.Update update) {
-    double squares = 0;
+  StepResult step(StepNumbers numbers, long tokens, ModelRunner.Update update) {
     for (ComponentOptimizer optimizer : optimizers.values()) {
-      squares += optimizer.squares();
+      optimizer.squares(numbers);
     }
-    double[] sums = {lossSum, tokens, squares};
+    double[] mine = numbers.read();
+    double[] sums = {mine[0], tokens, mine[1]};
     world.allReduce(sums, ReduceOp.SUM);
     double count = Math.max(1, sums[1]);
     double scale = 1 / (count * scaler.scale());

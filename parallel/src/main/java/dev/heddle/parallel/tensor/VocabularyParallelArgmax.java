@@ -36,7 +36,7 @@ final class VocabularyParallelArgmax {
     DType wide = logits.dtype().accumulation();
     NDArray logSumExp = NDArray.empty(logits.device(), wide, logits.dim(0));
     NDArray chosen = NDArray.empty(logits.device(), wide, logits.dim(0));
-    logits.kernels().crossEntropy(logits, columns, 0, logSumExp, chosen);
+    logits.kernels().crossEntropy(logits, columns, 0, logits.dim(1), logSumExp, chosen);
     return chosen;
   }
 }

@@ -31,19 +31,16 @@ final class VocabularyParallelCrossEntropy {
    * @param logits [R,C]: this rank's columns, the first of them word {@code first} of {@code
    *     vocabularySize}
    * @param targets [R] I64, negative ones ignored
-   * @throws IndexOutOfBoundsException if a target is in no rank's part
+   * @throws IndexOutOfBoundsException if a target is in no rank's part, when the device finds it
    */
   static Tensor crossEntropySum(
       Tensor logits, NDArray targets, long first, long vocabularySize, Communicator group) {
-    if (targets.device().hasBytes()) {
-      checkBelow(targets, vocabularySize);
-    }
     long rows = logits.dim(0);
     DType wide = logits.dtype().accumulation();
     NDArray lse = NDArray.empty(logits.device(), wide, rows);
     NDArray target = NDArray.empty(logits.device(), wide, rows);
     NDArray value = logits.value().contiguous();
-    logits.kernels().crossEntropy(value, targets, first, lse, target);
+    logits.kernels().crossEntropy(value, targets, first, vocabularySize, lse, target);
 
     NDArray most = lse.copy();
     group.allReduce(most, ReduceOp.MAX).await();
@@ -57,23 +54,6 @@ final class VocabularyParallelCrossEntropy {
 
     NDArray loss = CrossEntropy.sumOfLosses(whole, target, targets);
     return Tensor.from(loss, new Saved(logits, value, targets, first, whole));
-  }
-
-  /** A part alone would take such a target for one of another rank's. */
-  private static void checkBelow(NDArray targets, long vocabularySize) {
-    long[] words = targets.toLongs();
-    for (int row = 0; row < words.length; row++) {
-      if (words[row] >= vocabularySize) {
-        throw new IndexOutOfBoundsException(
-            "vocabulary-parallel cross-entropy: target "
-                + words[row]
-                + " of row "
-                + row
-                + "; wanted less than "
-                + vocabularySize
-                + ", the words of all ranks");
-      }
-    }
   }
 
   private record Saved(Tensor logits, NDArray value, NDArray targets, long first, NDArray logSumExp)
@@ -91,8 +71,7 @@ final class VocabularyParallelCrossEntropy {
     @Override
     public Gradients backward(NDArray dy) {
       NDArray dlogits = NDArray.empty(value.device(), value.dtype(), value.shape());
-      double scale = dy.device().hasBytes() ? dy.item() : 1;
-      value.kernels().crossEntropyBackward(value, targets, first, logSumExp, scale, dlogits);
+      value.kernels().crossEntropyBackward(value, targets, first, logSumExp, dy, dlogits);
       return Gradients.of(dlogits);
     }
   }

@@ -492,10 +492,15 @@ final class Bf16Kernels implements Kernels {
 
   @Override
   public void crossEntropy(
-      NDArray logits, NDArray targets, long firstColumn, NDArray logSumExp, NDArray targetLogit) {
-    KernelChecks.crossEntropy(logits, targets, firstColumn, logSumExp, targetLogit);
+      NDArray logits,
+      NDArray targets,
+      long firstColumn,
+      long classes,
+      NDArray logSumExp,
+      NDArray targetLogit) {
+    KernelChecks.crossEntropy(logits, targets, firstColumn, classes, logSumExp, targetLogit);
     try (MemoryScope scratch = MemoryScope.open()) {
-      floats.crossEntropy(wide(logits), targets, firstColumn, logSumExp, targetLogit);
+      floats.crossEntropy(wide(logits), targets, firstColumn, classes, logSumExp, targetLogit);
     }
   }
 
@@ -505,13 +510,13 @@ final class Bf16Kernels implements Kernels {
       NDArray targets,
       long firstColumn,
       NDArray logSumExp,
-      double scale,
+      NDArray dloss,
       NDArray dlogits) {
-    KernelChecks.crossEntropyBackward(logits, targets, firstColumn, logSumExp, scale, dlogits);
+    KernelChecks.crossEntropyBackward(logits, targets, firstColumn, logSumExp, dloss, dlogits);
     try (MemoryScope scratch = MemoryScope.open()) {
       NDArray dlogitsWide = room(dlogits);
       floats.crossEntropyBackward(
-          wide(logits), targets, firstColumn, logSumExp, scale, dlogitsWide);
+          wide(logits), targets, firstColumn, logSumExp, dloss, dlogitsWide);
       narrow(dlogitsWide, dlogits);
     }
   }

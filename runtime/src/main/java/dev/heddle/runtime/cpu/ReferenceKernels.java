@@ -241,9 +241,14 @@ public class ReferenceKernels implements Kernels {
 
   @Override
   public void crossEntropy(
-      NDArray logits, NDArray targets, long firstColumn, NDArray logSumExp, NDArray targetLogit) {
-    KernelChecks.crossEntropy(logits, targets, firstColumn, logSumExp, targetLogit);
-    ReferenceRows.crossEntropy(logits, targets, firstColumn, logSumExp, targetLogit);
+      NDArray logits,
+      NDArray targets,
+      long firstColumn,
+      long classes,
+      NDArray logSumExp,
+      NDArray targetLogit) {
+    KernelChecks.crossEntropy(logits, targets, firstColumn, classes, logSumExp, targetLogit);
+    ReferenceRows.crossEntropy(logits, targets, firstColumn, classes, logSumExp, targetLogit);
   }
 
   @Override
@@ -252,10 +257,10 @@ public class ReferenceKernels implements Kernels {
       NDArray targets,
       long firstColumn,
       NDArray logSumExp,
-      double scale,
+      NDArray dloss,
       NDArray dlogits) {
-    KernelChecks.crossEntropyBackward(logits, targets, firstColumn, logSumExp, scale, dlogits);
-    ReferenceRows.crossEntropyBackward(logits, targets, firstColumn, logSumExp, scale, dlogits);
+    KernelChecks.crossEntropyBackward(logits, targets, firstColumn, logSumExp, dloss, dlogits);
+    ReferenceRows.crossEntropyBackward(logits, targets, firstColumn, logSumExp, dloss, dlogits);
   }
 
   @Override

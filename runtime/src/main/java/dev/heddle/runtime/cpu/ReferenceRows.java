@@ -1,5 +1,6 @@
 package dev.heddle.runtime.cpu;
 
+import dev.heddle.runtime.KernelChecks;
 import dev.heddle.runtime.NDArray;
 import org.jspecify.annotations.Nullable;
 
@@ -204,13 +205,21 @@ final class ReferenceRows {
   }
 
   static void crossEntropy(
-      NDArray logits, NDArray targets, long firstColumn, NDArray logSumExp, NDArray targetLogit) {
+      NDArray logits,
+      NDArray targets,
+      long firstColumn,
+      long classes,
+      NDArray logSumExp,
+      NDArray targetLogit) {
     double[] values = HostValues.read(logits);
     long[] wanted = HostValues.readLongs(targets);
     int columns = Math.toIntExact(logits.dim(1));
     double[] logSums = new double[wanted.length];
     double[] picked = new double[wanted.length];
     for (int row = 0; row < wanted.length; row++) {
+      if (wanted[row] >= classes) {
+        throw KernelChecks.targetOutOfRange(row, wanted[row], classes);
+      }
       int start = row * columns;
       logSums[row] = logSumExp(values, start, columns);
       long column = wanted[row] - firstColumn;
@@ -227,8 +236,9 @@ final class ReferenceRows {
       NDArray targets,
       long firstColumn,
       NDArray logSumExp,
-      double scale,
+      NDArray dloss,
       NDArray dlogits) {
+    double scale = HostValues.read(dloss)[0];
     double[] values = HostValues.read(logits);
     long[] wanted = HostValues.readLongs(targets);
     double[] logSums = HostValues.read(logSumExp);

@@ -289,9 +289,14 @@ final class VectorKernels implements Kernels {
 
   @Override
   public void crossEntropy(
-      NDArray logits, NDArray targets, long firstColumn, NDArray logSumExp, NDArray targetLogit) {
-    KernelChecks.crossEntropy(logits, targets, firstColumn, logSumExp, targetLogit);
-    softmax.crossEntropy(logits, targets, firstColumn, logSumExp, targetLogit);
+      NDArray logits,
+      NDArray targets,
+      long firstColumn,
+      long classes,
+      NDArray logSumExp,
+      NDArray targetLogit) {
+    KernelChecks.crossEntropy(logits, targets, firstColumn, classes, logSumExp, targetLogit);
+    softmax.crossEntropy(logits, targets, firstColumn, classes, logSumExp, targetLogit);
   }
 
   @Override
@@ -300,10 +305,10 @@ final class VectorKernels implements Kernels {
       NDArray targets,
       long firstColumn,
       NDArray logSumExp,
-      double scale,
+      NDArray dloss,
       NDArray dlogits) {
-    KernelChecks.crossEntropyBackward(logits, targets, firstColumn, logSumExp, scale, dlogits);
-    softmax.crossEntropyBackward(logits, targets, firstColumn, logSumExp, scale, dlogits);
+    KernelChecks.crossEntropyBackward(logits, targets, firstColumn, logSumExp, dloss, dlogits);
+    softmax.crossEntropyBackward(logits, targets, firstColumn, logSumExp, dloss, dlogits);
   }
 
   @Override

@@ -5,6 +5,7 @@ import static dev.heddle.runtime.cpu.Lanes.address;
 import static dev.heddle.runtime.cpu.Lanes.load;
 import static dev.heddle.runtime.cpu.Lanes.store;
 
+import dev.heddle.runtime.KernelChecks;
 import dev.heddle.runtime.NDArray;
 import dev.heddle.runtime.memory.Block;
 import dev.heddle.runtime.memory.MemoryPool;
@@ -127,11 +128,22 @@ final class VectorSoftmax {
   }
 
   void crossEntropy(
-      NDArray logits, NDArray newTargets, long column, NDArray logSumExp, NDArray targetLogit) {
+      NDArray logits,
+      NDArray newTargets,
+      long column,
+      long classes,
+      NDArray logSumExp,
+      NDArray targetLogit) {
     columns = Math.toIntExact(logits.dim(1));
     firstColumn = column;
     xs = logits.address();
     targets = newTargets.address();
+    for (long row = 0; row < logits.dim(0); row++) {
+      long target = Lanes.MEMORY.get(LONG, targets + 8 * row);
+      if (target >= classes) {
+        throw KernelChecks.targetOutOfRange(row, target, classes);
+      }
+    }
     // The maxima are kept where their log-sum-exps come.
     maxima = logSumExp.address();
     picked = targetLogit.address();
@@ -170,14 +182,14 @@ final class VectorSoftmax {
       NDArray targets,
       long firstColumn,
       NDArray logSumExp,
-      double scale,
+      NDArray dloss,
       NDArray dlogits) {
     int columns = Math.toIntExact(logits.dim(1));
     long from = logits.address();
     long wanted = targets.address();
     long logSums = logSumExp.address();
     long to = dlogits.address();
-    float factor = (float) scale;
+    float factor = Lanes.get(dloss.address());
     workers.run(
         logits.dim(0),
         rowGrain(columns),

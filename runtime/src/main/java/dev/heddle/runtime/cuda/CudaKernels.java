@@ -252,6 +252,17 @@ public final class CudaKernels implements Kernels {
   }
 
   @Override
+  public void sumOfSquares(List<NDArray> arrays, NDArray sum) {
+    KernelChecks.sumOfSquares(arrays, sum);
+    for (int i = 0; i < arrays.size(); i++) {
+      mine("sumOfSquares", "an array", arrays.get(i));
+    }
+    if (arrays.isEmpty() || !reductions().sumOfSquares(arrays, sum)) {
+      fill(sum, 0);
+    }
+  }
+
+  @Override
   public void argmaxRows(NDArray x, NDArray y) {
     KernelChecks.argmaxRows(x, y);
     mine("argmaxRows", "x", x);
@@ -411,10 +422,15 @@ public final class CudaKernels implements Kernels {
 
   @Override
   public void crossEntropy(
-      NDArray logits, NDArray targets, long firstColumn, NDArray logSumExp, NDArray targetLogit) {
-    KernelChecks.crossEntropy(logits, targets, firstColumn, logSumExp, targetLogit);
+      NDArray logits,
+      NDArray targets,
+      long firstColumn,
+      long classes,
+      NDArray logSumExp,
+      NDArray targetLogit) {
+    KernelChecks.crossEntropy(logits, targets, firstColumn, classes, logSumExp, targetLogit);
     mine("crossEntropy", "logits", logits);
-    softmax().crossEntropy(logits, targets, firstColumn, logSumExp, targetLogit);
+    softmax().crossEntropy(logits, targets, firstColumn, classes, logSumExp, targetLogit);
   }
 
   @Override
@@ -423,11 +439,11 @@ public final class CudaKernels implements Kernels {
       NDArray targets,
       long firstColumn,
       NDArray logSumExp,
-      double scale,
+      NDArray dloss,
       NDArray dlogits) {
-    KernelChecks.crossEntropyBackward(logits, targets, firstColumn, logSumExp, scale, dlogits);
+    KernelChecks.crossEntropyBackward(logits, targets, firstColumn, logSumExp, dloss, dlogits);
     mine("crossEntropyBackward", "logits", logits);
-    softmax().crossEntropyBackward(logits, targets, firstColumn, logSumExp, scale, dlogits);
+    softmax().crossEntropyBackward(logits, targets, firstColumn, logSumExp, dloss, dlogits);
   }
 
   // ---- optimizer

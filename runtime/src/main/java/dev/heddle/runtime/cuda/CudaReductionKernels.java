@@ -186,22 +186,38 @@ final class CudaReductionKernels {
     if (blocks == 0) {
       return 0;
     }
-    CudaDevice device = launcher.device();
-    long tableBytes = (long) tableLength * Long.BYTES;
-    // The result, the blocks' sums, the table.
-    Block scratch = launcher.scratch((blocks + 1L) * Double.BYTES + tableBytes);
+    Block result = launcher.scratch(Double.BYTES);
     try {
-      long result = scratch.segment().address();
-      long sums = result + Double.BYTES;
-      long arraysAt = (blocks + 1L) * Double.BYTES;
-      device.copyFromHost(tableSegment.asSlice(0, tableBytes), scratch, arraysAt);
+      sumSquares(blocks, result.segment().address());
+      launcher.device().copyToHost(result, 0, sumSegment);
+      return sum[0];
+    } finally {
+      result.release();
+    }
+  }
+
+  /** Writes the sum to {@code result}, unless no array has an element. */
+  boolean sumOfSquares(List<NDArray> arrays, NDArray result) {
+    int blocks = describe(arrays);
+    if (blocks > 0) {
+      sumSquares(blocks, result.address());
+    }
+    return blocks > 0;
+  }
+
+  private void sumSquares(int blocks, long result) {
+    long tableBytes = (long) tableLength * Long.BYTES;
+    // The blocks' sums, the table.
+    long arraysAt = (long) blocks * Double.BYTES;
+    Block scratch = launcher.scratch(arraysAt + tableBytes);
+    try {
+      long sums = scratch.segment().address();
+      launcher.device().copyFromHost(tableSegment.asSlice(0, tableBytes), scratch, arraysAt);
       LaunchArguments first =
-          launcher.arguments().int32(tableLength / ENTRY).pointer(result + arraysAt).pointer(sums);
+          launcher.arguments().int32(tableLength / ENTRY).pointer(sums + arraysAt).pointer(sums);
       launcher.launch(squares, blocks, 1, 1, CudaLauncher.THREADS, 1, first);
       LaunchArguments second = launcher.arguments().int64(blocks).pointer(sums).pointer(result);
       launcher.launch(total, 1, 1, 1, CudaLauncher.THREADS, 1, second);
-      device.copyToHost(scratch, 0, sumSegment);
-      return sum[0];
     } finally {
       scratch.release();
     }

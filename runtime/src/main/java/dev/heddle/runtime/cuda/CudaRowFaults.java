@@ -10,12 +10,12 @@ import java.lang.foreign.MemorySegment;
 import java.lang.invoke.VarHandle;
 
 /**
- * How a row number out of range, which only the GPU sees, becomes an exception without anybody
- * waiting for the GPU. A kernel that meets one leaves the row's output zero (or adds nothing) and
- * writes what it saw to page-locked host memory; the host looks there after every gather and
- * scatter, and whenever it has waited for the device. So the exception comes from the first such
- * call after the kernel has run: at the latest from the synchronisation or the read of a value
- * behind it. One fault is kept: the first that was written.
+ * How a row number or target out of range, which only the GPU sees, becomes an exception without
+ * anybody waiting for the GPU. A kernel that meets one leaves the row's output zero (or adds
+ * nothing) and writes what it saw to page-locked host memory; the host looks there after every
+ * gather, scatter and cross-entropy, and whenever it has waited for the device. So the exception
+ * comes from the first such call after the kernel has run: at the latest from the synchronisation
+ * or the read of a value behind it. One fault is kept: the first that was written.
  *
  * <p>The memory is that of {@code RowFault} in {@code rows.cuh}.
  */
@@ -67,14 +67,15 @@ final class CudaRowFaults implements CudaAttachment {
       return;
     }
     VarHandle.acquireFence();
-    boolean gather = memory.get(JAVA_INT, KERNEL) == 0;
+    long entry = memory.get(JAVA_LONG, ENTRY);
+    long row = memory.get(JAVA_LONG, ROW);
+    long rows = memory.get(JAVA_LONG, ROWS);
     IndexOutOfBoundsException fault =
-        KernelChecks.rowOutOfRange(
-            gather ? "gatherRows" : "scatterAddRows",
-            memory.get(JAVA_LONG, ENTRY),
-            memory.get(JAVA_LONG, ROW),
-            gather ? "x" : "y",
-            memory.get(JAVA_LONG, ROWS));
+        switch (memory.get(JAVA_INT, KERNEL)) {
+          case 0 -> KernelChecks.rowOutOfRange("gatherRows", entry, row, "x", rows);
+          case 1 -> KernelChecks.rowOutOfRange("scatterAddRows", entry, row, "y", rows);
+          default -> KernelChecks.targetOutOfRange(entry, row, rows);
+        };
     VarHandle.fullFence();
     memory.set(JAVA_INT, STATE, 0);
     throw fault;

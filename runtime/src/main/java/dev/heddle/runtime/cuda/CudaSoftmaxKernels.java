@@ -37,7 +37,35 @@ final class CudaSoftmaxKernels {
   }
 
   void crossEntropy(
-      NDArray logits, NDArray targets, long firstColumn, NDArray logSumExp, NDArray targetLogit) {
+      NDArray logits,
+      NDArray targets,
+      long firstColumn,
+      long classes,
+      NDArray logSumExp,
+      NDArray targetLogit) {
+    CudaRowFaults faults = launcher.device().rowFaults();
+    long rows = logits.dim(0);
+    long columns = logits.dim(1);
+    LaunchArguments arguments =
+        sizes(rows, columns)
+            .pointer(logits)
+            .pointer(targets)
+            .int64(firstColumn)
+            .int64(classes)
+            .pointer(logSumExp)
+            .pointer(targetLogit)
+            .pointer(faults.address());
+    launcher.overRows(crossEntropy, rows, columns, arguments);
+    faults.check();
+  }
+
+  void crossEntropyBackward(
+      NDArray logits,
+      NDArray targets,
+      long firstColumn,
+      NDArray logSumExp,
+      NDArray dloss,
+      NDArray dlogits) {
     long rows = logits.dim(0);
     long columns = logits.dim(1);
     LaunchArguments arguments =
@@ -46,22 +74,8 @@ final class CudaSoftmaxKernels {
             .pointer(targets)
             .int64(firstColumn)
             .pointer(logSumExp)
-            .pointer(targetLogit);
-    launcher.overRows(crossEntropy, rows, columns, arguments);
-  }
-
-  void crossEntropyBackward(
-      NDArray logits,
-      NDArray targets,
-      long firstColumn,
-      NDArray logSumExp,
-      double scale,
-      NDArray dlogits) {
-    long rows = logits.dim(0);
-    long columns = logits.dim(1);
-    LaunchArguments arguments =
-        sizes(rows, columns).pointer(logits).pointer(targets).int64(firstColumn).pointer(logSumExp);
-    launcher.scalar(arguments, scale).pointer(dlogits);
+            .pointer(dloss)
+            .pointer(dlogits);
     launcher.overRows(crossEntropyBackward, rows, columns, arguments);
   }
 

@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.within;
 
 import dev.heddle.runtime.BinaryOperation;
+import dev.heddle.runtime.DType;
 import dev.heddle.runtime.NDArray;
 import dev.heddle.runtime.Shape;
 import dev.heddle.runtime.UnaryOperation;
@@ -354,6 +355,11 @@ interface ElementwiseConformance extends Conformance {
       assertThat(kernels().sumOfSquares(List.of(first, empty, second)))
           .isCloseTo(expected, within(1e-10 * expected));
       assertThat(kernels().sumOfSquares(List.of())).isZero();
+      NDArray sum = NDArray.full(subject(), DType.F64, Shape.of(), 7);
+      kernels().sumOfSquares(List.of(first, empty, second), sum);
+      assertThat(sum.item()).isEqualTo(kernels().sumOfSquares(List.of(first, empty, second)));
+      kernels().sumOfSquares(List.of(empty), sum);
+      assertThat(sum.item()).isZero();
     }
   }
 

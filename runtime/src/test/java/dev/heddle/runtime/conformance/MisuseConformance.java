@@ -76,6 +76,16 @@ interface MisuseConformance extends Conformance {
           .hasMessage(
               "scatterAddRows: rows[2] is 4, but y has 4 rows; wanted a row below that, or a"
                   + " negative one to skip it");
+      // 7 is in another part of 8 classes, 8 in none.
+      assertThatThrownBy(
+              () ->
+                  kernels()
+                      .crossEntropy(
+                          array(4, 3), longs(2, 7, 8, -1), 0, 8, statistic(4), statistic(4)))
+          .isInstanceOf(IndexOutOfBoundsException.class)
+          .hasMessage(
+              "crossEntropy: target 8 of row 2; wanted less than 8, the classes in all, or a"
+                  + " negative one to ignore the row");
     }
   }
 
@@ -230,13 +240,25 @@ interface MisuseConformance extends Conformance {
           () -> kernels().rmsNorm(x, array(3), 1e-5, array(2, 3), longs(1, 2)));
       refused(
           "crossEntropy: targets is [3]; wanted [2], one class a row of logits",
-          () -> kernels().crossEntropy(x, longs(1, 2, 3), 0, statistic(2), statistic(2)));
+          () -> kernels().crossEntropy(x, longs(1, 2, 3), 0, 3, statistic(2), statistic(2)));
       refused(
           "crossEntropy: firstColumn is -4; wanted 0 or more",
-          () -> kernels().crossEntropy(x, longs(1, 2), -4, statistic(2), statistic(2)));
+          () -> kernels().crossEntropy(x, longs(1, 2), -4, 3, statistic(2), statistic(2)));
+      refused(
+          "crossEntropy: classes is 6; wanted at least 7, those up to the last column of logits",
+          () -> kernels().crossEntropy(x, longs(1, 2), 4, 6, statistic(2), statistic(2)));
+      refused(
+          "crossEntropyBackward: dloss is [2]; wanted one element",
+          () ->
+              kernels()
+                  .crossEntropyBackward(
+                      x, longs(1, 2), 0, statistic(2), statistic(2), array(2, 3)));
       refused(
           "crossEntropyBackward: dlogits is [3,2]; wanted [2,3], that of logits",
-          () -> kernels().crossEntropyBackward(x, longs(1, 2), 0, statistic(2), 1, array(3, 2)));
+          () ->
+              kernels()
+                  .crossEntropyBackward(
+                      x, longs(1, 2), 0, statistic(2), statistic(1), array(3, 2)));
     }
   }
 

@@ -98,7 +98,7 @@ interface RowConformance extends Conformance {
         .longs(0, 36, 3, 4)
         .outputStatistic(4)
         .outputStatistic(4)
-        .check((kernels, a) -> kernels.crossEntropy(a[0], a[1], 0, a[2], a[3]));
+        .check((kernels, a) -> kernels.crossEntropy(a[0], a[1], 0, 37, a[2], a[3]));
   }
 
   @Test
@@ -112,7 +112,7 @@ interface RowConformance extends Conformance {
         .longs(0, 5, -1)
         .outputStatistic(3)
         .outputStatistic(3)
-        .check((kernels, a) -> kernels.crossEntropy(a[0], a[1], 7, a[2], a[3]));
+        .check((kernels, a) -> kernels.crossEntropy(a[0], a[1], 7, 7, a[2], a[3]));
   }
 
   /** Values whose mean is far from zero compared with their spread: cancellation shows. */
@@ -286,7 +286,7 @@ interface RowConformance extends Conformance {
         String name = columns + " from " + firstColumn;
         KernelCase forward = kernelCase("crossEntropy " + name);
         KernelCase.Call call =
-            (kernels, a) -> kernels.crossEntropy(a[0], a[1], firstColumn, a[2], a[3]);
+            (kernels, a) -> kernels.crossEntropy(a[0], a[1], firstColumn, last + 2, a[2], a[3]);
         forward
             .input(Placement.SHIFTED, 6, columns)
             .longs(targets)
@@ -300,17 +300,19 @@ interface RowConformance extends Conformance {
             .input(Placement.SHIFTED, Shape.of(6, columns), known[0])
             .longs(targets)
             .statistic(Shape.of(6), logSumExp)
+            .statistic(Shape.of(), 0.125)
             .output(Placement.CONTIGUOUS, 6, columns)
             .check(
                 (kernels, a) ->
-                    kernels.crossEntropyBackward(a[0], a[1], firstColumn, a[2], 0.125, a[3]));
+                    kernels.crossEntropyBackward(a[0], a[1], firstColumn, a[2], a[3], a[4]));
         kernelCase("crossEntropyBackward in place " + name)
             .inOut(Placement.SHIFTED, Shape.of(6, columns), known[0])
             .longs(targets)
             .statistic(Shape.of(6), logSumExp)
+            .statistic(Shape.of(1), 1)
             .check(
                 (kernels, a) ->
-                    kernels.crossEntropyBackward(a[0], a[1], firstColumn, a[2], 1, a[0]));
+                    kernels.crossEntropyBackward(a[0], a[1], firstColumn, a[2], a[3], a[0]));
       }
     }
   }
@@ -328,13 +330,14 @@ interface RowConformance extends Conformance {
         .longs(3, 20, 20, -1)
         .outputStatistic(4)
         .outputStatistic(4)
-        .check((kernels, a) -> kernels.crossEntropy(a[0], a[1], 0, a[2], a[3]));
+        .check((kernels, a) -> kernels.crossEntropy(a[0], a[1], 0, 21, a[2], a[3]));
     kernelCase("crossEntropyBackward of an ignored row of NaN is zero")
         .input(Placement.CONTIGUOUS, Shape.of(1, 3), Double.NaN, 1, MINUS_INFINITY)
         .longs(-1)
         .statistic(Shape.of(1), Double.NaN)
+        .statistic(Shape.of(), 1)
         .output(Placement.CONTIGUOUS, 1, 3)
-        .check((kernels, a) -> kernels.crossEntropyBackward(a[0], a[1], 0, a[2], 1, a[3]));
+        .check((kernels, a) -> kernels.crossEntropyBackward(a[0], a[1], 0, a[2], a[3], a[4]));
   }
 
   @Test
@@ -348,7 +351,7 @@ interface RowConformance extends Conformance {
         .longs(targets)
         .outputStatistic(1200)
         .outputStatistic(1200)
-        .check((kernels, a) -> kernels.crossEntropy(a[0], a[1], 0, a[2], a[3]));
+        .check((kernels, a) -> kernels.crossEntropy(a[0], a[1], 0, 130, a[2], a[3]));
   }
 
   @Test

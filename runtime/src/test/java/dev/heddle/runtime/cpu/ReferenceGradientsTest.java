@@ -225,7 +225,7 @@ class ReferenceGradientsTest {
             // The loss of each row: log-sum-exp minus the target's logit, 0 where ignored.
             NDArray logSumExp = empty(4);
             NDArray targetLogit = empty(4);
-            kernels.crossEntropy(in[0], targets, 0, logSumExp, targetLogit);
+            kernels.crossEntropy(in[0], targets, 0, 5, logSumExp, targetLogit);
             double[] losses = logSumExp.toDoubles();
             double[] logits = targetLogit.toDoubles();
             double total = 0;
@@ -236,9 +236,9 @@ class ReferenceGradientsTest {
           },
           (kernels, in, dy) -> {
             NDArray logSumExp = empty(4);
-            kernels.crossEntropy(in[0], targets, 0, logSumExp, empty(4));
+            kernels.crossEntropy(in[0], targets, 0, 5, logSumExp, empty(4));
             NDArray dlogits = like(ones);
-            kernels.crossEntropyBackward(in[0], targets, 0, logSumExp, dy.item(), dlogits);
+            kernels.crossEntropyBackward(in[0], targets, 0, logSumExp, dy, dlogits);
             return new NDArray[] {dlogits};
           },
           differences.normal(4, 5));

@@ -303,7 +303,7 @@ class ReferenceValuesTest {
     NDArray targetLogit = empty(2);
     NDArray targets = NDArray.of(device, Shape.of(2), 3L, -1);
     kernels.crossEntropy(
-        NDArray.full(device, F64, Shape.of(2, 7), 2.5), targets, 0, logSumExp, targetLogit);
+        NDArray.full(device, F64, Shape.of(2, 7), 2.5), targets, 0, 7, logSumExp, targetLogit);
     assertClose(logSumExp, 2.5 + Math.log(7), 2.5 + Math.log(7));
     assertClose(targetLogit, 2.5, 0);
   }
@@ -315,16 +315,17 @@ class ReferenceValuesTest {
     NDArray targets = NDArray.of(device, Shape.of(5), 0L, 10, 4, 5, -1);
     NDArray whole = empty(5);
     NDArray wholeTarget = empty(5);
-    kernels.crossEntropy(logits, targets, 0, whole, wholeTarget);
+    kernels.crossEntropy(logits, targets, 0, 11, whole, wholeTarget);
     NDArray gradient = empty(5, 11);
-    kernels.crossEntropyBackward(logits, targets, 0, whole, 0.2, gradient);
+    NDArray dloss = NDArray.full(device, F64, Shape.of(), 0.2);
+    kernels.crossEntropyBackward(logits, targets, 0, whole, dloss, gradient);
     double[] sums = new double[5];
     double[] picked = new double[5];
     for (int[] part : new int[][] {{0, 4}, {4, 11}}) {
       NDArray columns = logits.slice(1, part[0], part[1]).contiguous();
       NDArray sum = empty(5);
       NDArray target = empty(5);
-      kernels.crossEntropy(columns, targets, part[0], sum, target);
+      kernels.crossEntropy(columns, targets, part[0], 11, sum, target);
       double[] sumValues = sum.toDoubles();
       double[] targetValues = target.toDoubles();
       for (int i = 0; i < 5; i++) {
@@ -332,7 +333,7 @@ class ReferenceValuesTest {
         picked[i] += targetValues[i];
       }
       NDArray partGradient = empty(5, part[1] - part[0]);
-      kernels.crossEntropyBackward(columns, targets, part[0], whole, 0.2, partGradient);
+      kernels.crossEntropyBackward(columns, targets, part[0], whole, dloss, partGradient);
       assertThat(partGradient.toDoubles())
           .containsExactly(gradient.slice(1, part[0], part[1]).toDoubles());
     }

@@ -33,11 +33,22 @@ import org.junit.jupiter.api.Test;
 /**
  * What calls of kernels cost on our side of the driver, from their checks to the launch. The
  * driver's functions are the C library's {@code feclearexcept}, which whatever it is given does
- * next to nothing and returns 0, success; only memory has addresses.
+ * next to nothing and returns 0, success; only memory has addresses, and that of the host is real.
  */
 class CudaKernelsAllocationTest {
   private static final int STEPS = 2000;
   private static final AtomicLong NEXT = new AtomicLong(1L << 40);
+
+  private static int allocateHost(MemorySegment pointer, long bytes) {
+    long address = Arena.global().allocate(bytes, 64).address();
+    pointer.reinterpret(Long.BYTES).set(JAVA_LONG, 0, address);
+    return 0;
+  }
+
+  private static int deviceAddress(MemorySegment pointer, MemorySegment host) {
+    pointer.reinterpret(Long.BYTES).set(JAVA_LONG, 0, host.address());
+    return 0;
+  }
 
   private final Linker linker = Linker.nativeLinker();
 
@@ -80,13 +91,25 @@ class CudaKernelsAllocationTest {
             "allocate",
             MethodType.methodType(int.class, MemorySegment.class, long.class),
             FunctionDescriptor.of(JAVA_INT, ADDRESS, JAVA_LONG));
+    MemorySegment hostMemory =
+        stub(
+            "allocateHost",
+            MethodType.methodType(int.class, MemorySegment.class, long.class),
+            FunctionDescriptor.of(JAVA_INT, ADDRESS, JAVA_LONG));
+    MemorySegment hostAddress =
+        stub(
+            "deviceAddress",
+            MethodType.methodType(int.class, MemorySegment.class, MemorySegment.class),
+            FunctionDescriptor.of(JAVA_INT, ADDRESS, ADDRESS));
     SymbolLookup driver =
         name ->
             switch (name) {
               case "cuDeviceGetCount" -> Optional.of(count);
               case "cuDriverGetVersion" -> Optional.of(version);
-              // The stream and pool that the second takes behind these lie in other registers.
+              // What they take behind these, streams, pools and flags, lies in other registers.
               case "cuMemAlloc_v2", "cuMemAllocFromPoolAsync" -> Optional.of(memory);
+              case "cuMemHostAlloc" -> Optional.of(hostMemory);
+              case "cuMemHostGetDevicePointer_v2" -> Optional.of(hostAddress);
               default -> nothing;
             };
     try (NativeLibrary.Substitution ignored = NativeLibrary.CUDA.substitute(driver);
@@ -138,6 +161,7 @@ class CudaKernelsAllocationTest {
     private final NDArray mean;
     private final NDArray rstd;
     private final NDArray targets;
+    private final NDArray loss;
     private final NDArray q;
     private final NDArray k;
     private final NDArray v;
@@ -165,6 +189,7 @@ class CudaKernelsAllocationTest {
       angles = NDArray.empty(device, DType.F32, 33, 8);
       half = NDArray.empty(device, DType.BF16, 700, 96);
       targets = NDArray.empty(device, DType.I64, 700);
+      loss = NDArray.empty(device, DType.F32, Shape.of());
     }
 
     void run() {
@@ -184,8 +209,8 @@ class CudaKernelsAllocationTest {
       kernels.layerNorm(x, weight, null, 1e-5, y, mean, rstd);
       kernels.layerNormBackward(x, weight, mean, rstd, y, z, null, null);
       kernels.rmsNorm(x, weight, 1e-5, y, rstd);
-      kernels.crossEntropy(x, targets, 0, mean, rstd);
-      kernels.crossEntropyBackward(x, targets, 0, mean, 1, y);
+      kernels.crossEntropy(x, targets, 0, 96, mean, rstd);
+      kernels.crossEntropyBackward(x, targets, 0, mean, loss, y);
       kernels.rotary(q, angles, angles, false, out);
       kernels.attention(q, k, v, MASK, 1, out, logSumExp);
       kernels.adamW(ADAM, x, y, z, w, null);

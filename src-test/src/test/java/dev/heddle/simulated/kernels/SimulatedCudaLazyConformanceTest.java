@@ -55,6 +55,15 @@ class SimulatedCudaLazyConformanceTest extends KernelConformance {
           .hasMessage(
               "scatterAddRows: rows[2] is 4, but y has 4 rows; wanted a row below that, or a"
                   + " negative one to skip it");
+      NDArray sums = NDArray.zeros(subject(), dtype().accumulation(), 3);
+      NDArray logits = NDArray.zeros(subject(), dtype().accumulation(), 3);
+      NDArray targets = NDArray.of(subject(), Shape.of(3), 7L, -1L, 8L);
+      kernels().crossEntropy(y, targets, 0, 8, sums, logits);
+      assertThatThrownBy(logits::toDoubles)
+          .isInstanceOf(IndexOutOfBoundsException.class)
+          .hasMessage(
+              "crossEntropy: target 8 of row 2; wanted less than 8, the classes in all, or a"
+                  + " negative one to ignore the row");
       subject().synchronize();
     }
   }

@@ -29,11 +29,11 @@ import org.junit.jupiter.params.provider.EnumSource;
  * so that a wait that is missing gives other numbers.
  */
 class SimulatedTrainingTest {
-  private static final Path EXAMPLE = Path.of("..", "examples", "emoji-captions.yaml");
+  static final Path EXAMPLE = Path.of("..", "examples", "emoji-captions.yaml");
   private static final int STEPS = 3;
   private static final double TOLERANCE = 1e-4;
 
-  private static final List<String> SMALL =
+  static final List<String> SMALL =
       List.of(
           "model.vision.layers=1",
           "model.vision.hiddenSize=24",
@@ -45,7 +45,7 @@ class SimulatedTrainingTest {
           "model.language.heads=4",
           "train.globalBatch=4");
 
-  private static final List<String> ONE_RANK =
+  static final List<String> ONE_RANK =
       List.of(
           "parallel.ranks=1",
           "parallel.vision.ranks=0",

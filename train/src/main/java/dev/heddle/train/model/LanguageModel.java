@@ -17,6 +17,7 @@ import dev.heddle.nn.Module;
 import dev.heddle.nn.Parameter;
 import dev.heddle.nn.TransformerBlock;
 import dev.heddle.nn.VocabularyHead;
+import dev.heddle.ops.RowPlacement;
 import dev.heddle.parallel.layout.Interval;
 import dev.heddle.runtime.AttentionMask;
 import dev.heddle.runtime.NDArray;
@@ -191,7 +192,8 @@ public final class LanguageModel extends Module {
       x =
           places == null
               ? add(x, encoder.getValue())
-              : placeRows(x, Sequences.onDevice(layers.device(), places), encoder.getValue());
+              : placeRows(
+                  x, RowPlacement.of(layers.device(), x.dim(0), places), encoder.getValue());
     }
     Tensor table = start.positions.tensor();
     Tensor positions =

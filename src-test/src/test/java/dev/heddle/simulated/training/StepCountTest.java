@@ -1,0 +1,128 @@
+package dev.heddle.simulated.training;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import dev.heddle.bindings.NativeLibrary;
+import dev.heddle.runtime.cuda.CudaCounters;
+import dev.heddle.simulated.cublas.SimulatedCublas;
+import dev.heddle.simulated.driver.SimulatedGpus;
+import dev.heddle.simulated.driver.SimulatedOptions;
+import dev.heddle.train.config.ConfigLoader;
+import dev.heddle.train.config.ConfigOverride;
+import dev.heddle.train.config.RunConfig;
+import dev.heddle.train.run.CountedTraining;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.TreeMap;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+/**
+ * What a steady step of the captioning example, small, asks of one GPU: counted by the production
+ * code, on a simulated GPU.
+ */
+class StepCountTest {
+  private static final int STEPS = 4;
+
+  @TempDir private Path folder;
+
+  /** What a step did: by the device, and by the simulated GPU which kernels it was. */
+  private record Counted(CudaCounters device, Map<String, Long> kernels) {
+    Counted since(Counted earlier) {
+      Map<String, Long> ran = new TreeMap<>(kernels);
+      earlier.kernels.forEach((name, count) -> ran.merge(name, -count, Long::sum));
+      return new Counted(device.since(earlier.device), ran);
+    }
+
+    /** Kernels whose name begins so. */
+    long launches(String family) {
+      return kernels.entrySet().stream()
+          .filter(kernel -> kernel.getKey().startsWith(family))
+          .mapToLong(Map.Entry::getValue)
+          .sum();
+    }
+  }
+
+  /**
+   * The two blocks, of vision and language, are alike. Each launches 36 kernels:
+   *
+   * <ul>
+   *   <li>attention 4: forward; backward for dy y, queries, and keys with values
+   *   <li>norms 6: forward, backward and its parameters' parts for each of two
+   *   <li>GELU 2: forward, backward
+   *   <li>residuals 4: two sums forward, two sums of gradients backward
+   *   <li>reductions 8: the bias gradients of four linear layers; the parts of two norms' weights
+   *       and biases
+   *   <li>AdamW 12: two weights in each of two norms and four linear layers
+   * </ul>
+   *
+   * and 4 + 8 products: four linear layers, each with the gradients of input and weight.
+   */
+  @Test
+  void steadyStep_waitsOnceAndAllocatesNothing() {
+    for (Counted step : train()) {
+      // Both blocks; nothing else attends.
+      assertThat(step.launches("heddle_attention")).isEqualTo(2 * 4);
+      // Both blocks; the norm at the end of either model.
+      assertThat(step.launches("heddle_norm")).isEqualTo(2 * 6 + 2 * 3);
+      // Both blocks; the projector's GELU (2); positions added to patches and to words (2); the sum
+      // of the losses (6: a difference, a product, and four for the mask).
+      assertThat(step.launches("heddle_elementwise")).isEqualTo(2 * (2 + 4) + 10);
+      // The losses, forward and backward.
+      assertThat(step.launches("heddle_softmax")).isEqualTo(2);
+      // Both blocks; two in either model's last norm; the others: patches 2, projector 4, words,
+      // head, and positions of patches and of words.
+      assertThat(step.launches("heddle_update")).isEqualTo(2 * 12 + 2 * 2 + 10);
+      // Two for each component's squares; both blocks; 4 since the language block has rows enough
+      // for its biases' gradients to be summed in parts; the last norms' parts (4); the other three
+      // biases; two tables of positions, broadcast forward; the sum of the losses.
+      assertThat(step.launches("heddle_reduction")).isEqualTo(2 * 2 + 2 * 8 + 4 + 4 + 3 + 2 + 1);
+      // Image rows into the sequence; backward the words' vectors and the scored rows.
+      assertThat(step.launches("heddle_scatter")).isEqualTo(3);
+      // Gathers 5: words, kept rows, scored rows; backward kept rows, image rows. Fills 7: the
+      // gradient of the loss, two constants of the mask, three gradients that rows are added or
+      // copied into, the step's numbers. Copies 4: patches, targets to F32, the gradient of a slice
+      // of the positions, the loss to F64.
+      assertThat(step.launches("heddle_movement")).isEqualTo(5 + 7 + 4);
+      assertThat(step.launches("heddle")).isEqualTo(141);
+      // Both blocks; patches 2 (images need no gradient), projector 6, head 3.
+      assertThat(step.launches("cublas")).isEqualTo(2 * 12 + 11);
+
+      CudaCounters device = step.device();
+      assertThat(device.launches()).isEqualTo(141);
+      // The losses and both components' squares, 3 numbers of 8 bytes, read together.
+      assertThat(device.hostSynchronizations()).isEqualTo(1);
+      assertThat(device.bytesToHost()).isEqualTo(3 * 8);
+      assertThat(device.deviceAllocations()).isZero();
+      // Images, words, targets, row numbers, and the table of the gradients.
+      assertThat(device.bytesToDevice()).isEqualTo(52752);
+      assertThat(device.bytesOnDevice()).isZero();
+    }
+  }
+
+  /** The steps after the first, each with what it did. */
+  private List<Counted> train() {
+    List<String> sets = new ArrayList<>(SimulatedTrainingTest.SMALL);
+    sets.addAll(SimulatedTrainingTest.ONE_RANK);
+    sets.add("output='" + folder.resolve("run") + "'");
+    RunConfig config =
+        ConfigLoader.load(
+            SimulatedTrainingTest.EXAMPLE, sets.stream().map(ConfigOverride::set).toList());
+    List<Counted> after = new ArrayList<>();
+    try (SimulatedGpus machine = SimulatedGpus.install(1, SimulatedOptions.lazily());
+        NativeLibrary.Substitution cublas = SimulatedCublas.install()) {
+      CountedTraining.train(
+          config,
+          STEPS,
+          counters -> after.add(new Counted(counters, machine.counters().launches())));
+    }
+    List<Counted> steps = new ArrayList<>();
+    for (int i = 1; i < after.size(); i++) {
+      steps.add(after.get(i).since(after.get(i - 1)));
+    }
+    assertThat(steps).hasSize(STEPS - 1);
+    return steps;
+  }
+}
