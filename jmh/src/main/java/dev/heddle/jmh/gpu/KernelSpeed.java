@@ -103,20 +103,21 @@ final class KernelSpeed {
         classes[i] = i % columns;
       }
       NDArray targets = NDArray.of(device, Shape.of(rows), classes);
+      NDArray one = NDArray.full(device, wide, Shape.of(1), 1);
       all.add(
           time(
               device,
               mode,
               "cross_entropy",
               array,
-              () -> kernels.crossEntropy(x, targets, 0, mean, deviation)));
+              () -> kernels.crossEntropy(x, targets, 0, columns, mean, deviation)));
       all.add(
           time(
               device,
               mode,
               "cross_entropy_backward",
               2 * array,
-              () -> kernels.crossEntropyBackward(x, targets, 0, mean, 1, y)));
+              () -> kernels.crossEntropyBackward(x, targets, 0, mean, one, y)));
       all.add(adamW(device, mode, kernels, x));
     }
     OptionalDouble copy = OptionalDouble.of(all.getFirst().value());
