@@ -81,39 +81,6 @@ public final class KernelChecks {
     }
   }
 
-  /** What {@link Kernels#crossEntropy} throws for a target that is no class. */
-  public static IndexOutOfBoundsException targetOutOfRange(long row, long target, long classes) {
-    return new IndexOutOfBoundsException(
-        "crossEntropy: target "
-            + target
-            + " of row "
-            + row
-            + "; wanted less than "
-            + classes
-            + ", the classes in all, or a negative one to ignore the row");
-  }
-
-  /**
-   * The error for a row number that is too large.
-   *
-   * @param entry which entry of {@code rows} it is
-   * @param argument the name of the array that it selects from
-   */
-  public static IndexOutOfBoundsException rowOutOfRange(
-      String kernel, long entry, long row, String argument, long rowCount) {
-    return new IndexOutOfBoundsException(
-        kernel
-            + ": rows["
-            + entry
-            + "] is "
-            + row
-            + ", but "
-            + argument
-            + " has "
-            + rowCount
-            + " rows; wanted a row below that, or a negative one to skip it");
-  }
-
   // ---- data movement
 
   /** Checks the arguments of {@link Kernels#fill}. */

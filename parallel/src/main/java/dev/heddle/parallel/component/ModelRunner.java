@@ -207,7 +207,7 @@ public final class ModelRunner {
       }
     }
     try (MemoryScope step = MemoryScope.open()) {
-      StepNumbers sums = new StepNumbers(memory.device(), lossCount(), optimizers.size());
+      StepNumbers sums = new StepNumbers(memory.device(), hasLosses(), optimizers.size());
       for (int i = 0; i < lastBackward.length; i++) {
         Instruction instruction = instructions.get(i);
         if (trace != null) {
@@ -251,16 +251,15 @@ public final class ModelRunner {
     memory.giveBack(microBatch, step);
   }
 
-  /** How many losses this rank reports in a step at most. */
-  private int lossCount() {
-    int count = 0;
+  /** Whether this rank reports losses. */
+  private boolean hasLosses() {
     for (Instruction instruction : instructions) {
       if (instruction instanceof Forward forward
           && running(forward.component()).reportsLoss(forward.stage())) {
-        count++;
+        return true;
       }
     }
-    return count;
+    return false;
   }
 
   private RunningComponent running(String name) {

@@ -140,7 +140,7 @@ class ComponentOptimizerTest {
                         assertThat(part.gradient().toDoubles())
                             .as("rank %d, %s", rank, part)
                             .containsOnly(sumOver(mesh, rank, part.parameter().name())));
-            StepNumbers numbers = new StepNumbers(device, 0, 1);
+            StepNumbers numbers = new StepNumbers(device, false, 1);
             optimizer.squares(numbers);
             double squares = world.allReduce(numbers.read()[1], ReduceOp.SUM);
             assertThat(squares).isCloseTo(expectedSquares(mesh), within(1e-9 * squares));

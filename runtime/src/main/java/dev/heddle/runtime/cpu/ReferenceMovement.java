@@ -1,7 +1,7 @@
 package dev.heddle.runtime.cpu;
 
-import dev.heddle.runtime.KernelChecks;
 import dev.heddle.runtime.NDArray;
+import dev.heddle.runtime.OutOfRange;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.util.Arrays;
@@ -123,7 +123,7 @@ final class ReferenceMovement {
   private static void checkRows(String kernel, long[] rows, long rowCount, String what) {
     for (int i = 0; i < rows.length; i++) {
       if (rows[i] >= rowCount) {
-        throw KernelChecks.rowOutOfRange(kernel, i, rows[i], what, rowCount);
+        throw OutOfRange.row(kernel, i, rows[i], what, rowCount);
       }
     }
   }

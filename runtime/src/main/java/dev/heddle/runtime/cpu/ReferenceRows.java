@@ -1,7 +1,7 @@
 package dev.heddle.runtime.cpu;
 
-import dev.heddle.runtime.KernelChecks;
 import dev.heddle.runtime.NDArray;
+import dev.heddle.runtime.OutOfRange;
 import org.jspecify.annotations.Nullable;
 
 /** What is computed row by row: softmax, the norms, arg-max and the cross-entropy. */
@@ -218,7 +218,7 @@ final class ReferenceRows {
     double[] picked = new double[wanted.length];
     for (int row = 0; row < wanted.length; row++) {
       if (wanted[row] >= classes) {
-        throw KernelChecks.targetOutOfRange(row, wanted[row], classes);
+        throw OutOfRange.target(row, wanted[row], classes);
       }
       int start = row * columns;
       logSums[row] = logSumExp(values, start, columns);

@@ -1,8 +1,8 @@
 package dev.heddle.runtime.cpu;
 
 import dev.heddle.runtime.DType;
-import dev.heddle.runtime.KernelChecks;
 import dev.heddle.runtime.NDArray;
+import dev.heddle.runtime.OutOfRange;
 import dev.heddle.runtime.Shape;
 import java.lang.foreign.ValueLayout;
 
@@ -99,7 +99,7 @@ final class VectorMovement {
           for (long i = start; i < end; i++) {
             long row = row(rows, i);
             if (row >= limit) {
-              throw KernelChecks.rowOutOfRange("gatherRows", i, row, "x", limit);
+              throw OutOfRange.row("gatherRows", i, row, "x", limit);
             }
             if (row < 0) {
               Tiles.fill(to + i * toStride, columns, 0);
@@ -118,7 +118,7 @@ final class VectorMovement {
     long limit = y.dim(0);
     for (long i = 0; i < rows.size(); i++) {
       if (row(rows, i) >= limit) {
-        throw KernelChecks.rowOutOfRange("scatterAddRows", i, row(rows, i), "y", limit);
+        throw OutOfRange.row("scatterAddRows", i, row(rows, i), "y", limit);
       }
     }
     workers.run(

@@ -5,8 +5,8 @@ import static dev.heddle.runtime.cpu.Lanes.address;
 import static dev.heddle.runtime.cpu.Lanes.load;
 import static dev.heddle.runtime.cpu.Lanes.store;
 
-import dev.heddle.runtime.KernelChecks;
 import dev.heddle.runtime.NDArray;
+import dev.heddle.runtime.OutOfRange;
 import dev.heddle.runtime.memory.Block;
 import dev.heddle.runtime.memory.MemoryPool;
 import java.lang.foreign.ValueLayout;
@@ -141,7 +141,7 @@ final class VectorSoftmax {
     for (long row = 0; row < logits.dim(0); row++) {
       long target = Lanes.MEMORY.get(LONG, targets + 8 * row);
       if (target >= classes) {
-        throw KernelChecks.targetOutOfRange(row, target, classes);
+        throw OutOfRange.target(row, target, classes);
       }
     }
     // The maxima are kept where their log-sum-exps come.

@@ -4,7 +4,7 @@ import static java.lang.foreign.ValueLayout.JAVA_INT;
 import static java.lang.foreign.ValueLayout.JAVA_LONG;
 
 import dev.heddle.bindings.cuda.Cuda;
-import dev.heddle.runtime.KernelChecks;
+import dev.heddle.runtime.OutOfRange;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.invoke.VarHandle;
@@ -72,9 +72,9 @@ final class CudaRowFaults implements CudaAttachment {
     long rows = memory.get(JAVA_LONG, ROWS);
     IndexOutOfBoundsException fault =
         switch (memory.get(JAVA_INT, KERNEL)) {
-          case 0 -> KernelChecks.rowOutOfRange("gatherRows", entry, row, "x", rows);
-          case 1 -> KernelChecks.rowOutOfRange("scatterAddRows", entry, row, "y", rows);
-          default -> KernelChecks.targetOutOfRange(entry, row, rows);
+          case 0 -> OutOfRange.row("gatherRows", entry, row, "x", rows);
+          case 1 -> OutOfRange.row("scatterAddRows", entry, row, "y", rows);
+          default -> OutOfRange.target(entry, row, rows);
         };
     VarHandle.fullFence();
     memory.set(JAVA_INT, STATE, 0);

@@ -68,8 +68,9 @@ class StepCountTest {
       // Both blocks; the norm at the end of either model.
       assertThat(step.launches("heddle_norm")).isEqualTo(2 * 6 + 2 * 3);
       // Both blocks; the projector's GELU (2); positions added to patches and to words (2); the sum
-      // of the losses (6: a difference, a product, and four for the mask).
-      assertThat(step.launches("heddle_elementwise")).isEqualTo(2 * (2 + 4) + 10);
+      // of the losses (6: a difference, a product, and four for the mask); the loss added to the
+      // step's numbers.
+      assertThat(step.launches("heddle_elementwise")).isEqualTo(2 * (2 + 4) + 11);
       // The losses, forward and backward.
       assertThat(step.launches("heddle_softmax")).isEqualTo(2);
       // Both blocks; two in either model's last norm; the others: patches 2, projector 4, words,
@@ -86,12 +87,12 @@ class StepCountTest {
       // copied into, the step's numbers. Copies 4: patches, targets to F32, the gradient of a slice
       // of the positions, the loss to F64.
       assertThat(step.launches("heddle_movement")).isEqualTo(5 + 7 + 4);
-      assertThat(step.launches("heddle")).isEqualTo(141);
+      assertThat(step.launches("heddle")).isEqualTo(142);
       // Both blocks; patches 2 (images need no gradient), projector 6, head 3.
       assertThat(step.launches("cublas")).isEqualTo(2 * 12 + 11);
 
       CudaCounters device = step.device();
-      assertThat(device.launches()).isEqualTo(141);
+      assertThat(device.launches()).isEqualTo(142);
       // The losses and both components' squares, 3 numbers of 8 bytes, read together.
       assertThat(device.hostSynchronizations()).isEqualTo(1);
       assertThat(device.bytesToHost()).isEqualTo(3 * 8);
