@@ -4,6 +4,7 @@ import static org.junit.platform.engine.discovery.DiscoverySelectors.selectClass
 
 import dev.heddle.parallel.comm.mpi.MpiConformanceWorld;
 import dev.heddle.parallel.comm.mpi.MpiProcess;
+import dev.heddle.parallel.redistribute.MpiBoundaryExchangeSuite;
 import java.io.PrintWriter;
 import java.io.StringWriter;
 import org.junit.platform.launcher.LauncherDiscoveryRequest;
@@ -30,6 +31,7 @@ public final class MpiConformanceMain {
                   selectClass(MpiCollectiveSuite.class),
                   selectClass(MpiExchangeSuite.class),
                   selectClass(MpiRandomProgramSuite.class),
+                  selectClass(MpiBoundaryExchangeSuite.class),
                   selectClass(MpiFailureSuite.class))
               .build();
       SummaryGeneratingListener listener = new SummaryGeneratingListener();

@@ -8,7 +8,7 @@ import dev.heddle.parallel.comm.CommunicationStatistics;
 import dev.heddle.parallel.comm.Communicator;
 import dev.heddle.parallel.comm.RankProgram;
 import dev.heddle.parallel.comm.ReduceOp;
-import dev.heddle.parallel.comm.local.LocalWorld;
+import dev.heddle.parallel.comm.World;
 import dev.heddle.parallel.layout.AxisType;
 import dev.heddle.parallel.layout.Holding;
 import dev.heddle.parallel.layout.Holdings;
@@ -31,17 +31,38 @@ import java.util.List;
 import java.util.Map;
 import java.util.Random;
 import java.util.TreeSet;
+import java.util.stream.LongStream;
+import java.util.stream.Stream;
+import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.TestInstance;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.MethodSource;
 
 /**
- * The laws of the boundary over random layout pairs, with rows that really travel between threads.
- * Replay one pair with -Dheddle.seed=N.
+ * The laws of the boundary over random layout pairs, with rows that really travel between the ranks
+ * of a {@link World}: what arrives is exactly A x and Aᵀ y, so transport is exact and the two are
+ * adjoint, whatever the strategy; and it takes the bytes that the plan says. Replay one pair with
+ * -Dheddle.seed=N in {@link LocalBoundaryExchangeTest}.
  */
-class BoundaryExchangeTest {
-  private static final int PAIRS = 500;
+@TestInstance(TestInstance.Lifecycle.PER_CLASS)
+public abstract class BoundaryExchangeConformance {
   private static final long FIRST_SEED = 5000;
-  private static final int MOST_RANKS = 24;
   private static final DType[] DTYPES = {DType.F64, DType.F32, DType.BF16};
+
+  /** What the rows travel between. */
+  protected abstract World world();
+
+  /** The numbers of ranks of the worlds that random pairs are tried in. */
+  protected abstract List<Integer> worldSizes();
+
+  /** How many random pairs are tried in each world; all of their ranks are in it. */
+  protected abstract int pairs();
+
+  /** The seed of the only pair to try, or null. */
+  protected @Nullable Long onlySeed() {
+    return null;
+  }
 
   /** A boundary and what every rank brings and must get, by rank, as rows of its buffer. */
   private record Case(
@@ -138,33 +159,42 @@ class BoundaryExchangeTest {
     void check(Case pair, Communicator group, Device device);
   }
 
+  private static boolean fits(long seed, int ranks) {
+    Boundary boundary = new RandomBoundary(seed).next();
+    return Stream.of(boundary.source(), boundary.destination())
+        .flatMap(side -> side.holdings().ranks().stream())
+        .allMatch(rank -> rank < ranks);
+  }
+
+  private List<Case> cases(int ranks) {
+    Long only = onlySeed();
+    return only == null
+        ? LongStream.iterate(FIRST_SEED, seed -> seed + 1)
+            .filter(seed -> fits(seed, ranks))
+            .limit(pairs())
+            .mapToObj(Case::of)
+            .toList()
+        : List.of(Case.of(only));
+  }
+
   /** All cases in one run: a rank that has no part in one goes on to the next. */
   @SuppressWarnings("try") // scopes are there to be open
-  private static void forRandomBoundaries(Law law) {
-    Long only = Long.getLong("heddle.seed");
-    List<Case> cases = new ArrayList<>();
-    for (long i = 0; i < (only == null ? PAIRS : 1); i++) {
-      cases.add(Case.of(only == null ? FIRST_SEED + i : only));
-    }
-    RankProgram program =
-        RankProgram.onDevice(
-            world -> CpuDevice.open("cpu" + world.rank(), 1, CpuBackend.REFERENCE),
-            (world, device) -> {
-              for (Case pair : cases) {
-                Communicator group =
-                    pair.ranks().contains(world.rank())
-                        ? world.subgroup("pair" + pair.seed(), pair.ranks()).orElseThrow()
-                        : null;
-                if (group != null) {
-                  try (MemoryScope scope = MemoryScope.open()) {
-                    law.check(pair, group, device);
-                  } catch (AssertionError | RuntimeException failure) {
-                    throw new AssertionError(pair + "\n" + failure.getMessage(), failure);
-                  }
-                }
+  private void forRandomBoundaries(int ranks, Law law) {
+    List<Case> cases = cases(ranks);
+    run(
+        ranks,
+        (world, device) -> {
+          for (Case pair : cases) {
+            if (pair.ranks().contains(world.rank())) {
+              Communicator group = world.subgroup("pair" + pair.seed(), pair.ranks()).orElseThrow();
+              try (MemoryScope scope = MemoryScope.open()) {
+                law.check(pair, group, device);
+              } catch (AssertionError | RuntimeException failure) {
+                throw new AssertionError(pair + "\n" + failure.getMessage(), failure);
               }
-            });
-    LocalWorld.run(MOST_RANKS, program);
+            }
+          }
+        });
   }
 
   private static NDArray value(Case pair, int rank, Device device) {
@@ -201,9 +231,11 @@ class BoundaryExchangeTest {
     assertThat(got.toDoubles()).as(what).isEqualTo(flat);
   }
 
-  @Test
-  void forwardAndBackward_everyStrategy_areExactOnEveryRank() {
+  @ParameterizedTest
+  @MethodSource("worldSizes")
+  void forwardAndBackward_everyStrategy_areExactOnEveryRank(int ranks) {
     forRandomBoundaries(
+        ranks,
         (pair, group, device) -> {
           int rank = group.globalRank(group.rank());
           Boundary boundary = pair.boundary();
@@ -232,9 +264,11 @@ class BoundaryExchangeTest {
         });
   }
 
-  @Test
-  void bytesMoved_overEachLink_equalThePlans() {
+  @ParameterizedTest
+  @MethodSource("worldSizes")
+  void bytesMoved_overEachLink_equalThePlans(int ranks) {
     forRandomBoundaries(
+        ranks,
         (pair, group, device) -> {
           int rank = group.globalRank(group.rank());
           for (Strategy strategy : Strategy.values()) {
@@ -287,15 +321,13 @@ class BoundaryExchangeTest {
     return side(Mesh.onRanks(0, ranks).axis(Axis.TP, ranks).build(), Axis.TP, type);
   }
 
-  @SuppressWarnings("try") // scopes are there to be open
-  private static void run(int ranks, RankBody body) {
-    LocalWorld.run(
-        ranks,
-        RankProgram.onDevice(
-            world -> CpuDevice.open("cpu" + world.rank(), 1, CpuBackend.REFERENCE),
-            (world, device) -> {
-              body.run(world, device);
-            }));
+  private void run(int ranks, RankBody body) {
+    world()
+        .run(
+            ranks,
+            World.PATIENT,
+            RankProgram.onDevice(
+                world -> CpuDevice.open("cpu" + world.rank(), 1, CpuBackend.REFERENCE), body::run));
   }
 
   private interface RankBody {
