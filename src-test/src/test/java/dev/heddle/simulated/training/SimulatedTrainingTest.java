@@ -78,7 +78,12 @@ class SimulatedTrainingTest {
       assertLosses(train(config, DeviceKind.cuda, STEPS), control);
       try (SimulatedNccl nccl = SimulatedNccl.install()) {
         assertLosses(train(config, DeviceKind.cuda, STEPS), control);
+        // One GPU has nobody to talk to; several must not have gone through main memory again.
+        assertThat(nccl.calls("ncclSend") + nccl.calls("ncclAllReduce") > 0).isEqualTo(gpus > 1);
+        assertThat(nccl.complaints()).isEmpty();
+        assertThat(nccl.openCommunicators()).isEmpty();
       }
+      assertThat(machine.complaints()).isEmpty();
     }
   }
 
