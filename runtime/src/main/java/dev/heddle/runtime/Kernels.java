@@ -302,6 +302,47 @@ public interface Kernels {
       NDArray secondMoment,
       @Nullable NDArray copy);
 
+  /**
+   * One step on many tensors, with numbers that the device holds: nothing is read by the host where
+   * the device computes on its own.
+   *
+   * @param constants betas, epsilon and weight decay; its other members are not looked at
+   * @param tensors what is updated; weight decay is of those that decay
+   * @param update four elements of F64: see {@link StepControl}. If GO is 0 nothing is changed
+   */
+  default void adamW(AdamWStep constants, List<AdamWTensor> tensors, NDArray update) {
+    KernelChecks.adamW(tensors, update);
+    double[] numbers = update.toDoubles();
+    if (numbers[StepControl.GO] == 0) {
+      return;
+    }
+    AdamWStep decaying = constants.with(numbers, constants.weightDecay());
+    AdamWStep plain = constants.with(numbers, 0);
+    for (int i = 0; i < tensors.size(); i++) {
+      AdamWTensor t = tensors.get(i);
+      adamW(
+          t.decays() ? decaying : plain,
+          t.weight(),
+          t.gradient(),
+          t.firstMoment(),
+          t.secondMoment(),
+          t.copy());
+    }
+  }
+
+  /**
+   * Ends a training step by the rule of {@link StepControl}; for tables of F64.
+   *
+   * @param control what the step brought, for some number of optimizers; not changed
+   * @param state of as many optimizers, brought up to date
+   */
+  default void concludeStep(NDArray control, NDArray state) {
+    KernelChecks.concludeStep(control, state);
+    double[] numbers = state.toDoubles();
+    StepControl.conclude(control.toDoubles(), numbers);
+    state.writeDoubles(numbers);
+  }
+
   // ---- random
 
   /** y = low + (high - low) u with u the uniform stream by global index. Any strides. */

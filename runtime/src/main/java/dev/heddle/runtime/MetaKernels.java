@@ -234,6 +234,16 @@ final class MetaKernels implements Kernels {
   }
 
   @Override
+  public void adamW(AdamWStep constants, List<AdamWTensor> tensors, NDArray update) {
+    KernelChecks.adamW(tensors, update);
+  }
+
+  @Override
+  public void concludeStep(NDArray control, NDArray state) {
+    KernelChecks.concludeStep(control, state);
+  }
+
+  @Override
   public void randomUniform(RandomKey key, GlobalIndex index, double low, double high, NDArray y) {
     KernelChecks.randomUniform(key, index, low, high, y);
   }

@@ -18,11 +18,18 @@ public final class CountedTraining {
 
   private CountedTraining() {}
 
-  /** Trains {@code steps} steps; {@code stepDone} gets what the device did since it was opened. */
-  public static void train(RunConfig config, int steps, Consumer<CudaCounters> stepDone) {
+  /**
+   * Trains {@code steps} steps.
+   *
+   * @param graph whether steps are recorded and repeated
+   * @param stepDone gets what the device did since it was opened whenever a step is reported: from
+   *     one to the next, but for the last, one step was begun and one was awaited
+   */
+  public static void train(
+      RunConfig config, int steps, boolean graph, Consumer<CudaCounters> stepDone) {
     CountedTraining counted = new CountedTraining();
     RankDevices devices = counted.new Watched(RankDevices.of(DeviceKind.cuda));
-    new TrainingRun(config, TrainingData.open(config), new ThreadLauncher(), devices)
+    new TrainingRun(config, TrainingData.open(config), new ThreadLauncher(), devices, graph)
         .train(
             null,
             steps,
