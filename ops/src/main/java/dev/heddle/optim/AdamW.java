@@ -14,9 +14,9 @@ import java.util.Map;
 import org.jspecify.annotations.Nullable;
 
 /**
- * AdamW (Loshchilov and Hutter, ICLR 2019): fused, on a GPU one kernel for all parameters. The moments are kept in
- * the accumulation type of the parameters; narrower parameters (bf16) also get a master copy in it,
- * which is what is updated and then rounded.
+ * AdamW (Loshchilov and Hutter, ICLR 2019): fused, on a GPU one kernel for all parameters. The
+ * moments are kept in the accumulation type of the parameters; narrower parameters (bf16) also get
+ * a master copy in it, which is what is updated and then rounded.
  *
  * <p>The state belongs to the memory scope that is open when the optimizer is made.
  */
@@ -149,8 +149,7 @@ public final class AdamW {
       byType
           .values()
           .forEach(
-              tensors ->
-                  tensors.getFirst().gradient().kernels().adamW(constants, tensors, update));
+              tensors -> tensors.getFirst().gradient().kernels().adamW(constants, tensors, update));
     }
   }
 

@@ -3,9 +3,9 @@ package dev.heddle.runtime;
 import org.jspecify.annotations.Nullable;
 
 /**
- * One of the tensors that {@link Kernels#adamW(AdamWStep, java.util.List, NDArray)} updates;
- * arrays as for one tensor alone, see {@link Kernels#adamW(AdamWStep, NDArray, NDArray, NDArray,
- * NDArray, NDArray)}.
+ * One of the tensors that {@link Kernels#adamW(AdamWStep, java.util.List, NDArray)} updates; arrays
+ * as for one tensor alone, see {@link Kernels#adamW(AdamWStep, NDArray, NDArray, NDArray, NDArray,
+ * NDArray)}.
  *
  * @param weight what is updated, in the accumulation type
  * @param gradient its gradient, in the type of the kernels

@@ -19,8 +19,8 @@ package dev.heddle.runtime;
  * the norm sqrt(SQUARES) g, the mean loss LOSS/N. The step is finite if LOSS and norm are. Then
  * each update's STEP grows by one, its GRADIENT_SCALE is g, or g CLIP_NORM/norm where the norm is
  * larger than CLIP_NORM, and GO is 1; otherwise GO is 0 and nothing is to be updated. A PATIENCE
- * above 0 adapts the scale (Micikevicius et al., "Mixed Precision Training", ICLR 2018): halved by a
- * step that is not finite, doubled after that many which are.
+ * above 0 adapts the scale (Micikevicius et al., "Mixed Precision Training", ICLR 2018): halved by
+ * a step that is not finite, doubled after that many which are.
  */
 public final class StepControl {
   /** In control: the sum of the losses, not scaled. */

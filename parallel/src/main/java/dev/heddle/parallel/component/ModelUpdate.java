@@ -59,8 +59,7 @@ final class ModelUpdate {
     this.scaler = scaler;
     this.numbers = new StepNumbers(device, this.optimizers.size());
     this.state =
-        NDArray.zeros(
-            device, DType.F64, Shape.of(StepControl.stateLength(this.optimizers.size())));
+        NDArray.zeros(device, DType.F64, Shape.of(StepControl.stateLength(this.optimizers.size())));
   }
 
   /** What the step under way brings. */
@@ -159,8 +158,7 @@ final class ModelUpdate {
   /** The step's numbers, on their way to the host. */
   PendingStep pending() {
     long bytes = state.size() * Double.BYTES;
-    return new PendingStep(
-        this, device.copyToHostLater(state.block(), state.byteOffset(), bytes));
+    return new PendingStep(this, device.copyToHostLater(state.block(), state.byteOffset(), bytes));
   }
 
   /** What the state says of the step that it was copied after. */

@@ -3,8 +3,8 @@ package dev.heddle.parallel.component;
 import dev.heddle.runtime.HostCopy;
 
 /**
- * A step that has been given to the devices; see {@link ModelRunner#begin}. Steps are awaited in the
- * order in which they were begun.
+ * A step that has been given to the devices; see {@link ModelRunner#begin}. Steps are awaited in
+ * the order in which they were begun.
  */
 public final class PendingStep {
   private final ModelUpdate update;

@@ -55,9 +55,7 @@ public final class StagedArray {
     shape = newShape;
     values = newValues.asSlice(0, bytes);
     if (fixed) {
-      places
-          .computeIfAbsent(newShape, key -> NDArray.empty(device, dtype, key))
-          .writeBytes(values);
+      places.computeIfAbsent(newShape, key -> NDArray.empty(device, dtype, key)).writeBytes(values);
     }
   }
 

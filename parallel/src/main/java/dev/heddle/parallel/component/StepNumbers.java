@@ -50,8 +50,7 @@ final class StepNumbers {
   /** Takes a loss, one element; its memory may be given back at once. */
   void loss(NDArray value) {
     value.kernels().copy(value, wide.reshape(value.shape()));
-    wide.kernels()
-        .addScaled(wide, 1, control.slice(0, StepControl.LOSS, StepControl.LOSS + 1));
+    wide.kernels().addScaled(wide, 1, control.slice(0, StepControl.LOSS, StepControl.LOSS + 1));
   }
 
   /** Takes gradients whose squares this rank counts. */

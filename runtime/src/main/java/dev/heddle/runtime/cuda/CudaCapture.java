@@ -45,8 +45,7 @@ final class CudaCapture {
   static boolean isEmpty(MemorySegment graph) {
     try (Arena arena = Arena.ofConfined()) {
       MemorySegment count = arena.allocate(JAVA_LONG);
-      CudaDriver.check(
-          Cuda.cuGraphGetNodes(graph, MemorySegment.NULL, count), "cuGraphGetNodes");
+      CudaDriver.check(Cuda.cuGraphGetNodes(graph, MemorySegment.NULL, count), "cuGraphGetNodes");
       return count.get(JAVA_LONG, 0) == 0;
     }
   }

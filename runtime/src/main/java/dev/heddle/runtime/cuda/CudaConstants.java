@@ -40,7 +40,9 @@ final class CudaConstants implements AutoCloseable {
   /** A copy of these values that stays. */
   MemorySegment keep(MemorySegment values) {
     MemorySegment kept = chunks.getLast().asSlice(used, values.byteSize()).copyFrom(values);
-    used = Math.min(chunks.getLast().byteSize(), (used + values.byteSize() + ALIGNMENT - 1) & -ALIGNMENT);
+    used =
+        Math.min(
+            chunks.getLast().byteSize(), (used + values.byteSize() + ALIGNMENT - 1) & -ALIGNMENT);
     return kept;
   }
 

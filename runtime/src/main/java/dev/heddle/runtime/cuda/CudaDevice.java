@@ -11,6 +11,7 @@ import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.LinkedHashMap;
 import java.util.Map;
+import java.util.Objects;
 import java.util.function.Function;
 import java.util.function.Supplier;
 import org.jspecify.annotations.Nullable;
@@ -167,7 +168,12 @@ public final class CudaDevice implements Device {
 
   /** The module of that name, whose text is asked for if it has to be loaded. */
   CudaModule module(String moduleName, Supplier<String> ptx) {
-    return modules.computeIfAbsent(moduleName, key -> CudaModule.load(context, key, ptx.get()));
+    CudaModule known = modules.get(moduleName);
+    if (known == null) {
+      betweenPieces(() -> modules.put(moduleName, CudaModule.load(context, moduleName, ptx.get())));
+      known = Objects.requireNonNull(modules.get(moduleName));
+    }
+    return known;
   }
 
   /** Where kernels report row numbers that are out of range. */

@@ -20,8 +20,8 @@ import org.jspecify.annotations.Nullable;
  * #sumOfSquares} waits. Products are cuBLAS's; all else is our own code, in a class a family:
  * {@link CudaElementwiseKernels}, {@link CudaMovementKernels}, {@link CudaScatterKernels}, {@link
  * CudaReductionKernels}, {@link CudaSoftmaxKernels}, {@link CudaNormKernels}, {@link
- * CudaRotaryKernels}, {@link CudaAttentionKernels}, {@link CudaUpdateKernels},
- * {@link CudaStepKernels}.
+ * CudaRotaryKernels}, {@link CudaAttentionKernels}, {@link CudaUpdateKernels}, {@link
+ * CudaStepKernels}.
  *
  * <p>A family's PTX is compiled by the driver when one of its kernels is first called: a second or
  * two the first time on a machine, then from the driver's cache. Head sizes of attention go up to

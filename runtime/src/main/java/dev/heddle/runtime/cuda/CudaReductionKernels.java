@@ -211,11 +211,7 @@ final class CudaReductionKernels {
       long sums = scratch.segment().address();
       table.upload(launcher.device(), scratch, arraysAt);
       LaunchArguments first =
-          launcher
-              .arguments()
-              .int32(table.length() / ENTRY)
-              .pointer(sums + arraysAt)
-              .pointer(sums);
+          launcher.arguments().int32(table.length() / ENTRY).pointer(sums + arraysAt).pointer(sums);
       launcher.launch(squares, blocks, 1, 1, CudaLauncher.THREADS, 1, first);
       LaunchArguments second = launcher.arguments().int64(blocks).pointer(sums).pointer(result);
       launcher.launch(total, 1, 1, 1, CudaLauncher.THREADS, 1, second);

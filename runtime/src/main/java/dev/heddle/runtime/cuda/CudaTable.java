@@ -5,8 +5,8 @@ import java.lang.foreign.MemorySegment;
 
 /**
  * Where many arrays lie, for a kernel that works on all of them in one launch: rows of 64-bit
- * numbers, written anew for each call and sent to the GPU with it. The host's memory for it is kept,
- * so that calls of steady size make no garbage.
+ * numbers, written anew for each call and sent to the GPU with it. The host's memory for it is
+ * kept, so that calls of steady size make no garbage.
  */
 final class CudaTable {
   private long[] values = new long[0];

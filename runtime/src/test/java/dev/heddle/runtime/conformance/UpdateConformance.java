@@ -100,7 +100,8 @@ interface UpdateConformance extends Conformance {
         expected.add(copyAlone == null ? alone[0] : copyAlone);
         tensors.add(new AdamWTensor(weight, gradient, first, second, copy, decays));
       }
-      kernels().adamW(constants, tensors, NDArray.of(subject(), DType.F64, Shape.of(4), 0, 1, 1, 1));
+      kernels()
+          .adamW(constants, tensors, NDArray.of(subject(), DType.F64, Shape.of(4), 0, 1, 1, 1));
       int at = 0;
       for (AdamWTensor t : tensors) {
         for (NDArray x : List.of(t.weight(), t.firstMoment(), t.secondMoment())) {
@@ -146,8 +147,7 @@ interface UpdateConformance extends Conformance {
       DType wide = dtype().accumulation();
       NDArray x = NDArray.zeros(subject(), wide, 3);
       AdamWTensor mine =
-          new AdamWTensor(
-              x, NDArray.zeros(subject(), dtype(), 3), x.copy(), x.copy(), null, false);
+          new AdamWTensor(x, NDArray.zeros(subject(), dtype(), 3), x.copy(), x.copy(), null, false);
       AdamWStep constants = new AdamWStep(0, 0.9, 0.95, 1e-8, 0, 1, 1);
       NDArray update = NDArray.zeros(subject(), DType.F64, 3);
       assertThatThrownBy(() -> kernels().adamW(constants, List.of(mine), update))

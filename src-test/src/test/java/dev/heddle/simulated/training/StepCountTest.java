@@ -95,7 +95,8 @@ class StepCountTest {
       assertThat(step.launches("heddle_update")).isEqualTo(2);
       // The norm, clipping, and whether there is an update at all.
       assertThat(step.launches("heddle_step")).isEqualTo(1);
-      // Two for the squares of all gradients; both blocks; 4 since the language block has rows enough
+      // Two for the squares of all gradients; both blocks; 4 since the language block has rows
+      // enough
       // for its biases' gradients to be summed in parts; the last norms' parts (4); the other three
       // biases; two tables of positions, broadcast forward; the sum of the losses.
       assertThat(step.launches("heddle_reduction")).isEqualTo(2 + 2 * 8 + 4 + 4 + 3 + 2 + 1);
