@@ -171,6 +171,16 @@ public interface Kernels {
       NDArray y,
       @Nullable NDArray preActivation);
 
+  /**
+   * The gradients of a linear layer's parameters: dw = dzᵀ x, and db the sum of dz's rows. dz [R,N]
+   * and x [R,K] (rows may be strided), dw [N,K] and db [N] contiguous. Both outputs are written,
+   * not accumulated.
+   */
+  default void linearParameterGradients(NDArray dz, NDArray x, NDArray dw, NDArray db) {
+    gemm(dz, true, x, false, 1, 0, dw);
+    sumTo(dz, db);
+  }
+
   // ---- rows: softmax and norms
 
   /** y = softmax of each row of x; a row of -inf gives zeros. In place allowed. */

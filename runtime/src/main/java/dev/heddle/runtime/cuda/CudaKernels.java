@@ -330,6 +330,12 @@ public final class CudaKernels implements Kernels {
     products().linear(x, w, bias, activation, y, preActivation);
   }
 
+  @Override
+  public void linearParameterGradients(NDArray dz, NDArray x, NDArray dw, NDArray db) {
+    mine("linearParameterGradients", "dz", dz);
+    products().linearParameterGradients(dz, x, dw, db);
+  }
+
   // ---- rows
 
   @Override
