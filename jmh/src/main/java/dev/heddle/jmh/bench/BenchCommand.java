@@ -51,7 +51,9 @@ public final class BenchCommand implements Callable<Integer> {
       description = "also writes the rows to a file, as an array of objects")
   private @Nullable Path json;
 
-  @Option(names = "--quick", description =
+  @Option(
+      names = "--quick",
+      description =
           "few turns, operators with the first number of threads only, steps without DJL: minutes on a quiet"
               + " machine, good to some ten per cent")
   private boolean quick;

@@ -7,6 +7,7 @@ import dev.heddle.jmh.StepModel;
 import dev.heddle.jmh.StepProtocol.Cost;
 import dev.heddle.jmh.StepWorkerProcess;
 import dev.heddle.jmh.StepWorkerProcess.Program;
+import java.io.UncheckedIOException;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Comparator;
@@ -50,6 +51,7 @@ final class StepRows {
     final List<Double> updates = new ArrayList<>();
     private final boolean alone;
     private double fastest = Double.POSITIVE_INFINITY;
+    private boolean ready;
 
     Side(StepPeer way, BenchmarkModel model, int threads, Precision precision) {
       this.way = way;
@@ -231,15 +233,41 @@ final class StepRows {
 
   /** The side with the fastest trial step; the others are ended. */
   private @Nullable Side best(List<Side> all) {
-    all.forEach(side -> side.process.awaitReady());
+    all.forEach(this::awaitReady);
     for (Side side : all) {
-      side.warmUp(options.quick() ? COMPARED_LOSSES : COMPARED_LOSSES + 2);
-      options.say(String.format(Locale.ROOT, "  %8.1f ms  %s", side.fastest, side.name));
+      tryOut(side);
     }
     Side best =
-        all.stream().min(Comparator.comparingDouble(side -> side.fastest)).orElse(null);
+        all.stream()
+            .filter(side -> Double.isFinite(side.fastest))
+            .min(Comparator.comparingDouble(side -> side.fastest))
+            .orElse(null);
     all.stream().filter(side -> side != best).forEach(Side::close);
     return best;
+  }
+
+  /** So that no side starts while another is timed. */
+  private void awaitReady(Side side) {
+    try {
+      side.process.awaitReady();
+      side.ready = true;
+    } catch (UncheckedIOException e) {
+      options.say("  " + side.name + " does not start here: " + e.getMessage());
+    }
+  }
+
+  /** A way that the machine cannot go, such as a library for other processors, is passed over. */
+  private void tryOut(Side side) {
+    if (!side.ready) {
+      return;
+    }
+    try {
+      side.warmUp(options.quick() ? COMPARED_LOSSES : COMPARED_LOSSES + 2);
+      options.say(String.format(Locale.ROOT, "  %8.1f ms  %s", side.fastest, side.name));
+    } catch (UncheckedIOException e) {
+      side.fastest = Double.POSITIVE_INFINITY;
+      options.say("  " + side.name + " fails here: " + e.getMessage());
+    }
   }
 
   private static void sameLosses(BenchmarkModel model, Precision precision, Side ours, Side peer) {
