@@ -213,7 +213,14 @@ final class StepRows {
   /** All ways to run the stronger peer; of a quick run's later models the one that was best. */
   private List<StepPeer> ways(Precision precision, int threads) {
     List<StepPeer> best = known.get(precision + " " + threads);
-    return best != null && options.quick() ? best : StepPeer.javaCpp(peers, precision, threads);
+    if (best != null && options.quick()) {
+      return best;
+    }
+    List<StepPeer> all = StepPeer.javaCpp(peers, precision, threads);
+    // The fused kernel's bf16 backward takes seconds; a quick run does not wait for that.
+    return options.quick() && precision == Precision.BF16
+        ? all.stream().filter(way -> !way.program().arguments().contains("flash")).toList()
+        : all;
   }
 
   /** Starts them at the same time: most of that is unpacking and drawing weights. */
