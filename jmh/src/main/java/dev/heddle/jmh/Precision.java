@@ -32,7 +32,7 @@ public enum Precision {
    * round in other places.
    */
   public double lossTolerance() {
-    return this == F32 ? 0.001 : 0.01;
+    return this == F32 ? 0.001 : 0.03;
   }
 
   /**
