@@ -126,11 +126,12 @@ public final class BenchCommand implements Callable<Integer> {
                 : models.stream().map(BenchmarkModel::named).toList(),
             threads.isEmpty() ? List.of(1, 2) : threads,
             dtypes.isEmpty()
-                ? List.of(Precision.F32, Precision.BF16)
+                ? List.of(Precision.values())
                 : dtypes.stream().map(Precision::labelled).toList(),
             only,
             ourFlags,
-            System.err);
+            System.err,
+            new ArrayList<>());
     List<Row> rows = new ArrayList<>();
     if (selections.contains(Selection.boundary)) {
       rows.addAll(new BoundaryRows(options).measure());
@@ -157,6 +158,7 @@ public final class BenchCommand implements Callable<Integer> {
     if (json != null) {
       BenchTable.write(json, rows);
     }
-    return 0;
+    options.failures().forEach(failure -> System.out.println("not measured: " + failure));
+    return options.failures().isEmpty() ? 0 : 1;
   }
 }

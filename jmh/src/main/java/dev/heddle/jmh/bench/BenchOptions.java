@@ -3,6 +3,7 @@ package dev.heddle.jmh.bench;
 import dev.heddle.jmh.BenchmarkModel;
 import dev.heddle.jmh.Precision;
 import java.io.PrintStream;
+import java.io.UncheckedIOException;
 import java.util.List;
 
 /**
@@ -15,6 +16,7 @@ import java.util.List;
  * @param only operators: those whose name contains this
  * @param ourFlags flags of our JVMs
  * @param progress told what goes on, for whoever waits
+ * @param failures what could not be measured, in words; added to
  */
 record BenchOptions(
     boolean quick,
@@ -23,7 +25,8 @@ record BenchOptions(
     List<Precision> precisions,
     String only,
     List<String> ourFlags,
-    PrintStream progress) {
+    PrintStream progress,
+    List<String> failures) {
   /** Turns that each side takes. */
   int rounds() {
     return quick ? 5 : 11;
@@ -32,5 +35,17 @@ record BenchOptions(
   void say(String line) {
     progress.println(line);
     progress.flush();
+  }
+
+  /**
+   * Measures, and goes on with the next if sides do not agree: other rows are good all the same.
+   */
+  void orElseSay(Runnable measurement) {
+    try {
+      measurement.run();
+    } catch (IllegalStateException | UncheckedIOException failure) {
+      failures.add(failure.getMessage());
+      say("  " + failure.getMessage());
+    }
   }
 }

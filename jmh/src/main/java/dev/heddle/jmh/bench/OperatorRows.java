@@ -58,7 +58,8 @@ final class OperatorRows {
         if (!operator.name().toLowerCase(Locale.ROOT).contains(options.only())) {
           continue;
         }
-        rows.addAll(compare(operator, threads, ours, waysOf(operator, theirs)));
+        options.orElseSay(
+            () -> rows.addAll(compare(operator, threads, ours, waysOf(operator, theirs))));
       }
     } finally {
       theirs.values().forEach(Side::close);

@@ -4,8 +4,10 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Comparator;
 import java.util.List;
 import java.util.concurrent.TimeUnit;
+import java.util.stream.Stream;
 
 /**
  * From {@code ./heddle train} on the captioning example to the end of its first training step, the
@@ -48,16 +50,16 @@ final class StartRows {
   }
 
   private static double start() throws IOException, InterruptedException {
-    Path metrics = Files.createTempFile("heddle-bench", ".jsonl");
-    Files.delete(metrics);
-    Path output = Files.createTempFile("heddle-bench", ".txt");
+    Path folder = Files.createTempDirectory("heddle-bench");
+    Path metrics = folder.resolve("metrics.jsonl");
+    Path output = folder.resolve("output.txt");
     List<String> command =
         List.of(
             Peers.root().resolve("heddle").toAbsolutePath().toString(),
             "train",
             Peers.root().resolve("examples/emoji-captions.yaml").toString(),
             "--set",
-            "output=" + Files.createTempDirectory("heddle-bench"),
+            "output=" + folder.resolve("run"),
             "--steps",
             "3",
             "--metrics",
@@ -79,8 +81,15 @@ final class StartRows {
       return millis;
     } finally {
       process.destroy();
-      Files.deleteIfExists(metrics);
-      Files.deleteIfExists(output);
+      delete(folder);
+    }
+  }
+
+  private static void delete(Path folder) throws IOException {
+    try (Stream<Path> files = Files.walk(folder)) {
+      for (Path file : files.sorted(Comparator.reverseOrder()).toList()) {
+        Files.delete(file);
+      }
     }
   }
 }

@@ -7,6 +7,7 @@ import dev.heddle.jmh.StepModel;
 import dev.heddle.jmh.StepProtocol.Cost;
 import dev.heddle.jmh.StepWorkerProcess;
 import dev.heddle.jmh.StepWorkerProcess.Program;
+import dev.heddle.runtime.cpu.CpuBackend;
 import java.io.UncheckedIOException;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -99,7 +100,7 @@ final class StepRows {
     for (BenchmarkModel model : options.models()) {
       for (Precision precision : options.precisions()) {
         for (int threads : options.threads()) {
-          rows.addAll(compare(model, precision, threads));
+          options.orElseSay(() -> rows.addAll(compare(model, precision, threads)));
         }
       }
     }
@@ -107,7 +108,11 @@ final class StepRows {
   }
 
   private Side ours(BenchmarkModel model, Precision precision, int threads, String... arguments) {
-    Program program = new Program(OURS, List.of(arguments), options.ourFlags(), Map.of());
+    List<String> flags = new ArrayList<>(options.ourFlags());
+    if (precision == Precision.BF16_PRODUCTS) {
+      flags.addFirst("-D" + CpuBackend.BF16_PRODUCTS_PROPERTY + "=true");
+    }
+    Program program = new Program(OURS, List.of(arguments), flags, Map.of());
     return new Side(new StepPeer("Heddle", program), model, threads, precision);
   }
 
@@ -303,28 +308,32 @@ final class StepRows {
     List<Row> rows = new ArrayList<>();
     for (BenchmarkModel model :
         options.quick() ? options.models().subList(0, 1) : options.models()) {
-      options.say(model.name() + ", two ranks beside two threads");
-      try (Side ranks = ours(model, Precision.F32, 2, "ranks");
-          Side threads = ours(model, Precision.F32, 2)) {
-        warmUp(ranks);
-        warmUp(threads);
-        sameLosses(model, Precision.F32, ranks, threads);
-        takeTurns(List.of(ranks, threads));
-        Row row =
-            new Row(
-                model.name() + " in two ranks (dp 2)",
-                2,
-                Precision.F32.label(),
-                ranks.median(),
-                threads.median(),
-                "Heddle, one rank with two threads",
-                "ms",
-                Targets.RANKS);
-        options.say("  " + BenchTable.line(row));
-        rows.add(row);
-      }
+      options.orElseSay(() -> rows.add(ranksBesideThreads(model)));
     }
     return rows;
+  }
+
+  private Row ranksBesideThreads(BenchmarkModel model) {
+    options.say(model.name() + ", two ranks beside two threads");
+    try (Side ranks = ours(model, Precision.F32, 2, "ranks");
+        Side threads = ours(model, Precision.F32, 2)) {
+      warmUp(ranks);
+      warmUp(threads);
+      sameLosses(model, Precision.F32, ranks, threads);
+      takeTurns(List.of(ranks, threads));
+      Row row =
+          new Row(
+              model.name() + " in two ranks (dp 2)",
+              2,
+              Precision.F32.label(),
+              ranks.median(),
+              threads.median(),
+              "Heddle, one rank with two threads",
+              "ms",
+              Targets.RANKS);
+      options.say("  " + BenchTable.line(row));
+      return row;
+    }
   }
 
   /** What is measured unless something else is asked for. */

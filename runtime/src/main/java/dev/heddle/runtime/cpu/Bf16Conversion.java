@@ -3,6 +3,7 @@ package dev.heddle.runtime.cpu;
 import dev.heddle.runtime.DType;
 import dev.heddle.runtime.NDArray;
 import dev.heddle.runtime.Shape;
+import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.ByteOrder;
 import jdk.incubator.vector.FloatVector;
@@ -82,6 +83,10 @@ final class Bf16Conversion {
       narrow(x.address(), y.address(), x.size());
       return;
     }
+    if (x.dtype() == DType.BF16 || x.dtype() == DType.F32) {
+      copyRuns(x, y);
+      return;
+    }
     Shape shape = x.rank() == 0 ? Shape.of(1) : x.shape();
     RowOffsets sources = RowOffsets.of(x, shape);
     RowOffsets targets = RowOffsets.of(y, shape);
@@ -93,6 +98,28 @@ final class Bf16Conversion {
         double value = x.dtype().read(x.segment(), from + i * sources.innerStride());
         Lanes.MEMORY.set(
             SHORT, to + 2 * i * targets.innerStride(), DType.floatToBf16((float) value));
+      }
+    }
+  }
+
+  /** By the runs that both arrays have. */
+  private static void copyRuns(NDArray x, NDArray y) {
+    ContiguousRuns from = new ContiguousRuns(x);
+    ContiguousRuns to = new ContiguousRuns(y);
+    // Runs of row-major order end where those of the shorter kind do: one is a multiple of the
+    // other.
+    long length = Math.min(from.length, to.length);
+    boolean narrows = x.dtype() == DType.F32;
+    long size = x.dtype().byteSize();
+    for (long at = 0; at < x.size(); at += length) {
+      long source = from.address(at / from.length, size) + size * (at % from.length);
+      long target = to.address(at / to.length, Short.BYTES) + Short.BYTES * (at % to.length);
+      if (narrows) {
+        narrow(source, target, length);
+      } else if (length == 1) {
+        Lanes.MEMORY.set(SHORT, target, Lanes.MEMORY.get(SHORT, source));
+      } else {
+        MemorySegment.copy(Lanes.MEMORY, source, Lanes.MEMORY, target, Short.BYTES * length);
       }
     }
   }

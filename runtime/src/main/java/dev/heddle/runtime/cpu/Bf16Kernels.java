@@ -10,6 +10,7 @@ import dev.heddle.runtime.Kernels;
 import dev.heddle.runtime.NDArray;
 import dev.heddle.runtime.RandomKey;
 import dev.heddle.runtime.UnaryOperation;
+import dev.heddle.runtime.memory.MemoryPool;
 import dev.heddle.runtime.memory.MemoryScope;
 import java.util.ArrayList;
 import java.util.List;
@@ -17,22 +18,27 @@ import org.jspecify.annotations.Nullable;
 
 /**
  * The kernels for bf16 by those for F32: operands are widened into scratch arrays, the F32 kernel
- * runs, and what it wrote is rounded. So a value is rounded once a primitive, as on hardware with
- * bf16 storage and F32 accumulation. Statistics are F32 already and pass through.
+ * runs, and what it wrote is rounded; element-wise primitives do so tile by tile. So a value is
+ * rounded once a primitive, as on hardware with bf16 storage and F32 accumulation. Statistics are
+ * F32 already and pass through.
  */
 final class Bf16Kernels implements Kernels {
   private final Kernels floats;
   private final Kernels reference = new ReferenceKernels();
   private final Bf16Products products;
+  private final Bf16Arrays arrays;
+  private final Bf16Elementwise elementwise;
 
   /**
    * Over the F32 table of the same device.
    *
    * @param products multiplies bf16 directly where the processor can
    */
-  Bf16Kernels(Kernels floats, Bf16Products products) {
+  Bf16Kernels(Kernels floats, WorkerPool workers, MemoryPool memory, Bf16Products products) {
     this.floats = floats;
     this.products = products;
+    this.arrays = new Bf16Arrays(workers);
+    this.elementwise = new Bf16Elementwise(workers, memory);
   }
 
   /** The product directly into F32, then bias and activation there, rounded once at the end. */
@@ -46,21 +52,15 @@ final class Bf16Kernels implements Kernels {
     if (!products.areInstructions()) {
       return false;
     }
+    if (bias == null && activation == UnaryOperation.IDENTITY) {
+      return products.multiply(x, false, w, true, 1, 0, y);
+    }
     try (MemoryScope scratch = MemoryScope.open()) {
       NDArray sums = NDArray.empty(y.device(), DType.F32, y.shape());
       if (!products.multiply(x, false, w, true, 1, 0, sums)) {
         return false;
       }
-      if (bias != null) {
-        floats.binary(BinaryOperation.ADD, sums, wide(bias), sums);
-      }
-      if (preActivation != null) {
-        narrow(sums, preActivation);
-      }
-      if (activation != UnaryOperation.IDENTITY) {
-        floats.unary(activation, sums, sums);
-      }
-      narrow(sums, y);
+      elementwise.finishLinear(sums, wideOrNull(bias), activation, y, preActivation);
     }
     return true;
   }
@@ -70,53 +70,28 @@ final class Bf16Kernels implements Kernels {
     return "bf16 by " + floats.name();
   }
 
-  /** A contiguous F32 copy of a bf16 array; any other array as it is. */
-  private static NDArray wide(NDArray x) {
-    if (x.dtype() != DType.BF16) {
-      return x;
-    }
-    NDArray packed = x.isContiguous() ? x : packed(x);
-    NDArray result = NDArray.empty(x.device(), DType.F32, x.shape());
-    Bf16Conversion.widen(packed.address(), result.address(), x.size());
-    return result;
+  private NDArray wide(NDArray x) {
+    return arrays.wide(x);
   }
 
-  private static NDArray packed(NDArray x) {
-    NDArray packed = NDArray.empty(x.device(), DType.BF16, x.shape());
-    Bf16Conversion.copy(x, packed);
-    return packed;
+  private @Nullable NDArray wideOrNull(@Nullable NDArray x) {
+    return arrays.wideOrNull(x);
   }
 
-  private static @Nullable NDArray wideOrNull(@Nullable NDArray x) {
-    return x == null ? null : wide(x);
+  private NDArray room(NDArray y) {
+    return arrays.room(y);
   }
 
-  /** Room in F32 for what is to be written to a bf16 array. */
-  private static NDArray room(NDArray y) {
-    return y.dtype() == DType.BF16 ? NDArray.empty(y.device(), DType.F32, y.shape()) : y;
+  private @Nullable NDArray roomOrNull(@Nullable NDArray y) {
+    return arrays.roomOrNull(y);
   }
 
-  private static @Nullable NDArray roomOrNull(@Nullable NDArray y) {
-    return y == null ? null : room(y);
+  private void narrow(NDArray wide, NDArray y) {
+    arrays.narrow(wide, y);
   }
 
-  private static void narrow(NDArray wide, NDArray y) {
-    if (wide == y) {
-      return;
-    }
-    if (y.isContiguous()) {
-      Bf16Conversion.narrow(wide.address(), y.address(), y.size());
-    } else {
-      NDArray packed = NDArray.empty(y.device(), DType.BF16, y.shape());
-      Bf16Conversion.narrow(wide.address(), packed.address(), y.size());
-      Bf16Conversion.copy(packed, y);
-    }
-  }
-
-  private static void narrowOrNot(@Nullable NDArray wide, @Nullable NDArray y) {
-    if (wide != null && y != null) {
-      narrow(wide, y);
-    }
+  private void narrowOrNot(@Nullable NDArray wide, @Nullable NDArray y) {
+    arrays.narrowOrNot(wide, y);
   }
 
   @Override
@@ -130,8 +105,8 @@ final class Bf16Kernels implements Kernels {
     KernelChecks.copy(x, y);
     if (y.dtype() == DType.BF16) {
       Bf16Conversion.copy(x, y);
-    } else if (y.dtype() == DType.F32 && x.isContiguous() && y.isContiguous()) {
-      Bf16Conversion.widen(x.address(), y.address(), x.size());
+    } else if (y.dtype() == DType.F32 && y.isContiguous()) {
+      arrays.widen(x, y);
     } else {
       reference.copy(x, y);
     }
@@ -196,26 +171,23 @@ final class Bf16Kernels implements Kernels {
   @Override
   public void unary(UnaryOperation op, NDArray x, NDArray y) {
     KernelChecks.unary(op, x, y);
-    try (MemoryScope scratch = MemoryScope.open()) {
-      NDArray yWide = room(y);
-      floats.unary(op, wide(x), yWide);
-      narrow(yWide, y);
-    }
+    elementwise.unary(op, x, y);
   }
 
   @Override
   public void unaryBackward(UnaryOperation op, NDArray x, NDArray dy, NDArray dx) {
     KernelChecks.unaryBackward(op, x, dy, dx);
-    try (MemoryScope scratch = MemoryScope.open()) {
-      NDArray dxWide = room(dx);
-      floats.unaryBackward(op, wide(x), wide(dy), dxWide);
-      narrow(dxWide, dx);
-    }
+    elementwise.unaryBackward(op, x, dy, dx);
   }
 
   @Override
   public void binary(BinaryOperation op, NDArray a, NDArray b, NDArray y) {
     KernelChecks.binary(op, a, b, y);
+    boolean alike = a.shape().equals(y.shape()) && b.shape().equals(y.shape());
+    if (alike && a.isContiguous() && b.isContiguous() && y.isContiguous()) {
+      elementwise.binary(op, a, b, y);
+      return;
+    }
     try (MemoryScope scratch = MemoryScope.open()) {
       NDArray yWide = room(y);
       floats.binary(op, wide(a), wide(b), yWide);
@@ -226,21 +198,13 @@ final class Bf16Kernels implements Kernels {
   @Override
   public void scale(NDArray x, double alpha, NDArray y) {
     KernelChecks.scale(x, alpha, y);
-    try (MemoryScope scratch = MemoryScope.open()) {
-      NDArray yWide = room(y);
-      floats.scale(wide(x), alpha, yWide);
-      narrow(yWide, y);
-    }
+    elementwise.scale(x, alpha, y);
   }
 
   @Override
   public void addScaled(NDArray x, double alpha, NDArray y) {
     KernelChecks.addScaled(x, alpha, y);
-    try (MemoryScope scratch = MemoryScope.open()) {
-      NDArray yWide = wide(y);
-      floats.addScaled(wide(x), alpha, yWide);
-      narrow(yWide, y);
-    }
+    elementwise.addScaled(x, alpha, y);
   }
 
   @Override

@@ -93,7 +93,11 @@ public enum CpuBackend {
     Kernels floats = VectorTables.floats(workers, memory, oneDnn);
     tables[DType.F32.ordinal()] = floats;
     tables[DType.BF16.ordinal()] =
-        new Bf16Kernels(floats, new Bf16Products(workers, oneDnn && OneDnnMatmul.multipliesBf16()));
+        new Bf16Kernels(
+            floats,
+            workers,
+            memory,
+            new Bf16Products(workers, oneDnn && OneDnnMatmul.multipliesBf16()));
     for (DType dtype : DType.values()) {
       if (!dtype.isFloating()) {
         tables[dtype.ordinal()] = new IntegerKernels();

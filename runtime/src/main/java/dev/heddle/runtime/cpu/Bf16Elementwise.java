@@ -1,0 +1,124 @@
+package dev.heddle.runtime.cpu;
+
+import dev.heddle.runtime.BinaryOperation;
+import dev.heddle.runtime.NDArray;
+import dev.heddle.runtime.UnaryOperation;
+import dev.heddle.runtime.memory.Block;
+import dev.heddle.runtime.memory.MemoryPool;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * Element-wise primitives of contiguous bf16 arrays by tiles: a tile of each operand is widened
+ * into scratch memory that stays in the first-level cache, the F32 loop runs on it, and the result
+ * is rounded. So memory is read and written in bf16 only.
+ */
+final class Bf16Elementwise {
+  /** Elements of a tile: three of them in F32 are half of a first-level cache. */
+  private static final int TILE = 2048;
+
+  private static final long TILE_BYTES = 4L * TILE;
+  private static final int OPERANDS = 2;
+
+  private final WorkerPool workers;
+  private final MemoryPool memory;
+
+  /** What is done to a tile of {@code n} elements, in F32, in place of the first operand. */
+  private interface Step {
+    void run(long first, long second, int n);
+  }
+
+  Bf16Elementwise(WorkerPool workers, MemoryPool memory) {
+    this.workers = workers;
+    this.memory = memory;
+  }
+
+  void unary(UnaryOperation op, NDArray x, NDArray y) {
+    run(x, null, y, (a, b, n) -> VectorUnary.apply(op, a, a, n));
+  }
+
+  void unaryBackward(UnaryOperation op, NDArray x, NDArray dy, NDArray dx) {
+    run(x, dy, dx, (a, b, n) -> VectorUnaryBackward.apply(op, a, b, a, n));
+  }
+
+  void binary(BinaryOperation op, NDArray a, NDArray b, NDArray y) {
+    run(a, b, y, (left, right, n) -> VectorArithmetic.apply(op, left, right, left, n));
+  }
+
+  void scale(NDArray x, double alpha, NDArray y) {
+    float factor = (float) alpha;
+    run(x, null, y, (a, b, n) -> VectorArithmetic.scale(a, factor, a, n));
+  }
+
+  /** y += alpha x. */
+  void addScaled(NDArray x, double alpha, NDArray y) {
+    float factor = (float) alpha;
+    run(y, x, y, (a, b, n) -> VectorArithmetic.addScaled(b, factor, a, n));
+  }
+
+  private void run(NDArray first, @Nullable NDArray second, NDArray y, Step step) {
+    long one = first.address();
+    long other = second == null ? 0 : second.address();
+    long to = y.address();
+    Block block = memory.borrow(workers.threads() * OPERANDS * TILE_BYTES);
+    try {
+      long scratch = block.segment().address();
+      workers.runOnWorkers(
+          y.size(),
+          VectorElementwise.GRAIN,
+          (worker, start, end) -> {
+            long a = scratch + worker * OPERANDS * TILE_BYTES;
+            long b = a + TILE_BYTES;
+            for (long at = start; at < end; at += TILE) {
+              int n = (int) Math.min(TILE, end - at);
+              Bf16Conversion.widen(one + 2 * at, a, n);
+              if (other != 0) {
+                Bf16Conversion.widen(other + 2 * at, b, n);
+              }
+              step.run(a, b, n);
+              Bf16Conversion.narrow(a, to + 2 * at, n);
+            }
+          });
+    } finally {
+      block.release();
+    }
+  }
+
+  /**
+   * The end of a linear layer, a row at a time: {@code preActivation = sums + bias}, {@code y =
+   * activation(preActivation)}, both rounded from F32.
+   *
+   * @param sums [R,N] F32, contiguous; overwritten
+   * @param bias [N] F32, or null
+   * @param preActivation receives sums + bias, or null
+   */
+  void finishLinear(
+      NDArray sums,
+      @Nullable NDArray bias,
+      UnaryOperation activation,
+      NDArray y,
+      @Nullable NDArray preActivation) {
+    int columns = Math.toIntExact(sums.dim(1));
+    long from = sums.address();
+    long biases = bias == null ? 0 : bias.address();
+    long before = preActivation == null ? 0 : preActivation.address();
+    long to = y.address();
+    workers.run(
+        sums.dim(0),
+        Bf16Arrays.grain(columns),
+        (start, end) -> {
+          for (long row = start; row < end; row++) {
+            long at = from + 4 * row * columns;
+            if (biases != 0) {
+              VectorArithmetic.apply(BinaryOperation.ADD, at, biases, at, columns);
+            }
+            if (before != 0) {
+              Bf16Conversion.narrow(at, before + 2 * row * columns, columns);
+            }
+            if (activation != UnaryOperation.IDENTITY) {
+              VectorUnary.apply(activation, at, at, columns);
+            }
+            Bf16Conversion.narrow(at, to + 2 * row * columns, columns);
+          }
+        });
+  }
+}
