@@ -98,7 +98,19 @@ final class Peers {
         "-Dorg.bytedeco.javacpp.maxBytes=0",
         "-Dorg.bytedeco.javacpp.maxPhysicalBytes=0",
         "-Dorg.bytedeco.javacpp.noPointerGC=true",
-        "-Dorg.bytedeco.javacpp.cachedir=" + root().resolve("jmh/target/javacpp"));
+        "-Dorg.bytedeco.javacpp.cachedir=" + unpacked());
+  }
+
+  private static Path unpacked() {
+    return root().resolve("jmh/target/javacpp");
+  }
+
+  /**
+   * Whether JavaCPP's libraries are unpacked already. Until they are, one process has to be up
+   * before the next is started: another would load a library that is half there.
+   */
+  static boolean isUnpacked() {
+    return Files.isDirectory(unpacked());
   }
 
   /** Variables of a peer's process. */

@@ -229,12 +229,17 @@ final class StepRows {
   }
 
   /** Starts them at the same time: most of that is unpacking and drawing weights. */
-  private static List<Side> start(
+  private List<Side> start(
       List<StepPeer> ways, BenchmarkModel model, Precision precision, int threads) {
     List<Side> sides = new ArrayList<>();
     try {
       for (StepPeer way : ways) {
-        sides.add(new Side(way, model, threads, precision));
+        boolean unpacked = Peers.isUnpacked();
+        Side side = new Side(way, model, threads, precision);
+        sides.add(side);
+        if (!unpacked) {
+          awaitReady(side);
+        }
       }
     } catch (RuntimeException e) {
       sides.forEach(Side::close);
@@ -260,6 +265,9 @@ final class StepRows {
 
   /** So that no side starts while another is timed. */
   private void awaitReady(Side side) {
+    if (side.ready) {
+      return;
+    }
     try {
       side.process.awaitReady();
       side.ready = true;
