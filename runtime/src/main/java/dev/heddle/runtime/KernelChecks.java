@@ -125,6 +125,22 @@ public final class KernelChecks {
     distinct(kernel, "y", y, "x", x);
   }
 
+  /** Checks the arguments of {@link Kernels#localRows}. */
+  public static void localRows(NDArray rows, long first, long count, long all, NDArray local) {
+    String kernel = "localRows";
+    rowNumbers(kernel, rows, local);
+    if (local.dtype() != DType.I64) {
+      throw refuse("%s: local is %s; wanted I64", kernel, local.dtype());
+    }
+    vector(kernel, "local", local, rows.dim(0), "a number for each entry of rows");
+    contiguous(kernel, "local", local);
+    distinct(kernel, "local", local, "rows", rows);
+    if (first < 0 || count < 0 || first > all - count) {
+      throw refuse(
+          "%s: rows %s to %s of %s; wanted a part of them", kernel, first, first + count, all);
+    }
+  }
+
   private static void rowNumbers(String kernel, NDArray rows, NDArray x) {
     device(kernel, "rows", rows, "x", x);
     if (rows.dtype() != DType.I32 && rows.dtype() != DType.I64) {

@@ -62,6 +62,16 @@ public interface Kernels {
    */
   void scatterAddRows(NDArray x, NDArray rows, NDArray y);
 
+  /**
+   * Row numbers of a whole as those of one part of it, rows {@code first} to {@code first + count -
+   * 1} of {@code all}: local[i] = rows[i] - first, or -1 where the row is in another part or
+   * negative. rows [n] of I32 or I64, local [n] of I64, both contiguous, of this table's device
+   * whatever its dtype.
+   *
+   * @throws IndexOutOfBoundsException naming the entry if a row is not below {@code all}
+   */
+  void localRows(NDArray rows, long first, long count, long all, NDArray local);
+
   // ---- element-wise
 
   /** y = op(x). Same shape, contiguous; in place allowed. */

@@ -31,6 +31,11 @@ final class MetaKernels implements Kernels {
   }
 
   @Override
+  public void localRows(NDArray rows, long first, long count, long all, NDArray local) {
+    KernelChecks.localRows(rows, first, count, all, local);
+  }
+
+  @Override
   public void unary(UnaryOperation op, NDArray x, NDArray y) {
     KernelChecks.unary(op, x, y);
   }

@@ -26,9 +26,9 @@ import org.jspecify.annotations.Nullable;
  * 256 (F64: 128).
  *
  * <p>A row number out of range is seen by the GPU only, after the call has returned. The {@link
- * IndexOutOfBoundsException} of {@link #gatherRows} and {@link #scatterAddRows} then comes from the
- * next of these calls, synchronisation or read of a value that finds it; such a row is taken as
- * zeros, or added nowhere, until then.
+ * IndexOutOfBoundsException} of {@link #gatherRows}, {@link #scatterAddRows} and {@link #localRows}
+ * then comes from the next of these calls, synchronisation or read of a value that finds it; such a
+ * row is taken as zeros, or added nowhere, until then.
  */
 public final class CudaKernels implements Kernels {
   private final CudaDevice device;
@@ -180,6 +180,12 @@ public final class CudaKernels implements Kernels {
     KernelChecks.scatterAddRows(x, rows, y);
     mine("scatterAddRows", "x", x);
     scatter().scatterAddRows(x, rows, y);
+  }
+
+  @Override
+  public void localRows(NDArray rows, long first, long count, long all, NDArray local) {
+    KernelChecks.localRows(rows, first, count, all, local);
+    movement().localRows(rows, first, count, all, local);
   }
 
   // ---- element-wise

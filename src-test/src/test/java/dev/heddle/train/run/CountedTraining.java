@@ -12,7 +12,7 @@ import java.util.Objects;
 import java.util.function.Consumer;
 import org.jspecify.annotations.Nullable;
 
-/** A run of one rank on a GPU, with what its device has done so far after each step. */
+/** A run on GPUs, with what the device of rank 0 has done so far after each step. */
 public final class CountedTraining {
   private @Nullable CudaDevice gpu;
 
@@ -49,7 +49,9 @@ public final class CountedTraining {
           launcher,
           ranks,
           (world, device) -> {
-            gpu = (CudaDevice) device;
+            if (world.rank() == 0) {
+              gpu = (CudaDevice) device;
+            }
             body.run(world, device);
           });
     }
