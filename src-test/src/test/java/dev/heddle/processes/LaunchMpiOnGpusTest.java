@@ -84,7 +84,9 @@ class LaunchMpiOnGpusTest {
       Map<?, ?> step = curve("gpus").get(i);
       assertThat(step.get("tokens")).isEqualTo(control.get("tokens"));
       double loss = number(control, "loss");
-      assertThat(number(step, "loss")).as("step %d", i + 1).isCloseTo(loss, within(TOLERANCE * loss));
+      assertThat(number(step, "loss"))
+          .as("step %d", i + 1)
+          .isCloseTo(loss, within(TOLERANCE * loss));
       double norm = number(control, "grad_norm");
       assertThat(number(step, "grad_norm"))
           .as("step %d", i + 1)

@@ -32,7 +32,8 @@ final class Arrival {
     byte[] bytes = delivery;
     if (bytes != null) {
       delivery = null;
-      MemorySegment.copy(MemorySegment.ofArray(bytes), 0, written(0, bytes.length), 0, bytes.length);
+      MemorySegment.copy(
+          MemorySegment.ofArray(bytes), 0, written(0, bytes.length), 0, bytes.length);
     }
   }
 

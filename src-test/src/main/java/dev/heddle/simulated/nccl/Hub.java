@@ -19,11 +19,12 @@ import org.jspecify.annotations.Nullable;
 /**
  * Where ranks of several processes meet: in the process that made the identifier, which says where
  * it is, as NCCL's does. Ranks send what they read and get what they are to write; between them
- * stands a {@link LocalClique}, so that the same things are compared and computed as in one process.
- * On this host only.
+ * stands a {@link LocalClique}, so that the same things are compared and computed as in one
+ * process. On this host only.
  */
 final class Hub implements AutoCloseable {
   private static final long LEAVING_MILLIS = 10_000;
+  private static final long FAULT_MILLIS = 5_000;
 
   /** Where a rank's bytes seem to be, so that calls have addresses. */
   private static final long READ_BASE = 1L << 40;
@@ -142,15 +143,11 @@ final class Hub implements AutoCloseable {
       int rank = wire.in.readInt();
       int device = wire.in.readInt();
       synchronized (Hub.this) {
-        LocalClique joined =
-            cliques.computeIfAbsent(number, key -> new LocalClique(name, size));
+        LocalClique joined = cliques.computeIfAbsent(number, key -> new LocalClique(name, size));
         try {
           if (joined.size != size) {
             throw NcclError.argument(
-                "a communicator of "
-                    + size
-                    + " ranks, which another rank makes of "
-                    + joined.size);
+                "a communicator of " + size + " ranks, which another rank makes of " + joined.size);
           }
           communicator = joined.add(rank, device);
         } catch (NcclError refused) {
@@ -199,9 +196,7 @@ final class Hub implements AutoCloseable {
           int rank = member.communicator().rank;
           int own = split.colors[rank];
           long number =
-              own == Clique.NO_COLOR
-                  ? -1
-                  : numbers.computeIfAbsent(own, each -> nextClique++);
+              own == Clique.NO_COLOR ? -1 : numbers.computeIfAbsent(own, each -> nextClique++);
           member.wire.send(
               Wire.Word.SPLIT,
               out -> {
@@ -219,8 +214,7 @@ final class Hub implements AutoCloseable {
         Call call = message(Call.Kind.values()[kind], peer);
         boolean[] ends = clique().connection(rank, call);
         if (ends[0] && ends[1]) {
-          Call.Kind other =
-              call.kind() == Call.Kind.SEND ? Call.Kind.RECEIVE : Call.Kind.SEND;
+          Call.Kind other = call.kind() == Call.Kind.SEND ? Call.Kind.RECEIVE : Call.Kind.SEND;
           for (Member member : members.getOrDefault(clique(), List.of())) {
             if (member == this) {
               member.connected(kind, peer);
@@ -288,12 +282,7 @@ final class Hub implements AutoCloseable {
       for (Pending each : List.copyOf(pending)) {
         if (!each.arrival.fault.isEmpty()) {
           pending.remove(each);
-          wire.send(
-              Wire.Word.FAULT,
-              out -> {
-                out.writeLong(each.number);
-                Wire.writeBytes(out, each.arrival.fault.getBytes(RemoteClique.TEXT));
-              });
+          Wire.daemon("nccl-hub-fault", () -> tellFault(each));
         } else if (each.arrival.done) {
           pending.remove(each);
           byte[] written = each.written;
@@ -305,6 +294,21 @@ final class Hub implements AutoCloseable {
               });
         }
       }
+    }
+
+    /** Tells late: NCCL would hang here, and what a program finds by itself comes first. */
+    private void tellFault(Pending faulty) {
+      try {
+        Thread.sleep(FAULT_MILLIS);
+      } catch (InterruptedException ended) {
+        Thread.currentThread().interrupt();
+      }
+      wire.send(
+          Wire.Word.FAULT,
+          out -> {
+            out.writeLong(faulty.number);
+            Wire.writeBytes(out, faulty.arrival.fault.getBytes(RemoteClique.TEXT));
+          });
     }
 
     /** Tells this rank that {@code who} waits for it, so that a lazy GPU runs. */

@@ -114,8 +114,7 @@ final class LocalClique extends Clique {
       return null;
     }
     int ranks = split.size(color);
-    LocalClique part =
-        split.parts.computeIfAbsent(color, each -> new LocalClique(partName, ranks));
+    LocalClique part = split.parts.computeIfAbsent(color, each -> new LocalClique(partName, ranks));
     return part.join(split.rank(communicator.rank), communicator.device);
   }
 

@@ -10,6 +10,8 @@ import java.nio.charset.Charset;
 import java.nio.charset.StandardCharsets;
 import java.util.HashMap;
 import java.util.HashSet;
+import java.util.LinkedHashSet;
+import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.function.BooleanSupplier;
@@ -19,12 +21,18 @@ import org.jspecify.annotations.Nullable;
  * A communicator's ranks as the one of them sees them that is here; the others may be in other
  * processes, and all meet at a {@link Hub}.
  *
- * <p>When another rank waits for this one's call, the hub says so, and this rank's GPU is run as far
- * as it goes: a real one would have got there by itself. A rank that goes without a word, or a hub
- * that does, becomes an asynchronous error, {@code ncclRemoteError}.
+ * <p>When another rank waits for this one's call, the hub says so, and this rank's GPU is run as
+ * far as it goes: a real one would have got there by itself. A rank that goes without a word, or a
+ * hub that does, becomes an asynchronous error, {@code ncclRemoteError}.
  */
 final class RemoteClique extends Clique {
   static final Charset TEXT = StandardCharsets.UTF_8;
+
+  /**
+   * Those of this process that another rank waits for. What one of them is behind on its GPU may be
+   * work of another one, so that news of any can let all go on. Guarded by the simulated GPUs.
+   */
+  private static final Set<RemoteClique> WAITED_FOR = new LinkedHashSet<>();
 
   private final int port;
   private final long number;
@@ -154,10 +162,12 @@ final class RemoteClique extends Clique {
   void arrive(Arrival arrival) {
     Call call = arrival.call;
     wanted.remove(lane(call));
+    if (wanted.isEmpty()) {
+      WAITED_FOR.remove(this);
+    }
     boolean reads =
         call.kind() != Call.Kind.RECEIVE
-            && (call.kind() != Call.Kind.BROADCAST
-                || call.peer() == arrival.communicator.rank);
+            && (call.kind() != Call.Kind.BROADCAST || call.peer() == arrival.communicator.rank);
     byte[] bytes = new byte[reads ? Math.toIntExact(call.bytesRead(size)) : 0];
     if (bytes.length > 0) {
       MemorySegment.copy(
@@ -182,19 +192,23 @@ final class RemoteClique extends Clique {
 
   @Override
   void launched(Communicator communicator) {
-    run(communicator);
+    runWaitedFor();
   }
 
-  /** Runs the GPU as far as it goes while another rank waits for this one. */
-  private void run(Communicator communicator) {
-    if (!wanted.isEmpty() && !left) {
-      SimulatedGpus.driveAll(communicator.device, wanted::isEmpty);
+  /** Runs GPUs as far as they go while ranks of other processes wait for them. */
+  private static void runWaitedFor() {
+    for (RemoteClique each : List.copyOf(WAITED_FOR)) {
+      Communicator own = each.me;
+      if (own != null) {
+        SimulatedGpus.driveAll(own.device, each.wanted::isEmpty);
+      }
     }
   }
 
   @Override
   void leave(Communicator gone) {
     left = true;
+    WAITED_FOR.remove(this);
     underWay.clear();
     Wire opened = wire;
     if (opened != null) {
@@ -209,26 +223,28 @@ final class RemoteClique extends Clique {
     try {
       while (true) {
         Runnable news = news(from, communicator);
-        told(communicator, news);
+        told(news);
       }
     } catch (IOException lost) {
-      told(communicator, () -> fail(communicator, "the process that made the identifier is gone"));
+      told(() -> fail(communicator, "the process that made the identifier is gone"));
     }
   }
 
-  private void told(Communicator communicator, Runnable news) {
+  private void told(Runnable news) {
     try {
       SimulatedGpus.exclusively(
           () -> {
             if (!left) {
               news.run();
-              run(communicator);
+              runWaitedFor();
             }
             SimulatedGpus.wake();
             return null;
           });
     } catch (RuntimeException uninstalled) {
       // The simulated GPUs are gone, and with them all that news could change.
+      System.getLogger("dev.heddle.simulated.nccl")
+          .log(System.Logger.Level.DEBUG, "news after the end", uninstalled);
       left = true;
     }
   }
@@ -246,8 +262,7 @@ final class RemoteClique extends Clique {
       }
       case CONNECT -> {
         Call.Kind kind = Call.Kind.values()[from.in.readInt()];
-        long lane =
-            lane(new Call(kind, 0, 0, 0, ElementKind.UINT8, null, from.in.readInt()));
+        long lane = lane(new Call(kind, 0, 0, 0, ElementKind.UINT8, null, from.in.readInt()));
         yield () -> connected.add(lane);
       }
       case DONE -> {
@@ -273,7 +288,10 @@ final class RemoteClique extends Clique {
       }
       case WANTED -> {
         int lane = from.in.readInt();
-        yield () -> wanted.add(lane);
+        yield () -> {
+          wanted.add(lane);
+          WAITED_FOR.add(this);
+        };
       }
       case GONE -> {
         int rank = from.in.readInt();

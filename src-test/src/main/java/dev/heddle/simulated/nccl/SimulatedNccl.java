@@ -71,9 +71,9 @@ public final class SimulatedNccl implements AutoCloseable {
   }
 
   /**
-   * Puts one in the place of {@code libnccl} whose communicators may have ranks in several processes
-   * of this host, each of which calls this. Every identifier says where the process is that made it:
-   * there the ranks meet, over the loopback interface.
+   * Puts one in the place of {@code libnccl} whose communicators may have ranks in several
+   * processes of this host, each of which calls this. Every identifier says where the process is
+   * that made it: there the ranks meet, over the loopback interface.
    *
    * @throws IllegalStateException if one is there already
    */

@@ -26,8 +26,7 @@ public final class SimulatedGpuMain {
     try (SimulatedGpus machine = SimulatedGpus.install(gpus, SimulatedOptions.lazily());
         NativeLibrary.Substitution cublas = SimulatedCublas.install();
         SimulatedNccl nccl = SimulatedNccl.installAcrossProcesses()) {
-      exitCode =
-          HeddleCommand.run(new TrainingApplication(), System.out, System.err, words);
+      exitCode = HeddleCommand.run(new TrainingApplication(), System.out, System.err, words);
       // At once: processes share their output.
       System.out.print(
           "simulated NCCL: %d sends, %d all-reduces, on GPU %s; complaints %s %s%n"
