@@ -45,6 +45,7 @@ public final class CudaDevice implements Device {
   private final @Nullable Kernels[] kernels = new Kernels[DType.values().length];
   private final Map<String, CudaModule> modules = new LinkedHashMap<>();
   private @Nullable Runnable waitCheck;
+  private @Nullable Runnable waitPreparation;
   private final Map<Class<?>, CudaAttachment> attachments = new LinkedHashMap<>();
   private @Nullable CudaRowFaults rowFaults;
   private @Nullable CudaRecorder recorder;
@@ -236,6 +237,7 @@ public final class CudaDevice implements Device {
     checkRange("copyToHost", source, offset, bytes);
     if (bytes > 0) {
       stream.refuseInCapture("a copy of " + bytes + " bytes to the host");
+      prepareWait();
       staging.download(source.segment().address() + offset, destination);
       afterWait();
     }
@@ -332,6 +334,7 @@ public final class CudaDevice implements Device {
 
   @Override
   public void synchronize() {
+    prepareWait();
     stream.synchronize();
     afterWait();
   }
@@ -345,6 +348,25 @@ public final class CudaDevice implements Device {
    */
   public void checkAfterWaits(@Nullable Runnable check) {
     waitCheck = check;
+  }
+
+  /**
+   * Has {@code preparation} run, on the device's thread, whenever the host is about to wait for
+   * work of this device: so that what keeps that work from ending, such as a rank that does not
+   * come, can be told by somebody who knows, while the host can still listen.
+   *
+   * @param preparation throws what went wrong; null for none. It replaces the one before
+   */
+  public void prepareWaits(@Nullable Runnable preparation) {
+    waitPreparation = preparation;
+  }
+
+  /** Before the host waits. */
+  void prepareWait() {
+    Runnable preparation = waitPreparation;
+    if (preparation != null) {
+      preparation.run();
+    }
   }
 
   /** Throws what the host could not know before it had waited. */

@@ -74,6 +74,7 @@ final class CudaHostCopies implements CudaAttachment {
 
     @Override
     public MemorySegment await() {
+      device.prepareWait();
       if (!isDone()) {
         marks[place].synchronize(device.context().tally.given() > given);
       }

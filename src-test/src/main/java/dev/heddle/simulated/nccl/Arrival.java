@@ -2,6 +2,7 @@ package dev.heddle.simulated.nccl;
 
 import dev.heddle.simulated.driver.SimulatedGpus;
 import java.lang.foreign.MemorySegment;
+import org.jspecify.annotations.Nullable;
 
 /** A call whose stream has got to it: its rank's part, with that GPU's view of memory. */
 final class Arrival {
@@ -14,6 +15,9 @@ final class Arrival {
 
   boolean done;
 
+  /** What another process's ranks left to be written here, until it is. */
+  byte @Nullable [] delivery;
+
   /** Why it can never be done; empty while it can. */
   String fault = "";
 
@@ -21,6 +25,16 @@ final class Arrival {
     this.communicator = communicator;
     this.call = call;
     this.memory = memory;
+  }
+
+  /** Writes what was delivered: part of the stream's work, and in its order. */
+  void takeDelivery() {
+    byte[] bytes = delivery;
+    if (bytes != null) {
+      delivery = null;
+      MemorySegment.copy(
+          MemorySegment.ofArray(bytes), 0, written(0, bytes.length), 0, bytes.length);
+    }
   }
 
   MemorySegment read(long offset, long bytes) {

@@ -1,240 +1,54 @@
 package dev.heddle.simulated.nccl;
 
-import dev.heddle.simulated.driver.SimulatedGpus;
-import java.lang.foreign.Arena;
-import java.lang.foreign.MemorySegment;
-import java.util.ArrayDeque;
-import java.util.HashMap;
-import java.util.Iterator;
-import java.util.List;
-import java.util.Map;
-import java.util.Objects;
+import java.util.function.BooleanSupplier;
 import org.jspecify.annotations.Nullable;
 
-/** What the ranks of one communicator share: who has got to what. Guarded by the simulated GPUs. */
-final class Clique {
-  /** A split of the communicator, to which all ranks come. */
-  static final class Split {
-    final int[] colors;
-    final int[] keys;
-    final Map<Integer, Clique> parts = new HashMap<>();
-    int came;
-
-    Split(int size) {
-      colors = new int[size];
-      keys = new int[size];
-    }
-  }
+/**
+ * The ranks of one communicator, as one of them sees them. Ranks of one process share a {@link
+ * LocalClique}; ranks of several processes meet at a {@link Hub}, each through a {@link
+ * RemoteClique} of its own. Called while the simulated GPUs are held.
+ */
+abstract class Clique {
+  /** Who splits off with this color gets no communicator. */
+  static final int NO_COLOR = -1;
 
   final String name;
   final int size;
-  final @Nullable Communicator[] members;
-  final Map<Integer, Split> splits = new HashMap<>();
-  int came;
-  private final Map<Long, @Nullable Arrival[]> meetings = new HashMap<>();
-  private final Map<Long, boolean[]> connections = new HashMap<>();
-  private final Map<Long, ArrayDeque<Arrival>> messages = new HashMap<>();
 
   Clique(String name, int size) {
     this.name = name;
     this.size = size;
-    this.members = new Communicator[size];
   }
 
-  // ---- connecting
+  /**
+   * Becomes a member; returns when all have come.
+   *
+   * @throws NcclError if the rank or the GPU is taken, or somebody does not come
+   */
+  abstract Communicator join(int rank, int device);
+
+  /** Splits, with all members; null for a member without color. */
+  abstract @Nullable Communicator split(
+      Communicator communicator, int color, int key, String partName);
 
   /**
    * Notes that a rank needs the connection of a message.
    *
-   * @return the connection, with the other rank's need in it if it has come
+   * @return whether the other rank has come to the same need
    */
-  boolean[] connection(Communicator communicator, Call call) {
-    boolean sends = call.kind() == Call.Kind.SEND;
-    int from = sends ? communicator.rank : call.peer();
-    int to = sends ? call.peer() : communicator.rank;
-    boolean[] ends = connections.computeIfAbsent((long) from * size + to, key -> new boolean[2]);
-    ends[sends ? 0 : 1] = true;
-    return ends;
-  }
-
-  // ---- coming
+  abstract BooleanSupplier connect(Communicator communicator, Call call);
 
   /** A rank's stream has got to a call. Does it at once if it is the last that was missing. */
-  void arrive(Arrival arrival) {
-    if (arrival.call.isMessage()) {
-      arriveAtMessage(arrival);
-    } else {
-      arriveAtCollective(arrival);
-    }
-  }
+  abstract void arrive(Arrival arrival);
 
-  private void arriveAtMessage(Arrival arrival) {
-    boolean sends = arrival.call.kind() == Call.Kind.SEND;
-    int rank = arrival.communicator.rank;
-    int from = sends ? rank : arrival.call.peer();
-    int to = sends ? arrival.call.peer() : rank;
-    ArrayDeque<Arrival> waiting =
-        messages.computeIfAbsent((long) from * size + to, key -> new ArrayDeque<>());
-    Arrival other = waiting.peekFirst();
-    if (other == null || other.call.kind() == arrival.call.kind()) {
-      waiting.addLast(arrival);
-      return;
-    }
-    waiting.removeFirst();
-    if (other.call.count() != arrival.call.count() || other.call.type() != arrival.call.type()) {
-      arrival.fault = "two ends of a message do not fit: " + other + ", " + arrival;
-      other.fault = arrival.fault;
-      return;
-    }
-    Arrival sender = sends ? arrival : other;
-    Arrival receiver = sends ? other : arrival;
-    long bytes = arrival.call.bytes();
-    MemorySegment.copy(sender.read(0, bytes), 0, receiver.written(0, bytes), 0, bytes);
-    sender.done = true;
-    receiver.done = true;
-  }
+  /** Gets the ranks that the call waits for to run their streams, as far as they go. */
+  abstract void drivePartners(Arrival arrival);
 
-  private void arriveAtCollective(Arrival arrival) {
-    long number = arrival.communicator.collectives++;
-    arrival.number = number;
-    @Nullable Arrival[] meeting = meetings.computeIfAbsent(number, key -> new Arrival[size]);
-    meeting[arrival.communicator.rank] = arrival;
-    int there = 0;
-    for (Arrival each : meeting) {
-      if (each != null) {
-        there++;
-        if (!each.fault.isEmpty()) {
-          arrival.fault = each.fault;
-        } else if (!each.call.fits(arrival.call)) {
-          arrival.fault = "ranks call different collectives: " + each + ", " + arrival;
-        }
-      }
-    }
-    for (Arrival each : meeting) {
-      if (each != null) {
-        each.fault = arrival.fault;
-      }
-    }
-    if (there == size && arrival.fault.isEmpty()) {
-      meetings.remove(number);
-      Arrival[] all = new Arrival[size];
-      for (int i = 0; i < size; i++) {
-        all[i] = Objects.requireNonNull(meeting[i]);
-      }
-      run(all);
-    }
-  }
-
-  // ---- doing
-
-  private void run(Arrival[] all) {
-    Call call = all[0].call;
-    long bytes = call.bytes();
-    try (Arena arena = Arena.ofConfined()) {
-      switch (call.kind()) {
-        case ALL_REDUCE -> {
-          MemorySegment result = arena.allocate(Math.max(1, bytes));
-          reduce(all, 0, result);
-          for (Arrival each : all) {
-            MemorySegment.copy(result, 0, each.written(0, bytes), 0, bytes);
-          }
-        }
-        case REDUCE -> {
-          MemorySegment result = arena.allocate(Math.max(1, bytes));
-          reduce(all, 0, result);
-          MemorySegment.copy(result, 0, all[call.peer()].written(0, bytes), 0, bytes);
-        }
-        case REDUCE_SCATTER -> {
-          MemorySegment results = arena.allocate(Math.max(1, size * bytes));
-          for (int i = 0; i < size; i++) {
-            reduce(all, i * bytes, results.asSlice(i * bytes, bytes));
-          }
-          for (int i = 0; i < size; i++) {
-            MemorySegment.copy(results, i * bytes, all[i].written(0, bytes), 0, bytes);
-          }
-        }
-        case BROADCAST -> {
-          MemorySegment source = all[call.peer()].read(0, bytes);
-          for (Arrival each : all) {
-            copy(source, each.written(0, bytes), bytes);
-          }
-        }
-        case ALL_GATHER -> {
-          for (int i = 0; i < size; i++) {
-            MemorySegment source = all[i].read(0, bytes);
-            for (Arrival each : all) {
-              copy(source, each.written(i * bytes, bytes), bytes);
-            }
-          }
-        }
-        default -> throw new IllegalStateException(call + " is no collective");
-      }
-    }
-    for (Arrival each : all) {
-      each.done = true;
-    }
-  }
-
-  private static void copy(MemorySegment from, MemorySegment to, long bytes) {
-    if (from.address() != to.address()) {
-      MemorySegment.copy(from, 0, to, 0, bytes);
-    }
-  }
-
-  private static void reduce(Arrival[] all, long offset, MemorySegment result) {
-    Call call = all[0].call;
-    MemorySegment[] sources = new MemorySegment[all.length];
-    for (int i = 0; i < all.length; i++) {
-      sources[i] = all[i].read(offset, call.bytes());
-    }
-    call.type().reduce(sources, call.count(), Objects.requireNonNull(call.op()), result);
-  }
-
-  // ---- getting others to come
-
-  /** Runs the streams of the ranks that the call waits for, as far as they go. */
-  void drivePartners(Arrival arrival) {
-    for (int i = 0; i < size && !arrival.done && arrival.fault.isEmpty(); i++) {
-      Communicator member = members[i];
-      if (member == null || member == arrival.communicator || !isMissing(arrival, i)) {
-        continue;
-      }
-      if (member.captured) {
-        SimulatedGpus.driveAll(member.device, () -> isSettled(arrival));
-      } else {
-        for (MemorySegment stream : List.copyOf(member.streams)) {
-          SimulatedGpus.drive(stream, () -> isSettled(arrival));
-        }
-      }
-    }
-  }
-
-  /** Whether the call waits for that rank. */
-  private boolean isMissing(Arrival arrival, int rank) {
-    if (arrival.call.isMessage()) {
-      return rank == arrival.call.peer();
-    }
-    @Nullable Arrival[] meeting = meetings.get(arrival.number);
-    return meeting != null && meeting[rank] == null;
-  }
-
-  private static boolean isSettled(Arrival arrival) {
-    return arrival.done || !arrival.fault.isEmpty();
-  }
+  /** A rank has queued a launch that others may wait for. */
+  void launched(Communicator communicator) {}
 
   /** Forgets what an aborted rank has come to: nobody touches its memory any more. */
-  void forget(Communicator gone) {
-    for (@Nullable Arrival[] meeting : meetings.values()) {
-      meeting[gone.rank] = null;
-    }
-    for (ArrayDeque<Arrival> waiting : messages.values()) {
-      for (Iterator<Arrival> each = waiting.iterator(); each.hasNext(); ) {
-        if (each.next().communicator == gone) {
-          each.remove();
-        }
-      }
-    }
-  }
+  abstract void leave(Communicator gone);
 
   @Override
   public String toString() {

@@ -60,6 +60,7 @@ final class Launch implements SimulatedGpus.Task {
       if (!arrival.fault.isEmpty()) {
         throw new SimulatedFault(SimulatedFault.Kind.INVALID_LAUNCH, "NCCL: " + arrival.fault);
       }
+      arrival.takeDelivery();
       done &= arrival.done;
     }
     return done && finish();

@@ -18,6 +18,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import java.util.TreeMap;
+import java.util.function.BooleanSupplier;
 import java.util.function.Function;
 import java.util.function.ToIntFunction;
 import org.jspecify.annotations.Nullable;
@@ -28,7 +29,6 @@ final class NcclFunctions {
   private static final int ID_LONGS = Nccl.NCCL_UNIQUE_ID_BYTES() / Long.BYTES;
   private static final int CONFIG_MAGIC = 0xcafebeef;
   private static final int TEXT_BYTES = 4096;
-  private static final int NO_COLOR = -1;
 
   private static final MemorySegment LAST_ERROR = Arena.global().allocate(TEXT_BYTES);
   private static final Map<Integer, MemorySegment> ERROR_STRINGS = new TreeMap<>();
@@ -125,9 +125,7 @@ final class NcclFunctions {
           if (rank < 0 || rank >= size) {
             throw NcclError.argument("rank " + rank + " of " + size);
           }
-          Clique clique = nccl.clique(numbers, name, size);
-          Communicator made = join(clique, rank, currentDevice());
-          meet("ncclCommInitRankConfig of " + made, clique);
+          Communicator made = nccl.clique(numbers, name, size).join(rank, currentDevice());
           handle.set(ADDRESS, 0, nccl.handle(made));
           return 0;
         });
@@ -141,32 +139,6 @@ final class NcclFunctions {
           "no context is current on thread " + Thread.currentThread().getName());
     }
     return device;
-  }
-
-  private static Communicator join(Clique clique, int rank, int device) {
-    if (clique.members[rank] != null) {
-      throw NcclError.argument("rank " + rank + " comes twice to " + clique);
-    }
-    for (Communicator member : clique.members) {
-      if (member != null && member.device == device) {
-        throw NcclError.usage(
-            "Duplicate GPU detected : rank %d and rank %d both on simulated GPU %d"
-                .formatted(rank, member.rank, device));
-      }
-    }
-    Communicator made = new Communicator(clique, rank, device);
-    clique.members[rank] = made;
-    clique.came++;
-    SimulatedGpus.wake();
-    return made;
-  }
-
-  private static void meet(String what, Clique clique) {
-    if (!SimulatedGpus.await(what, () -> clique.came == clique.size)) {
-      throw new NcclError(
-          Nccl.ncclSystemError(),
-          what + " waits for " + (clique.size - clique.came) + " rank(s) that do not come");
-    }
   }
 
   /** Checks what NCCL checks of a configuration; the name in it. */
@@ -203,38 +175,8 @@ final class NcclFunctions {
     return SimulatedGpus.exclusively(
         () -> {
           Communicator communicator = open(nccl, parent, "ncclCommSplit");
-          Clique clique = communicator.clique;
-          Clique.Split split =
-              clique.splits.computeIfAbsent(
-                  communicator.splits++, number -> new Clique.Split(clique.size));
-          split.colors[communicator.rank] = color;
-          split.keys[communicator.rank] = key;
-          split.came++;
-          SimulatedGpus.wake();
-          if (!SimulatedGpus.await(
-              "ncclCommSplit of " + communicator, () -> split.came == clique.size)) {
-            throw new NcclError(
-                Nccl.ncclSystemError(), "ncclCommSplit waits for ranks that do not come");
-          }
-          if (color == NO_COLOR) {
-            handle.set(ADDRESS, 0, MemorySegment.NULL);
-            return 0;
-          }
-          int size = 0;
-          int rank = 0;
-          for (int i = 0; i < clique.size; i++) {
-            if (split.colors[i] == color) {
-              size++;
-              boolean before =
-                  split.keys[i] < key || (split.keys[i] == key && i < communicator.rank);
-              rank += before ? 1 : 0;
-            }
-          }
-          int ranks = size;
-          Clique part = split.parts.computeIfAbsent(color, each -> new Clique(name, ranks));
-          Communicator made = join(part, rank, communicator.device);
-          meet("ncclCommSplit of " + communicator, part);
-          handle.set(ADDRESS, 0, nccl.handle(made));
+          Communicator made = communicator.clique.split(communicator, color, key, name);
+          handle.set(ADDRESS, 0, made == null ? MemorySegment.NULL : nccl.handle(made));
           return 0;
         });
   }
@@ -271,6 +213,7 @@ final class NcclFunctions {
             throw NcclError.usage(communicator + " is destroyed with work under way");
           }
           communicator.state = Communicator.State.DESTROYED;
+          communicator.clique.leave(communicator);
           nccl.forget(handle);
           return 0;
         });
@@ -282,7 +225,7 @@ final class NcclFunctions {
         () -> {
           Communicator communicator = nccl.communicator(handle);
           communicator.state = Communicator.State.ABORTED;
-          communicator.clique.forget(communicator);
+          communicator.clique.leave(communicator);
           nccl.forget(handle);
           SimulatedGpus.wake();
           return 0;
@@ -382,17 +325,17 @@ final class NcclFunctions {
 
   /** The first message between two ranks waits on the host for the other one's call. */
   private static void connect(List<Pending> calls) {
-    List<boolean[]> connections = new ArrayList<>();
+    List<BooleanSupplier> connections = new ArrayList<>();
     for (Pending pending : calls) {
       if (pending.call.isMessage()) {
-        connections.add(pending.communicator.clique.connection(pending.communicator, pending.call));
+        connections.add(pending.communicator.clique.connect(pending.communicator, pending.call));
       }
     }
     SimulatedGpus.wake();
     boolean connected =
         SimulatedGpus.await(
             "connecting for " + calls.get(0).call + " by " + calls.get(0).communicator,
-            () -> connections.stream().allMatch(ends -> ends[0] && ends[1]));
+            () -> connections.stream().allMatch(BooleanSupplier::getAsBoolean));
     if (!connected) {
       throw new NcclError(
           Nccl.ncclSystemError(),
@@ -418,6 +361,7 @@ final class NcclFunctions {
       throw new NcclError(
           Nccl.ncclUnhandledCudaError(), launch + ": the stream answered CUresult " + status);
     }
+    communicator.clique.launched(communicator);
     return null;
   }
 

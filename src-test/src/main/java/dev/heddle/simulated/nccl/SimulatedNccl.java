@@ -1,7 +1,9 @@
 package dev.heddle.simulated.nccl;
 
 import dev.heddle.bindings.NativeLibrary;
+import dev.heddle.bindings.nccl.Nccl;
 import dev.heddle.simulated.driver.SimulatedGpus;
+import java.io.IOException;
 import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -9,7 +11,9 @@ import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.TreeMap;
+import java.util.TreeSet;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -24,6 +28,9 @@ import org.jspecify.annotations.Nullable;
  * }
  * }</pre>
  *
+ * <p>It joins the GPUs of one process, or with {@link #installAcrossProcesses} those of several on
+ * this host.
+ *
  * <p>One installation at a time in a JVM, before anything calls the real library.
  */
 public final class SimulatedNccl implements AutoCloseable {
@@ -32,18 +39,25 @@ public final class SimulatedNccl implements AutoCloseable {
 
   private static final long FIRST_HANDLE = 0x5200_0000_0000L;
 
+  /** First word of an identifier that names a hub. */
+  private static final long HUB = 0x4855_4200_0000_0001L;
+
   private static volatile @Nullable SimulatedNccl installed;
 
   private final Map<Long, Communicator> handles = new LinkedHashMap<>();
-  private final Map<List<Long>, Clique> cliques = new HashMap<>();
+  private final Map<List<Long>, LocalClique> cliques = new HashMap<>();
+  private final Set<Integer> devices = new TreeSet<>();
   private final List<List<Long>> identifiers = new ArrayList<>();
   private final List<String> complaints = new ArrayList<>();
   private final Map<String, Integer> calls = new TreeMap<>();
   private long nextHandle = FIRST_HANDLE;
   private long nextIdentifier = 1;
+  private final boolean acrossProcesses;
+  private @Nullable Hub hub;
   private final NativeLibrary.Substitution substitution;
 
-  private SimulatedNccl() {
+  private SimulatedNccl(boolean acrossProcesses) {
+    this.acrossProcesses = acrossProcesses;
     substitution = NativeLibrary.NCCL.substitute(NcclStubs.INSTANCE);
   }
 
@@ -52,13 +66,28 @@ public final class SimulatedNccl implements AutoCloseable {
    *
    * @throws IllegalStateException if it is there already
    */
-  public static synchronized SimulatedNccl install() {
+  public static SimulatedNccl install() {
+    return install(false);
+  }
+
+  /**
+   * Puts one in the place of {@code libnccl} whose communicators may have ranks in several
+   * processes of this host, each of which calls this. Every identifier says where the process is
+   * that made it: there the ranks meet, over the loopback interface.
+   *
+   * @throws IllegalStateException if one is there already
+   */
+  public static SimulatedNccl installAcrossProcesses() {
+    return install(true);
+  }
+
+  private static synchronized SimulatedNccl install(boolean acrossProcesses) {
     if (installed != null) {
       throw new IllegalStateException(
           "a simulated NCCL is installed already; close it first (tests that use it do not run at"
               + " the same time)");
     }
-    SimulatedNccl made = new SimulatedNccl();
+    SimulatedNccl made = new SimulatedNccl(acrossProcesses);
     installed = made;
     return made;
   }
@@ -90,6 +119,11 @@ public final class SimulatedNccl implements AutoCloseable {
   /** Each call that was refused, with the reason, in order. */
   public synchronized List<String> complaints() {
     return List.copyOf(complaints);
+  }
+
+  /** The GPUs, of this process, that communicators were made for. */
+  public Set<Integer> devices() {
+    return SimulatedGpus.exclusively(() -> Set.copyOf(devices));
   }
 
   /** Makes all communicators of a GPU report an asynchronous error from now on. */
@@ -126,6 +160,7 @@ public final class SimulatedNccl implements AutoCloseable {
   MemorySegment handle(Communicator communicator) {
     nextHandle += 16;
     handles.put(nextHandle, communicator);
+    devices.add(communicator.device);
     return MemorySegment.ofAddress(nextHandle);
   }
 
@@ -146,18 +181,44 @@ public final class SimulatedNccl implements AutoCloseable {
   /** A new identifier, as long as NCCL's. */
   long[] newIdentifier(int longs) {
     long[] identifier = new long[longs];
+    if (acrossProcesses) {
+      Hub opened = openHub();
+      identifier[0] = HUB;
+      identifier[1] = opened.port();
+      identifier[2] = opened.newClique();
+      return identifier;
+    }
     Arrays.fill(identifier, 0x5EED_0000_0000_0000L + nextIdentifier++);
     identifiers.add(Arrays.stream(identifier).boxed().toList());
     return identifier;
   }
 
+  private Hub openHub() {
+    Hub opened = hub;
+    if (opened == null) {
+      try {
+        opened = new Hub();
+      } catch (IOException refused) {
+        throw new NcclError(Nccl.ncclSystemError(), "no port to meet at: " + refused);
+      }
+      hub = opened;
+    }
+    return opened;
+  }
+
   /** The clique that meets by an identifier. */
   Clique clique(long[] identifier, String name, int size) {
+    if (acrossProcesses) {
+      if (identifier[0] != HUB) {
+        throw NcclError.argument("the identifier is not one of ncclGetUniqueId");
+      }
+      return new RemoteClique((int) identifier[1], identifier[2], name, size);
+    }
     List<Long> key = Arrays.stream(identifier).boxed().toList();
     if (!identifiers.contains(key)) {
       throw NcclError.argument("the identifier is not one of ncclGetUniqueId");
     }
-    Clique clique = cliques.computeIfAbsent(key, id -> new Clique(name, size));
+    LocalClique clique = cliques.computeIfAbsent(key, id -> new LocalClique(name, size));
     if (clique.size != size) {
       throw NcclError.argument(
           "a communicator of " + size + " ranks, which another rank makes of " + clique.size);
@@ -179,6 +240,10 @@ public final class SimulatedNccl implements AutoCloseable {
       installed = null;
     }
     substitution.close();
+    Hub opened = hub;
+    if (opened != null) {
+      opened.close();
+    }
     if (!handles.isEmpty()) {
       throw new IllegalStateException(
           "communicators that were neither destroyed nor aborted: " + handles.values());

@@ -78,6 +78,11 @@ final class GroupBoard {
     }
   }
 
+  /** Whether there are members in other processes; known once all have met. */
+  synchronized boolean spansProcesses() {
+    return here < ranks.length;
+  }
+
   /** A member has no more to do with the group. */
   void leave() {
     synchronized (BOARDS) {

@@ -81,6 +81,19 @@ final class NcclCommunicator extends CheckedCommunicator {
     me.ended(operation);
   }
 
+  /** An operation's calls are compared before the host waits for the device. */
+  void expect(Handle comparison) {
+    NcclGroup members = group;
+    if (members != null) {
+      me.expect(members, comparison);
+    }
+  }
+
+  /** What is recorded into a graph was compared when it ran before, and moves nothing now. */
+  private boolean isCapturing() {
+    return me.device.stream().isCapturing();
+  }
+
   void checkUse() {
     me.checkThread();
   }
@@ -142,6 +155,10 @@ final class NcclCommunicator extends CheckedCommunicator {
     try {
       members.checkNative();
       members.board.post(operation, call, rank());
+      if (!isCapturing()) {
+        me.lookAtComparisons();
+        operation.comparedBy(members.compare(call));
+      }
     } catch (CommunicationException failure) {
       operation.end(NcclOperation.State.FAILED);
       members.abort();
@@ -153,7 +170,7 @@ final class NcclCommunicator extends CheckedCommunicator {
         operation,
         () ->
             new CollectiveLaunch(operation, size(), rank())
-                .run(members.collectives, me.timeoutNanos()));
+                .run(members.collectives, members.timeoutNanos(me)));
     return operation;
   }
 
@@ -289,6 +306,10 @@ final class NcclCommunicator extends CheckedCommunicator {
           operation.ends().add(end);
         }
       }
+      if (!isCapturing()) {
+        me.lookAtComparisons();
+        operation.comparedBy(members.compare(messages));
+      }
     } catch (CommunicationException failure) {
       operation.end(NcclOperation.State.FAILED);
       members.abort();
@@ -308,7 +329,7 @@ final class NcclCommunicator extends CheckedCommunicator {
               launch.add(message);
             }
           }
-          launch.launch(me.timeoutNanos());
+          launch.launch(members.timeoutNanos(me));
         });
   }
 

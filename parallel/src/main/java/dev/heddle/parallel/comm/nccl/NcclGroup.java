@@ -3,7 +3,10 @@ package dev.heddle.parallel.comm.nccl;
 import dev.heddle.bindings.nccl.Nccl;
 import dev.heddle.parallel.comm.CommunicationException;
 import dev.heddle.parallel.comm.Communicator;
+import dev.heddle.parallel.comm.Handle;
+import dev.heddle.parallel.comm.Message;
 import dev.heddle.parallel.comm.ReduceOp;
+import dev.heddle.parallel.comm.support.CollectiveArguments;
 import dev.heddle.parallel.comm.support.Failure;
 import dev.heddle.parallel.comm.support.GroupIdentity;
 import dev.heddle.runtime.DType;
@@ -13,6 +16,7 @@ import dev.heddle.runtime.memory.MemoryScope;
 import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.function.Supplier;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -50,19 +54,25 @@ final class NcclGroup {
    */
   private static final int MESSAGE_BLOCKS = 8;
 
+  /** How long the control communicator may ask absent ranks where they are. */
+  private static final long COMPARISON_GRACE_NANOS = 5_000_000_000L;
+
   final GroupIdentity identity;
   final GroupBoard board;
   final NativeCommunicator collectives;
   private final NativeCommunicator[] messages;
   private final List<NativeCommunicator> all = new ArrayList<>();
   private final int member;
+  private final @Nullable CallCheck checks;
 
   private NcclGroup(
       GroupIdentity identity,
       int member,
       GroupBoard board,
       NativeCommunicator collectives,
-      NativeCommunicator[] messages) {
+      NativeCommunicator[] messages,
+      @Nullable CallCheck checks) {
+    this.checks = checks;
     this.identity = identity;
     this.member = member;
     this.board = board;
@@ -91,7 +101,9 @@ final class NcclGroup {
       for (int i = 0; i < messages.length; i++) {
         messages[i] = first.again(member, MESSAGE_BLOCKS);
       }
-      NcclGroup group = new NcclGroup(identity, member, board, first, messages);
+      CallCheck checks =
+          board.spansProcesses() && CallCheck.isOn() ? new CallCheck(control, rank.shapes()) : null;
+      NcclGroup group = new NcclGroup(identity, member, board, first, messages, checks);
       group.connect(rank.device);
       return group;
     } catch (RuntimeException failure) {
@@ -168,6 +180,64 @@ final class NcclGroup {
     Failure found = nativeFailure();
     if (found != null) {
       throw fail(found);
+    }
+  }
+
+  // ---- what members in other processes call
+
+  /**
+   * Begins to compare a collective with those of members in other processes.
+   *
+   * @return the comparison, or null where there is nobody or nothing to compare with
+   * @throws CommunicationException if the calls do not fit, as far as is known at once
+   */
+  @Nullable Handle compare(CollectiveArguments call) {
+    CallCheck compared = checks;
+    return compared == null ? null : begun(() -> compared.post(call));
+  }
+
+  /** The same for messages. */
+  @Nullable Handle compare(List<Message> sentOrReceived) {
+    CallCheck compared = checks;
+    return compared == null ? null : begun(() -> compared.post(sentOrReceived, member));
+  }
+
+  private @Nullable Handle begun(Supplier<Handle> post) {
+    return orFail(
+        () -> {
+          Handle comparison = post.get();
+          return comparison.isDone() ? null : comparison;
+        });
+  }
+
+  /** Whether a comparison has ended well. */
+  boolean isCompared(Handle comparison) {
+    return orFail(comparison::isDone);
+  }
+
+  /**
+   * How long an operation may take before the watchdog ends it. Where calls are compared, the
+   * control communicator is the first to tell of a rank that does not come, since it can say where
+   * that rank is.
+   */
+  long timeoutNanos(NcclRank rank) {
+    return checks == null ? rank.timeoutNanos() : 2 * rank.timeoutNanos() + COMPARISON_GRACE_NANOS;
+  }
+
+  /** Waits for a comparison to end well. */
+  void awaitCompared(Handle comparison) {
+    orFail(
+        () -> {
+          comparison.await();
+          return true;
+        });
+  }
+
+  private <T extends @Nullable Object> T orFail(Supplier<T> comparing) {
+    try {
+      return comparing.get();
+    } catch (CommunicationException different) {
+      throw fail(Failure.of(different));
     }
   }
 

@@ -38,6 +38,7 @@ final class NcclOperation implements PostedCall {
   private final List<GroupBoard.End> ends = new ArrayList<>(0);
 
   private @Nullable Handle hostPart;
+  private @Nullable Handle comparison;
   private int openOwn;
   private boolean retained;
   private volatile State state = State.POSTED;
@@ -117,6 +118,11 @@ final class NcclOperation implements PostedCall {
     hostPart = handle;
   }
 
+  /** Adds the comparison with what members in other processes call; null for none. */
+  void comparedBy(@Nullable Handle handle) {
+    comparison = handle;
+  }
+
   /** One more message to this rank itself whose other end is to come. */
   void waitsForOwn() {
     openOwn++;
@@ -185,6 +191,10 @@ final class NcclOperation implements PostedCall {
   void end(State how) {
     state = how;
     communicator.ended(this);
+    Handle unfinished = comparison;
+    if (unfinished != null && how == State.COMPLETED) {
+      communicator.expect(unfinished);
+    }
     try {
       for (NativeCommunicator.Mark mark : marks) {
         // Also after a failure: aborted kernels may write until they have ended.

@@ -2,12 +2,15 @@ package dev.heddle.parallel.comm.nccl;
 
 import dev.heddle.parallel.comm.CommunicationException;
 import dev.heddle.parallel.comm.CommunicationStatistics;
+import dev.heddle.parallel.comm.Handle;
 import dev.heddle.parallel.comm.support.Failure;
 import dev.heddle.parallel.comm.support.GroupIdentity;
 import dev.heddle.parallel.comm.support.PostedCall;
 import dev.heddle.parallel.comm.support.Whereabouts;
+import dev.heddle.runtime.MetaDevice;
 import dev.heddle.runtime.cuda.CudaDevice;
 import java.time.Duration;
+import java.util.ArrayDeque;
 import java.util.HashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
@@ -33,6 +36,14 @@ final class NcclRank {
 
   /** Operations that were posted and not awaited; used by the rank's thread only. */
   private final Set<NcclOperation> open = new LinkedHashSet<>();
+
+  /** A comparison of calls that the device's stream waits for already. */
+  private record Comparison(NcclGroup group, Handle handle) {}
+
+  /** Comparisons that have not ended, oldest first; used by the rank's thread only. */
+  private final ArrayDeque<Comparison> comparisons = new ArrayDeque<>();
+
+  private @Nullable MetaDevice shapes;
 
   private volatile @Nullable PostedCall lastCall;
 
@@ -74,6 +85,45 @@ final class NcclRank {
 
   List<NcclGroup> groups() {
     return groups;
+  }
+
+  // ---- comparisons with other processes
+
+  /** Where arrays have shapes and no bytes. */
+  MetaDevice shapes() {
+    MetaDevice opened = shapes;
+    if (opened == null) {
+      opened = MetaDevice.open();
+      shapes = opened;
+    }
+    return opened;
+  }
+
+  /** Has a comparison ended before the host waits for the device. */
+  void expect(NcclGroup group, Handle comparison) {
+    comparisons.add(new Comparison(group, comparison));
+  }
+
+  /** Takes note of comparisons that have ended, without waiting. */
+  void lookAtComparisons() {
+    Comparison first = comparisons.peekFirst();
+    while (first != null && first.group.isCompared(first.handle)) {
+      comparisons.removeFirst();
+      first = comparisons.peekFirst();
+    }
+  }
+
+  /**
+   * Waits until all ranks have called what the device waits for: a host that waits for the device
+   * could neither tell who is missing nor hear that one has ended.
+   */
+  void awaitComparisons() {
+    Comparison first = comparisons.peekFirst();
+    while (first != null) {
+      first.group.awaitCompared(first.handle);
+      comparisons.removeFirst();
+      first = comparisons.peekFirst();
+    }
   }
 
   /** Throws the failure of any of the rank's groups; what the device calls when it has waited. */

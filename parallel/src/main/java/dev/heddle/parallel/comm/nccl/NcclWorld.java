@@ -70,6 +70,7 @@ public final class NcclWorld {
     int globalRank = control.globalRank(control.rank());
     NcclRank rank = new NcclRank(device, globalRank, timeout);
     Watchdog watchdog = Watchdog.start(rank);
+    device.prepareWaits(rank::awaitComparisons);
     device.checkAfterWaits(rank::refuseIfFailed);
     boolean ended = false;
     try {
@@ -83,6 +84,7 @@ public final class NcclWorld {
       rank.groups().forEach(NcclGroup::abort);
       throw failure;
     } finally {
+      device.prepareWaits(null);
       device.checkAfterWaits(null);
       watchdog.close();
       close(rank, ended);
@@ -92,6 +94,7 @@ public final class NcclWorld {
   /** Waits for what is under way, and then ends the groups, in the order that all ranks have. */
   private static void finish(NcclRank rank) {
     List<NcclGroup> groups = rank.groups();
+    rank.awaitComparisons();
     for (NcclGroup group : groups) {
       group.ended();
     }

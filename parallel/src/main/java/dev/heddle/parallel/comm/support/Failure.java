@@ -16,6 +16,18 @@ public record Failure(Kind kind, String message, @Nullable Throwable cause) {
     BROKEN
   }
 
+  /** What {@code thrown} says. */
+  public static Failure of(CommunicationException thrown) {
+    Kind kind =
+        switch (thrown) {
+          case CommunicationTimeoutException timeout -> Kind.TIMEOUT;
+          case CommunicationMismatchException mismatch -> Kind.MISMATCH;
+          case RankStoppedException stopped -> Kind.STOPPED;
+          default -> Kind.BROKEN;
+        };
+    return new Failure(kind, String.valueOf(thrown.getMessage()), thrown.getCause());
+  }
+
   /** A new exception that says it. */
   public CommunicationException toException() {
     return switch (kind) {

@@ -1,0 +1,5 @@
+/** The command, run on simulated GPUs. */
+@NullMarked
+package dev.heddle.train.cli;
+
+import org.jspecify.annotations.NullMarked;
