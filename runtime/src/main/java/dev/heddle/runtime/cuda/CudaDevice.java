@@ -9,7 +9,9 @@ import dev.heddle.runtime.memory.Block;
 import dev.heddle.runtime.memory.MemoryPool;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
+import java.util.ArrayList;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import java.util.function.Function;
@@ -49,6 +51,7 @@ public final class CudaDevice implements Device {
   private final Map<Class<?>, CudaAttachment> attachments = new LinkedHashMap<>();
   private @Nullable CudaRowFaults rowFaults;
   private @Nullable CudaRecorder recorder;
+  private final List<CudaConstants> ended = new ArrayList<>();
   private boolean closed;
 
   private CudaDevice(
@@ -332,6 +335,11 @@ public final class CudaDevice implements Device {
     recorder = null;
   }
 
+  /** Has memory given back when this device is closed, all its work being done. */
+  void closeAtEnd(CudaConstants constants) {
+    ended.add(constants);
+  }
+
   @Override
   public void synchronize() {
     prepareWait();
@@ -396,6 +404,9 @@ public final class CudaDevice implements Device {
     }
     for (CudaModule module : modules.values()) {
       failure = attempt(module::close, failure);
+    }
+    for (CudaConstants constants : ended) {
+      failure = attempt(constants::close, failure);
     }
     failure = attempt(staging::close, failure);
     failure = attempt(memory::close, failure);

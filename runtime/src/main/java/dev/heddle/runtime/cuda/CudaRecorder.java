@@ -129,11 +129,19 @@ final class CudaRecorder implements WorkRecorder {
       capturing = false;
       CudaCapture.abandon(context, stream);
     }
-    end(pieces, reservation, constants);
+    end(device, pieces, reservation, constants);
   }
 
+  /**
+   * Waits for nothing: what was launched may wait for ranks that will not come. The pool's memory
+   * is safe, since its next user's work comes behind on the stream; the page-locked memory, which
+   * the graphs' copies read when they run, stays until the device is closed.
+   */
   private static void end(
-      List<Piece> pieces, MemoryPool.Reservation reservation, CudaConstants constants) {
+      CudaDevice device,
+      List<Piece> pieces,
+      MemoryPool.Reservation reservation,
+      CudaConstants constants) {
     try {
       for (Piece piece : pieces) {
         if (piece instanceof Piece.Graph graph) {
@@ -142,7 +150,7 @@ final class CudaRecorder implements WorkRecorder {
       }
     } finally {
       reservation.close();
-      constants.close();
+      device.closeAtEnd(constants);
     }
   }
 
@@ -189,9 +197,7 @@ final class CudaRecorder implements WorkRecorder {
       if (held != null) {
         constants = null;
         device.context().makeCurrent();
-        // The graphs' copies read the page-locked memory when they run.
-        device.stream().synchronize();
-        end(pieces, reservation, held);
+        end(device, pieces, reservation, held);
       }
     }
   }
