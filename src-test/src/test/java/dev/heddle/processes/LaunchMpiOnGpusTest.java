@@ -3,6 +3,7 @@ package dev.heddle.processes;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.within;
 
+import dev.heddle.train.cli.KilledGpuMain;
 import dev.heddle.train.cli.SimulatedGpuMain;
 import dev.heddle.train.json.Json;
 import java.io.IOException;
@@ -11,6 +12,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
@@ -26,8 +28,12 @@ class LaunchMpiOnGpusTest {
   @TempDir Path folder;
 
   private List<String> train(String output, int ranks, String vision, String language) {
+    return train(output, STEPS, ranks, vision, language);
+  }
+
+  private List<String> train(String output, int steps, int ranks, String vision, String language) {
     List<String> words = new ArrayList<>(List.of("train", "../examples/emoji-captions.yaml"));
-    words.addAll(List.of("--steps", "" + STEPS));
+    words.addAll(List.of("--steps", "" + steps));
     for (String set :
         List.of(
             "output=" + folder.resolve(output),
@@ -102,5 +108,24 @@ class LaunchMpiOnGpusTest {
     }
     assertThat(gpus.output()).containsOnlyOnce("by NCCL where each has a GPU of its own");
     assertThat(gpus.output()).containsOnlyOnce("metrics     ");
+  }
+
+  /** The other process may be in the middle of a collective that never comes to its end. */
+  @Test
+  void aProcessThatIsKilled_endsTheRun() throws Exception {
+    List<String> words =
+        new ArrayList<>(List.of("" + folder.resolve("killed").resolve("metrics.jsonl"), "2"));
+    // Far more steps than are taken before the kill.
+    words.addAll(train("killed", 100_000, 2, "{ranks: 0-1, dp: 2}", "{ranks: 0-1, tp: 2}"));
+    words.addAll(List.of("--device", "cuda", "--launch", "mpi"));
+    long start = System.nanoTime();
+    HeddleProcess.Result killed =
+        HeddleProcess.runMainIn(2, KilledGpuMain.class.getName(), words.toArray(String[]::new));
+    double seconds = (System.nanoTime() - start) * 1e-9;
+
+    assertThat(killed.exitCode()).as(killed.output()).isNotZero();
+    assertThat(folder.resolve("killed").resolve("metrics.jsonl")).isNotEmptyFile();
+    assertThat(seconds).as("seconds to the end of the run").isLessThan(240);
+    assertThat(killed.output()).containsPattern("signal 9|rank 1 failed");
   }
 }
