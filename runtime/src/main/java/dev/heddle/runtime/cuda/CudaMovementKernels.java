@@ -221,7 +221,7 @@ final class CudaMovementKernels {
   // ---- gather
 
   void gatherRows(NDArray x, NDArray rows, NDArray y) {
-    CudaRowFaults faults = launcher.device().rowFaults();
+    CudaRowFaults faults = launcher.rowFaults();
     int size = sizeClass(x.dtype());
     long columns = x.dim(1);
     long fromStride = x.stride(0);

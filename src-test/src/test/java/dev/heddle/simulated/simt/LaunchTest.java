@@ -76,7 +76,7 @@ class LaunchTest {
   @Test
   void report_countsInstructions() {
     LaunchReport report = device.run(EMPTY.formatted(""), launch(48, 1, 1, 0));
-    assertThat(report).isEqualTo(new LaunchReport(1, 2, 48));
+    assertThat(report).isEqualTo(new LaunchReport(1, 2, 48, 0, 0));
   }
 
   @Test
