@@ -7,8 +7,17 @@ import dev.heddle.train.config.RunConfig;
 public final class PaperTraining {
   private PaperTraining() {}
 
-  /** What a steady step of rank {@code rank} would ask of its GPU. */
-  public static PaperCounters step(RunConfig config, int rank) {
-    return StepForecast.of(config, TrainingData.open(config), rank);
+  /**
+   * A step.
+   *
+   * @param counters what it asks of its GPU
+   * @param leastBytes the fewest bytes that it moves
+   */
+  public record Step(PaperCounters counters, long leastBytes) {}
+
+  /** A steady step of the only rank of {@code config}. */
+  public static Step step(RunConfig config) {
+    RankStep step = StepForecast.of(config, TrainingData.open(config), 0);
+    return new Step(step.counters(), step.least().total());
   }
 }

@@ -2,8 +2,8 @@ package dev.heddle.train.run;
 
 import dev.heddle.parallel.component.ComponentProgram;
 import dev.heddle.parallel.layout.Interval;
-import dev.heddle.parallel.mesh.Mesh;
 import dev.heddle.parallel.mesh.Axis;
+import dev.heddle.parallel.mesh.Mesh;
 import dev.heddle.train.config.ModelConfig;
 import dev.heddle.train.config.RunConfig;
 import dev.heddle.train.dataset.BatchPlan.Sample;

@@ -30,7 +30,7 @@ final class StepForecast {
    *
    * @param rank the rank whose step is counted
    */
-  static PaperCounters of(RunConfig config, TrainingData data, int rank) {
+  static RankStep of(RunConfig config, TrainingData data, int rank) {
     StepPlan plan = new StepPlan(config, data);
     int microBatches = config.train().microBatches();
     List<List<Sample>> samples =
@@ -39,8 +39,7 @@ final class StepForecast {
     DType dtype = DTypes.of(config.dtype());
     ModelGraph graph = data.graph();
     PaperGroup world =
-        PaperGroup.world(
-            IntStream.range(0, config.parallel().ranks()).boxed().toList(), rank);
+        PaperGroup.world(IntStream.range(0, config.parallel().ranks()).boxed().toList(), rank);
     try (PaperGpu gpu = PaperGpu.open();
         MemoryScope scope = MemoryScope.open()) {
       Map<String, ComponentProgram> programs =
@@ -76,7 +75,9 @@ final class StepForecast {
                     config.parallel(), batches.get(microBatch), graph.boundary(boundary).source()),
             new ModelRunner.Update(config.train().learningRate(), config.train().clipNorm()));
       }
-      return gpu.counters().since(before);
+      return new RankStep(
+          gpu.counters().since(before),
+          LeastTraffic.of(config, data, rank, samples, programs, optimizers));
     }
   }
 }
