@@ -1,5 +1,6 @@
 package dev.heddle.train.run;
 
+import dev.heddle.parallel.pipeline.Schedule;
 import dev.heddle.runtime.cuda.PaperCounters;
 import dev.heddle.train.config.RunConfig;
 
@@ -17,7 +18,10 @@ public final class PaperTraining {
 
   /** A steady step of the only rank of {@code config}. */
   public static Step step(RunConfig config) {
-    RankStep step = StepForecast.of(config, TrainingData.open(config), 0);
+    TrainingData data = TrainingData.open(config);
+    Schedule schedule =
+        data.graph().schedule(config.parallel().schedule(), config.train().microBatches());
+    RankStep step = new StepForecast(config, data, schedule).of(0);
     return new Step(step.counters(), step.least().total());
   }
 }

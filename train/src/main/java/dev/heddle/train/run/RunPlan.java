@@ -146,9 +146,10 @@ record RunPlan(
 
   /** This plan with what a step asks of the GPU of each class's first rank, counted. */
   RunPlan withSteps(TrainingData data) {
+    StepForecast forecast = new StepForecast(config, data, timeline.schedule());
     Map<Integer, RankStep> counted = new LinkedHashMap<>();
     for (RankClass ranks : classes) {
-      counted.put(ranks.first(), StepForecast.of(config, data, ranks.first()));
+      counted.put(ranks.first(), forecast.of(ranks.first()));
     }
     return new RunPlan(
         config, graph, components, boundaries, timeline, encodersFirst, classes, counted);

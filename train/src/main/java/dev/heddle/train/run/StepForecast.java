@@ -1,10 +1,14 @@
 package dev.heddle.train.run;
 
+import dev.heddle.parallel.component.BoundarySpec;
 import dev.heddle.parallel.component.ComponentOptimizer;
 import dev.heddle.parallel.component.ComponentProgram;
 import dev.heddle.parallel.component.LossScaler;
 import dev.heddle.parallel.component.ModelGraph;
 import dev.heddle.parallel.component.ModelRunner;
+import dev.heddle.parallel.layout.RowPlacement;
+import dev.heddle.parallel.pipeline.Schedule;
+import dev.heddle.parallel.redistribute.BoundaryPlan;
 import dev.heddle.runtime.DType;
 import dev.heddle.runtime.cuda.PaperCounters;
 import dev.heddle.runtime.cuda.PaperGpu;
@@ -13,6 +17,8 @@ import dev.heddle.train.config.RunConfig;
 import dev.heddle.train.dataset.BatchPlan.Sample;
 import dev.heddle.train.model.CaptionModel;
 import dev.heddle.train.model.FusedBatch;
+import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.stream.IntStream;
@@ -23,23 +29,56 @@ import java.util.stream.IntStream;
  * rank exists. What a communicator does on the GPU is not counted.
  */
 final class StepForecast {
-  private StepForecast() {}
+  private final RunConfig config;
+  private final TrainingData data;
+  private final ModelGraph graph;
+  private final Schedule schedule;
+  private final StepPlan plan;
+  private final List<List<Sample>> samples;
+  private final List<FusedBatch> batches;
+  private final List<Integer> ranks;
 
   /**
-   * The second of two equal steps: what the first one allocates is there, as in all that follow.
+   * A forecast of a run's ranks.
    *
-   * @param rank the rank whose step is counted
+   * @param schedule what every rank does in a step, checked
    */
-  static RankStep of(RunConfig config, TrainingData data, int rank) {
-    StepPlan plan = new StepPlan(config, data);
-    int microBatches = config.train().microBatches();
-    List<List<Sample>> samples =
-        IntStream.range(0, microBatches).mapToObj(i -> plan.samples(1, i)).toList();
-    List<FusedBatch> batches = samples.stream().map(plan::batch).toList();
+  StepForecast(RunConfig config, TrainingData data, Schedule schedule) {
+    this.config = config;
+    this.data = data;
+    this.graph = planningOnce(data.graph());
+    this.schedule = schedule;
+    this.plan = new StepPlan(config, data);
+    this.samples =
+        IntStream.range(0, config.train().microBatches())
+            .mapToObj(i -> plan.samples(1, i))
+            .toList();
+    this.batches = samples.stream().map(plan::batch).toList();
+    this.ranks = IntStream.range(0, config.parallel().ranks()).boxed().toList();
+  }
+
+  /** The same graph, whose boundaries keep their plans from rank to rank: they are of all ranks. */
+  private static ModelGraph planningOnce(ModelGraph graph) {
+    List<BoundarySpec> boundaries = new ArrayList<>();
+    for (BoundarySpec spec : graph.boundaries()) {
+      Map<RowPlacement, BoundaryPlan> kept = new HashMap<>();
+      boundaries.add(
+          new BoundarySpec(
+              spec.source(),
+              spec.destination(),
+              spec.features(),
+              spec.gradients(),
+              rows -> kept.computeIfAbsent(rows, spec.plan())));
+    }
+    return new ModelGraph(graph.components(), boundaries).withFrozen(graph.frozen());
+  }
+
+  /**
+   * The second of two equal steps of a rank: what the first allocates is there, as in all later.
+   */
+  RankStep of(int rank) {
     DType dtype = DTypes.of(config.dtype());
-    ModelGraph graph = data.graph();
-    PaperGroup world =
-        PaperGroup.world(IntStream.range(0, config.parallel().ranks()).boxed().toList(), rank);
+    PaperGroup world = PaperGroup.world(ranks, rank);
     try (PaperGpu gpu = PaperGpu.open();
         MemoryScope scope = MemoryScope.open()) {
       Map<String, ComponentProgram> programs =
@@ -56,14 +95,7 @@ final class StepForecast {
           RankTrainer.optimizers(config, world, graph, programs);
       ModelRunner runner =
           new ModelRunner(
-              world,
-              graph,
-              graph.schedule(config.parallel().schedule(), microBatches),
-              gpu,
-              dtype,
-              programs,
-              optimizers,
-              LossScaler.adaptive());
+              world, graph, schedule, gpu, dtype, programs, optimizers, LossScaler.adaptive());
       BlankSamples blank = new BlankSamples(config, data, plan);
       PaperCounters before = gpu.counters();
       for (int step = 0; step < 2; step++) {

@@ -2,6 +2,7 @@ package dev.heddle.train.run;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import dev.heddle.parallel.pipeline.Schedule;
 import dev.heddle.runtime.cuda.KernelTraffic;
 import dev.heddle.train.config.ConfigLoader;
 import dev.heddle.train.config.ConfigOverride;
@@ -30,6 +31,12 @@ class StepForecastTest {
         List.of(sets).stream().map(ConfigOverride::set).toList());
   }
 
+  private static StepForecast forecast(RunConfig config, TrainingData data) {
+    Schedule schedule =
+        data.graph().schedule(config.parallel().schedule(), config.train().microBatches());
+    return new StepForecast(config, data, schedule);
+  }
+
   /** Every layout that there is an example of, and recomputation, tying and freezing. */
   @ParameterizedTest
   @ValueSource(
@@ -49,8 +56,9 @@ class StepForecastTest {
     String[] sets = List.of(words).subList(1, words.length).toArray(String[]::new);
     RunConfig config = example(words[0], sets);
     TrainingData data = TrainingData.open(config);
+    StepForecast forecast = forecast(config, data);
     for (int rank = 0; rank < config.parallel().ranks(); rank++) {
-      RankStep step = StepForecast.of(config, data, rank);
+      RankStep step = forecast.of(rank);
       KernelTraffic operators = step.counters().operators("");
       assertThat(step.counters().device().deviceAllocations()).as("rank %d", rank).isZero();
       assertThat(step.counters().products()).as("rank %d", rank).isPositive();
@@ -75,7 +83,7 @@ class StepForecastTest {
             new TrainConfig(TinyRun.STEPS, 5, 1, 0.01, 2, 0.01, 1.0));
     TrainingData data = TrainingData.open(config);
     StepPlan plan = new StepPlan(config, data);
-    LeastTraffic least = StepForecast.of(config, data, 0).least();
+    LeastTraffic least = forecast(config, data).of(0).least();
     ModelConfig model = config.model();
     long h = model.vision().hiddenSize();
     long p = model.projector().hiddenSize();
