@@ -108,16 +108,19 @@ record Product(
     long bytes = a.valueBytes() * (strideA == 0 ? 1 : batch);
     bytes += b.valueBytes() * (strideB == 0 ? 1 : batch);
     bytes += beta == 0 ? 0 : d.valueBytes() * batch;
-    boolean added = bias != null && epilogue != null && epilogue.adds();
-    return bytes + (added ? bias.valueBytes() : 0);
+    if (bias != null && epilogue != null && epilogue.adds()) {
+      bytes += bias.valueBytes();
+    }
+    return bytes;
   }
 
   private long bytesWritten() {
     long bytes = d.valueBytes() * batch;
     bytes += auxiliary == null ? 0 : auxiliary.valueBytes();
-    boolean summed =
-        bias != null && epilogue != null && epilogue.gradient() != Epilogue.Gradient.NONE;
-    return bytes + (summed ? bias.valueBytes() : 0);
+    if (bias != null && epilogue != null && epilogue.gradient() != Epilogue.Gradient.NONE) {
+      bytes += bias.valueBytes();
+    }
+    return bytes;
   }
 
   private void multiply(GpuAccess.Memory gpu, Matrix left, Matrix right, Matrix to) {
