@@ -141,6 +141,23 @@ __device__ __forceinline__ void gather(int64 n, int64 columns, const T* x, int64
   }
 }
 
+// ---- row numbers of a part
+
+// local[i] = rows[i] - first where that is one of the part's rows, else -1; a row that no part has is
+// reported.
+ENTRY heddle_movement_local_rows(int64 n, const void* rows, int wide, int64 first, int64 count,
+                                 int64 all, int64* local, RowFault* fault) {
+#pragma unroll 1
+  for (int64 i = globalThread(); i < n; i += globalThreads()) {
+    int64 row = rowAt(rows, wide, i);
+    if (row >= all) {
+      reportRow(fault, 3, i, row, all);
+    }
+    int64 here = row - first;
+    local[i] = here >= 0 && here < count ? here : -1;
+  }
+}
+
 // ---- entries by element size
 
 #define GATHER(T)                                                                              \

@@ -35,6 +35,46 @@ __device__ __forceinline__ void update(const Numbers& a, Sum gradient, Sum& weig
   weight = weight * a.keep - first * a.rate / (squareRoot(second) * a.root + a.epsilon);
 }
 
+// What stays the same from step to step.
+struct Constants {
+  double beta1;
+  double beta2;
+  double epsilon;
+  double weightDecay;
+};
+
+// Four numbers of the device's memory; see StepControl in Java.
+struct Update {
+  double go;
+  double rate;
+  double step;
+  double gradientScale;
+};
+
+// base^exponent by squaring: the exponent counts steps, and pow() would bring a table along.
+__device__ __forceinline__ double power(double base, int64 exponent) {
+  double result = 1;
+#pragma unroll 1
+  while (exponent > 0) {
+    if (exponent & 1) {
+      result *= base;
+    }
+    base *= base;
+    exponent >>= 1;
+  }
+  return result;
+}
+
+__device__ __forceinline__ Step stepOf(const Constants& c, const Update& u, bool decays) {
+  int64 step = static_cast<int64>(u.step);
+  double correction1 = 1 - power(c.beta1, step);
+  double correction2 = 1 - power(c.beta2, step);
+  double decay = decays ? c.weightDecay : 0;
+  return {u.gradientScale, c.beta1,   1 - c.beta1, c.beta2,
+          1 - c.beta2,     1 / sqrt(correction2), u.rate / correction1, c.epsilon,
+          1 - u.rate * decay};
+}
+
 // One of many tensors, of which each has blocks of its own. copy may be null.
 struct Tensor {
   int64 firstBlock;
@@ -44,6 +84,7 @@ struct Tensor {
   Sum* firstMoment;
   Sum* secondMoment;
   Real* copy;
+  int64 decays;
 };
 
 // Elements start to end of a tensor, by the threads from `thread` on, `threads` apart.
@@ -96,14 +137,19 @@ __device__ __forceinline__ void updateRange(const Numbers& a, const Tensor& t, i
 // One tensor. copy receives the new weight as Real, or is null.
 ENTRY KERNEL(heddle_update_adamw)(Step step, int64 n, Sum* weight, const Real* gradient,
                                   Sum* firstMoment, Sum* secondMoment, Real* copy) {
-  Tensor tensor = {0, n, weight, gradient, firstMoment, secondMoment, copy};
+  Tensor tensor = {0, n, weight, gradient, firstMoment, secondMoment, copy, 0};
   updateRange(numbers(step), tensor, 0, n, globalThread(), globalThreads());
 }
 
 const int UPDATES_EACH = 8192;
 
 // Many tensors in one launch, UPDATES_EACH elements a block.
-ENTRY KERNEL(heddle_update_adamw_many)(Step step, int count, const Tensor* tensors) {
+ENTRY KERNEL(heddle_update_adamw_many)(Constants constants, const Update* given, int count,
+                                       const Tensor* tensors) {
+  Update now = *given;
+  if (now.go == 0) {
+    return;
+  }
   int first = 0;
   int last = count - 1;
 #pragma unroll 1
@@ -118,7 +164,13 @@ ENTRY KERNEL(heddle_update_adamw_many)(Step step, int count, const Tensor* tenso
   Tensor tensor = tensors[first];
   int64 start = (blockIdx.x - tensor.firstBlock) * UPDATES_EACH;
   int64 end = start + UPDATES_EACH < tensor.size ? start + UPDATES_EACH : tensor.size;
-  updateRange(numbers(step), tensor, start, end, threadIdx.x, blockDim.x);
+  // Double precision is slow where it is not needed: once a block.
+  __shared__ Numbers shared;
+  if (threadIdx.x == 0) {
+    shared = numbers(stepOf(constants, now, tensor.decays != 0));
+  }
+  __syncthreads();
+  updateRange(shared, tensor, start, end, threadIdx.x, blockDim.x);
 }
 
 // ---- random: Philox 4x32 with ten rounds, by global index

@@ -227,13 +227,33 @@ final class BackwardPass {
               + inputs.length
               + " inputs");
     }
+    Gradients.Together both = gradients.together();
+    boolean puttingOffBoth = false;
+    if (both != null) {
+      Tensor first = inputs[both.first()];
+      Tensor second = inputs[both.second()];
+      if (first.requiresGradient() && second.requiresGradient()) {
+        boolean puttingOff = deferred != null && deferred.takes(first);
+        if (puttingOff == (deferred != null && deferred.takes(second))) {
+          puttingOffBoth = puttingOff;
+          if (!puttingOff) {
+            gradients.computeTogether();
+          }
+        }
+      }
+    }
     for (int i = 0; i < inputs.length; i++) {
       Tensor input = inputs[i];
       if (!input.requiresGradient()) {
         continue;
       }
       if (deferred != null && deferred.takes(input)) {
-        deferred.add(input, node, i, gradients);
+        if (both == null || !puttingOffBoth || !both.has(i)) {
+          deferred.add(input, node, i, gradients);
+        } else if (i == both.first()) {
+          // The second goes with it.
+          deferred.add(input, inputs[both.second()], node, both);
+        }
         continue;
       }
       NDArray gradient = gradients.get(i);

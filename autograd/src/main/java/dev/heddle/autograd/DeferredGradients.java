@@ -69,6 +69,11 @@ public final class DeferredGradients {
       Owed owed, Supplier<NDArray> gradient, NDArray[] reads, int[] versions, Node node, int input)
       implements Entry {}
 
+  /** Something to add to what two leaves are owed, computed at once. */
+  private record Pair(
+      Owed first, Owed second, Gradients.Together both, NDArray[] reads, int[] versions, Node node)
+      implements Entry {}
+
   /** All contributions to the leaf stand before this. */
   private record Completion(Owed owed) implements Entry {}
 
@@ -125,22 +130,40 @@ public final class DeferredGradients {
     return owed;
   }
 
+  /** Takes how two leaves' gradients are computed at once. */
+  void add(Tensor first, Tensor second, Node node, Gradients.Together both) {
+    Owed one = owed(first);
+    Owed other = owed(second);
+    one.waits = true;
+    other.waits = true;
+    NDArray[] reads = retained(both.reads());
+    entries.add(new Pair(one, other, both, reads, versions(reads), node));
+  }
+
   private void add(
       Owed owed, Supplier<NDArray> gradient, @Nullable NDArray[] reads, Node node, int input) {
+    NDArray[] present = retained(reads);
+    entries.add(new Contribution(owed, gradient, present, versions(present), node, input));
+  }
+
+  /** Those that are there, each retained. */
+  private static NDArray[] retained(@Nullable NDArray[] reads) {
     int count = 0;
     NDArray[] present = reads.length == 0 ? NONE : new NDArray[reads.length];
     for (NDArray array : reads) {
       if (array != null) {
-        present[count++] = array;
+        present[count++] = array.retain();
       }
     }
-    present = count == reads.length ? present : Arrays.copyOf(present, count);
-    int[] versions = new int[count];
-    for (int i = 0; i < count; i++) {
-      present[i].retain();
-      versions[i] = present[i].block().version();
+    return count == reads.length ? present : Arrays.copyOf(present, count);
+  }
+
+  private static int[] versions(NDArray[] arrays) {
+    int[] versions = new int[arrays.length];
+    for (int i = 0; i < arrays.length; i++) {
+      versions[i] = arrays[i].block().version();
     }
-    entries.add(new Contribution(owed, gradient, present, versions, node, input));
+    return versions;
   }
 
   /** Notes that the walk has seen every use of a leaf; takes what it started from, if a leaf. */
@@ -184,6 +207,7 @@ public final class DeferredGradients {
       for (Entry entry = entries.peek(); entry != null; entry = entries.peek()) {
         switch (entry) {
           case Contribution contribution -> contribute(contribution);
+          case Pair pair -> contribute(pair);
           case Completion completion -> complete(completion.owed, scratch);
         }
         entries.remove();
@@ -196,13 +220,26 @@ public final class DeferredGradients {
   }
 
   private static void contribute(Contribution contribution) {
-    Node node = contribution.node;
-    for (int i = 0; i < contribution.reads.length; i++) {
-      GraphRecord.checkVersion(node, contribution.reads[i], contribution.versions[i]);
-    }
+    checkVersions(contribution.node, contribution.reads, contribution.versions);
     NDArray gradient = contribution.gradient.get();
-    Owed owed = contribution.owed;
-    BackwardPass.checkGradient(node, contribution.input, owed.leaf, gradient);
+    add(contribution.owed, contribution.node, contribution.input, gradient);
+  }
+
+  private static void contribute(Pair pair) {
+    checkVersions(pair.node, pair.reads, pair.versions);
+    NDArray[] gradients = pair.both.gradients().get();
+    add(pair.first, pair.node, pair.both.first(), gradients[0]);
+    add(pair.second, pair.node, pair.both.second(), gradients[1]);
+  }
+
+  private static void checkVersions(Node node, NDArray[] reads, int[] versions) {
+    for (int i = 0; i < reads.length; i++) {
+      GraphRecord.checkVersion(node, reads[i], versions[i]);
+    }
+  }
+
+  private static void add(Owed owed, Node node, int input, NDArray gradient) {
+    BackwardPass.checkGradient(node, input, owed.leaf, gradient);
     owed.sum = BackwardPass.sum(owed.sum, gradient);
   }
 
@@ -216,12 +253,15 @@ public final class DeferredGradients {
   /** Releases what an entry that was taken off the queue held. */
   private static void letGo(Entry entry) {
     switch (entry) {
-      case Contribution contribution -> {
-        for (NDArray array : contribution.reads) {
-          array.release();
-        }
-      }
+      case Contribution contribution -> release(contribution.reads);
+      case Pair pair -> release(pair.reads);
       case Completion completion -> completion.owed.letGo();
+    }
+  }
+
+  private static void release(NDArray[] arrays) {
+    for (NDArray array : arrays) {
+      array.release();
     }
   }
 

@@ -11,9 +11,19 @@ import org.jspecify.annotations.Nullable;
 public final class Gradients {
   private final @Nullable NDArray[] values;
   private @Nullable Later @Nullable [] later;
+  private @Nullable Together together;
 
   /** A gradient not computed yet, and what it will be computed from. */
   record Later(Supplier<NDArray> gradient, @Nullable NDArray[] reads) {}
+
+  /**
+   * How to compute the gradients of two inputs, both of which have a {@link Later} too, at once.
+   */
+  record Together(int first, int second, Supplier<NDArray[]> gradients, @Nullable NDArray[] reads) {
+    boolean has(int input) {
+      return input == first || input == second;
+    }
+  }
 
   private Gradients(@Nullable NDArray[] values) {
     this.values = values;
@@ -45,6 +55,49 @@ public final class Gradients {
     }
     later[input] = new Later(gradient, reads);
     return this;
+  }
+
+  /**
+   * Says how to compute two gradients that were said to come {@linkplain #later later} in one go,
+   * which the engine does where both are wanted: so a kernel that has both costs one pass over what
+   * it reads.
+   *
+   * @param first the place of the one in {@link Node#inputs()}
+   * @param second the place of the other, behind it
+   * @param gradients allocates and returns both; under the rules of {@link Node#backward}
+   * @param reads every array that {@code gradients} reads
+   * @return these gradients
+   */
+  public Gradients together(
+      int first, int second, Supplier<NDArray[]> gradients, @Nullable NDArray... reads) {
+    if (first >= second || later(first) == null || later(second) == null) {
+      throw new IllegalArgumentException(
+          "Gradients.together: inputs "
+              + first
+              + " and "
+              + second
+              + "; wanted two in order that later() says how to compute one by one");
+    }
+    together = new Together(first, second, gradients, reads);
+    return this;
+  }
+
+  /** How to compute two of these at once, or null. */
+  @Nullable Together together() {
+    return together;
+  }
+
+  /** Computes the two now, so that {@link #get} knows them. */
+  void computeTogether() {
+    Together both = together;
+    if (both != null && later != null) {
+      NDArray[] computed = both.gradients.get();
+      values[both.first] = computed[0];
+      values[both.second] = computed[1];
+      later[both.first] = null;
+      later[both.second] = null;
+      together = null;
+    }
   }
 
   int count() {

@@ -355,6 +355,57 @@ class DeferredGradientsTest extends DeviceTest {
         .hasMessageContaining("the result of Multiply F64[1] is no leaf that requires a gradient");
   }
 
+  /** What each way of walking leaves, and which of the node's functions it called. */
+  private void walkAffine(
+      boolean trainsBias, boolean inHalves, boolean namesBias, String... calls) {
+    Tensor x = leaf(2);
+    Tensor w = leaf(3);
+    Tensor b = trainsBias ? leaf(5) : Tensor.constant(vector(5));
+    Functions.BACKWARDS.clear();
+    Tensor y = Functions.affine(x, w, b);
+    if (inHalves) {
+      y.backwardInputs(namesBias ? List.of(x, b) : List.of(x)).run();
+    } else {
+      y.backward(vector(1));
+    }
+    assertThat(Functions.BACKWARDS).containsExactly(calls);
+    assertThat(gradient(x)).containsExactly(3);
+    assertThat(gradient(w)).containsExactly(2);
+    if (trainsBias) {
+      assertThat(gradient(b)).containsExactly(1);
+    }
+  }
+
+  @Test
+  void gradientsThatGoTogether_areComputedAtOnceWhereBothAreWantedAtOneTime() {
+    walkAffine(true, false, false, "affine", "weight and", "bias at once");
+    walkAffine(true, true, false, "affine", "weight and", "bias at once");
+    walkAffine(false, false, false, "affine", "weight");
+    walkAffine(false, true, false, "affine", "weight");
+    walkAffine(true, true, true, "affine", "bias", "weight");
+  }
+
+  @Test
+  void leafOfTwoPairs_getsTheSumOfBothInTheOrderOfTheWalk() {
+    Tensor x = leaf(2);
+    Tensor w = leaf(3);
+    Tensor b = leaf(5);
+    // y = (x w + b) w + b: dw = x w + (x w + b), db = w + 1.
+    Tensor y = Functions.affine(Functions.affine(x, w, b), w, b);
+    y.backwardInputs(List.of(x)).run();
+    assertThat(gradient(x)).containsExactly(9);
+    assertThat(gradient(w)).containsExactly(17);
+    assertThat(gradient(b)).containsExactly(4);
+  }
+
+  @Test
+  void gradientsTogether_thatAreNotSaidOneByOne_areRefused() {
+    NDArray one = vector(1);
+    assertThatThrownBy(() -> Gradients.of(null, one).later(0, () -> one).together(0, 1, () -> null))
+        .isInstanceOf(IllegalArgumentException.class)
+        .hasMessageContaining("inputs 0 and 1; wanted two in order");
+  }
+
   @Test
   void gradientGivenNowAndLater_isRefused() {
     NDArray one = vector(1);

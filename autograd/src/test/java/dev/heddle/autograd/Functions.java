@@ -121,6 +121,57 @@ final class Functions {
     }
   }
 
+  /** y = x w + b, where the gradients of w and b can wait, and are best computed at once. */
+  static Tensor affine(Tensor x, Tensor w, Tensor b) {
+    NDArray product = apply(BinaryOperation.MULTIPLY, x.value(), w.value());
+    return Tensor.from(
+        apply(BinaryOperation.ADD, product, b.value()),
+        new Affine(x, w, b, x.value(), x.requiresGradient() ? w.value() : null));
+  }
+
+  private record Affine(Tensor x, Tensor w, Tensor b, NDArray savedX, @Nullable NDArray savedW)
+      implements Node {
+    @Override
+    public Tensor[] inputs() {
+      return new Tensor[] {x, w, b};
+    }
+
+    @Override
+    public @Nullable NDArray[] saved() {
+      return new @Nullable NDArray[] {savedX, savedW};
+    }
+
+    @Override
+    public Gradients backward(NDArray dy) {
+      BACKWARDS.add("affine");
+      NDArray dx = savedW == null ? null : apply(BinaryOperation.MULTIPLY, dy, savedW);
+      return Gradients.of(dx, null, null)
+          .later(1, () -> weight(dy, "weight"), dy, savedX)
+          .later(2, () -> bias(dy, "bias"), dy)
+          .together(
+              1,
+              2,
+              () -> new NDArray[] {weight(dy, "weight and"), bias(dy, "bias at once")},
+              dy,
+              savedX);
+    }
+
+    private NDArray weight(NDArray dy, String name) {
+      BACKWARDS.add(name);
+      return apply(BinaryOperation.MULTIPLY, dy, savedX);
+    }
+
+    private static NDArray bias(NDArray dy, String name) {
+      BACKWARDS.add(name);
+      return dy.copy();
+    }
+
+    @Override
+    public String operator() {
+      return "Affine";
+    }
+  }
+
   /** y = Σ x. */
   static Tensor sum(Tensor x) {
     NDArray y = NDArray.empty(x.device(), x.dtype(), Shape.of(1));

@@ -7,6 +7,7 @@ import static dev.heddle.ops.Embedding.embedding;
 import static dev.heddle.ops.Gelu.gelu;
 import static dev.heddle.ops.LayerNorm.layerNorm;
 import static dev.heddle.ops.Linear.linear;
+import static dev.heddle.ops.RmsNorm.rmsNorm;
 import static dev.heddle.ops.Softmax.softmax;
 
 import dev.heddle.autograd.Tensor;
@@ -22,6 +23,18 @@ import java.util.List;
  * StepModel#GPT}: 8 samples of 256 tokens, 384 features, 6 heads, 512 words.
  */
 public enum BenchmarkedOperator {
+  /** Nothing but an operator's fixed cost. */
+  ADD_1(new long[] {1}, new long[] {1}) {
+    @Override
+    Tensor apply(List<Tensor> in, NDArray words) {
+      return add(in.get(0), in.get(1));
+    }
+
+    @Override
+    public int repeats() {
+      return 500;
+    }
+  },
   /** The residual stream. */
   ADD_2048x384(new long[] {2048, 384}, new long[] {2048, 384}) {
     @Override
@@ -50,6 +63,20 @@ public enum BenchmarkedOperator {
       return layerNorm(in.get(0), in.get(1), in.get(2), 1e-5);
     }
   },
+  /** The norm of newer language models. */
+  RMS_NORM_2048x384(new long[] {2048, 384}, new long[] {384}) {
+    @Override
+    Tensor apply(List<Tensor> in, NDArray words) {
+      return rmsNorm(in.get(0), in.get(1), 1e-5);
+    }
+  },
+  /** Queries, keys and values. */
+  LINEAR_2048x384_1152(new long[] {2048, 384}, new long[] {1152, 384}, new long[] {1152}) {
+    @Override
+    Tensor apply(List<Tensor> in, NDArray words) {
+      return linear(in.get(0), in.get(1), in.get(2));
+    }
+  },
   /** The first half of an MLP, GELU fused. */
   LINEAR_GELU_2048x384_1536(new long[] {2048, 384}, new long[] {1536, 384}, new long[] {1536}) {
     @Override
@@ -64,8 +91,22 @@ public enum BenchmarkedOperator {
       return linear(in.get(0), in.get(1), in.get(2));
     }
   },
+  /** The captioning model's head, which has no bias. */
+  LINEAR_1024x384_4096(new long[] {1024, 384}, new long[] {4096, 384}) {
+    @Override
+    Tensor apply(List<Tensor> in, NDArray words) {
+      return linear(in.get(0), in.get(1), null);
+    }
+  },
   /** A language model's attention. */
   ATTENTION_CAUSAL_8x256x6x64(new long[] {8, 256, 18, 64}) {
+    @Override
+    Tensor apply(List<Tensor> in, NDArray words) {
+      return packed(in.get(0), 6, AttentionMask.CAUSAL, 0.125);
+    }
+  },
+  /** The captioning model's attention in its language model. */
+  ATTENTION_CAUSAL_32x96x6x64(new long[] {32, 96, 18, 64}) {
     @Override
     Tensor apply(List<Tensor> in, NDArray words) {
       return packed(in.get(0), 6, AttentionMask.CAUSAL, 0.125);
@@ -85,11 +126,35 @@ public enum BenchmarkedOperator {
       return crossEntropySum(in.get(0), words);
     }
   },
+  /** The captioning model's loss. */
+  CROSS_ENTROPY_1024x4096(new long[] {1024, 4096}) {
+    @Override
+    Tensor apply(List<Tensor> in, NDArray words) {
+      return crossEntropySum(in.get(0), words);
+    }
+
+    @Override
+    public long[] words() {
+      return BenchmarkModel.whole(5, 1024, 4096);
+    }
+  },
   /** The words' vectors. */
   EMBEDDING_2048_of_512x384(new long[] {512, 384}) {
     @Override
     Tensor apply(List<Tensor> in, NDArray words) {
       return embedding(words, in.get(0));
+    }
+  },
+  /** The captioning model's words' vectors. */
+  EMBEDDING_1024_of_4096x384(new long[] {4096, 384}) {
+    @Override
+    Tensor apply(List<Tensor> in, NDArray words) {
+      return embedding(words, in.get(0));
+    }
+
+    @Override
+    public long[] words() {
+      return BenchmarkModel.whole(5, 1024, 4096);
     }
   };
 
@@ -100,13 +165,24 @@ public enum BenchmarkedOperator {
   }
 
   /** Input shapes. */
-  List<Shape> shapes() {
+  public List<Shape> shapes() {
     return List.of(shapes).stream().map(Shape::of).toList();
   }
 
-  /** 2048 words of a vocabulary of 512. */
-  static NDArray words(Device device) {
-    return BenchmarkDevice.whole(device, 5, 512, Shape.of(2048));
+  /** Words, for the operators that take some: 2048 of a vocabulary of 512. */
+  public long[] words() {
+    return BenchmarkModel.whole(5, 2048, 512);
+  }
+
+  /** The same on a device. */
+  NDArray words(Device device) {
+    long[] words = words();
+    return NDArray.of(device, Shape.of(words.length), words);
+  }
+
+  /** How many times it runs between two looks at the clock. */
+  public int repeats() {
+    return 1;
   }
 
   /**

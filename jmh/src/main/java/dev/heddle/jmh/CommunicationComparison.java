@@ -136,7 +136,36 @@ public final class CommunicationComparison {
     return boundaries;
   }
 
+  /**
+   * Microseconds of every turn, by what was timed: {@code BOUNDARY STRATEGY}, {@code BOUNDARY,
+   * backward STRATEGY}, {@code all-reduce BYTES}, {@code all-gather BYTES}, and beside each of
+   * these (of the strategies beside {@code direct} only) {@code copy for} it. All took turns.
+   *
+   * @param rounds turns of each
+   * @param operations in a turn
+   */
+  public static Map<String, double[]> times(int rounds, int operations) {
+    CommunicationComparison comparison = new CommunicationComparison();
+    comparison.rounds = rounds;
+    comparison.operations = operations;
+    Map<String, double[]> times = new LinkedHashMap<>();
+    comparison.measure(comparison.plans(), times);
+    return times;
+  }
+
   private void run() {
+    Map<String, Map<Strategy, BoundaryPlan>> plans = plans();
+    Map<String, double[]> times = new LinkedHashMap<>();
+    measure(plans, times);
+    print(plans, times);
+  }
+
+  private void measure(
+      Map<String, Map<Strategy, BoundaryPlan>> plans, Map<String, double[]> times) {
+    LocalWorld.run(ranks, world -> rank(world, plans, times));
+  }
+
+  private Map<String, Map<Strategy, BoundaryPlan>> plans() {
     Map<String, Map<Strategy, BoundaryPlan>> plans = new LinkedHashMap<>();
     boundaries()
         .forEach(
@@ -149,9 +178,7 @@ public final class CommunicationComparison {
               }
               plans.put(name, made);
             });
-    Map<String, double[]> times = new LinkedHashMap<>();
-    LocalWorld.run(ranks, world -> rank(world, plans, times));
-    print(plans, times);
+    return plans;
   }
 
   // ---- one rank
@@ -169,7 +196,13 @@ public final class CommunicationComparison {
             strategies.forEach(
                 (strategy, plan) ->
                     cases.add(boundary(world, device, name, plan, strategy, expected)));
-            cases.add(copy(world, device, name, largest(strategies.get(Strategy.DIRECT))));
+            BoundaryPlan direct = strategies.get(Strategy.DIRECT);
+            cases.add(copy(world, device, name, largest(direct, true)));
+            if (direct != null) {
+              String backward = name + ", backward";
+              cases.add(backward(world, device, backward, direct, expected[0]));
+              cases.add(copy(world, device, backward, largest(direct, false)));
+            }
           });
       for (long bytes : sizes()) {
         NDArray whole = numbered(device, bytes / Float.BYTES / ranks * ranks);
@@ -239,6 +272,18 @@ public final class CommunicationComparison {
     return new Case(timed(name, strategy), () -> exchange.forward(value, device, DType.F32));
   }
 
+  /** The gradient of what arrived, back to where it came from. */
+  private static Case backward(
+      Communicator world,
+      CpuDevice device,
+      String name,
+      BoundaryPlan plan,
+      @Nullable NDArray arrived) {
+    BoundaryExchange exchange = new BoundaryExchange(plan, world);
+    return new Case(
+        timed(name, Strategy.DIRECT), () -> exchange.backward(arrived, device, DType.F32));
+  }
+
   /** Every rank writes {@code bytes} at once. */
   private static Case copy(Communicator world, CpuDevice device, String against, long bytes) {
     NDArray from = numbered(device, bytes / Float.BYTES);
@@ -261,13 +306,13 @@ public final class CommunicationComparison {
 
   // ---- the tables
 
-  /** The bytes of the buffer of the rank that holds most at the destination. */
-  private long largest(@Nullable BoundaryPlan plan) {
+  /** The bytes of the buffer of the rank that holds most at the destination, or at the source. */
+  private long largest(@Nullable BoundaryPlan plan, boolean atDestination) {
     long rows = 0;
     if (plan != null) {
+      RowLayout layout = atDestination ? plan.boundary().destination() : plan.boundary().source();
       for (int rank = 0; rank < ranks; rank++) {
-        rows =
-            Math.max(rows, plan.boundary().destination().holdings().of(rank).runs().rows().size());
+        rows = Math.max(rows, layout.holdings().of(rank).runs().rows().size());
       }
     }
     return rows * FEATURES * Float.BYTES;

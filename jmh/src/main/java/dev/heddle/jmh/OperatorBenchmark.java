@@ -49,11 +49,11 @@ public class OperatorBenchmark {
   public void prepare(BenchmarkDevice on) {
     Device device = on.device();
     inputs = inputs(device);
-    words = BenchmarkedOperator.words(device);
+    words = operator.words(device);
     try (CpuDevice reference = BenchmarkDevice.reference();
         MemoryScope scope = MemoryScope.open()) {
       List<Tensor> slowInputs = inputs(reference);
-      Tensor slow = operator.apply(slowInputs, BenchmarkedOperator.words(reference));
+      Tensor slow = operator.apply(slowInputs, operator.words(reference));
       Tensor fast = operator.apply(inputs, words);
       Agreement.check(operator + ", value", fast.value(), slow.value());
       slow.backward(gradient(reference, slow.shape()));

@@ -2,7 +2,6 @@ package dev.heddle.jmh;
 
 import java.util.ArrayList;
 import java.util.List;
-import java.util.Random;
 
 /**
  * A model whose training step is compared: a pre-norm transformer with erf GELU and learned
@@ -27,7 +26,8 @@ public record StepModel(
     int headCount,
     int sequenceLength,
     int batchSize,
-    int classes) {
+    int classes)
+    implements BenchmarkModel {
   /** Values of a patch: 16 x 16 pixels of 3 channels. */
   public static final int PATCH_SIZE = 768;
 
@@ -61,18 +61,13 @@ public record StepModel(
     }
   }
 
-  /** The model called {@code name}. */
-  public static StepModel named(String name) {
-    for (StepModel model : List.of(GPT, VIT, TINY)) {
-      if (model.name.equals(name)) {
-        return model;
-      }
-    }
-    throw new IllegalArgumentException(
-        "StepModel: there is no model \"" + name + "\"; known: gpt, vit, tiny");
+  @Override
+  public StepModel withBatchSize(int samples) {
+    return new StepModel(
+        name, causal, layers, hiddenSize, headCount, sequenceLength, samples, classes);
   }
 
-  /** All weights, in a fixed order. Matrices are [outputs, inputs]. */
+  @Override
   public List<Weight> weights() {
     long d = hiddenSize;
     List<Weight> weights = new ArrayList<>();
@@ -84,20 +79,7 @@ public record StepModel(
     }
     weights.add(new Weight("position.weight", 0.02, sequenceLength, d));
     for (int i = 0; i < layers; i++) {
-      String block = "block" + i + ".";
-      weights.add(new Weight(block + "norm1.weight", -1, d));
-      weights.add(new Weight(block + "norm1.bias", 0, d));
-      // Rows: all queries, then all keys, then all values.
-      weights.add(new Weight(block + "qkv.weight", 0.02, 3 * d, d));
-      weights.add(new Weight(block + "qkv.bias", 0, 3 * d));
-      weights.add(new Weight(block + "output.weight", 0.02, d, d));
-      weights.add(new Weight(block + "output.bias", 0, d));
-      weights.add(new Weight(block + "norm2.weight", -1, d));
-      weights.add(new Weight(block + "norm2.bias", 0, d));
-      weights.add(new Weight(block + "up.weight", 0.02, 4 * d, d));
-      weights.add(new Weight(block + "up.bias", 0, 4 * d));
-      weights.add(new Weight(block + "down.weight", 0.02, d, 4 * d));
-      weights.add(new Weight(block + "down.bias", 0, d));
+      addBlock(weights, "block" + i + ".", d);
     }
     weights.add(new Weight("norm.weight", -1, d));
     weights.add(new Weight("norm.bias", 0, d));
@@ -105,46 +87,36 @@ public record StepModel(
     return weights;
   }
 
-  /** The first values of weight {@code index} of {@link #weights()}. */
-  public float[] initial(int index) {
-    Weight weight = weights().get(index);
-    Random random = new Random(1000L + index);
-    float[] values = new float[weight.size()];
-    for (int i = 0; i < values.length; i++) {
-      values[i] =
-          weight.deviation() < 0
-              ? 1
-              : weight.deviation() == 0 ? 0 : (float) (weight.deviation() * random.nextGaussian());
-    }
-    return values;
+  /** Adds the weights of a transformer block of size {@code d}. */
+  static void addBlock(List<Weight> weights, String block, long d) {
+    weights.add(new Weight(block + "norm1.weight", -1, d));
+    weights.add(new Weight(block + "norm1.bias", 0, d));
+    // Rows: all queries, then all keys, then all values.
+    weights.add(new Weight(block + "qkv.weight", 0.02, 3 * d, d));
+    weights.add(new Weight(block + "qkv.bias", 0, 3 * d));
+    weights.add(new Weight(block + "output.weight", 0.02, d, d));
+    weights.add(new Weight(block + "output.bias", 0, d));
+    weights.add(new Weight(block + "norm2.weight", -1, d));
+    weights.add(new Weight(block + "norm2.bias", 0, d));
+    weights.add(new Weight(block + "up.weight", 0.02, 4 * d, d));
+    weights.add(new Weight(block + "up.bias", 0, 4 * d));
+    weights.add(new Weight(block + "down.weight", 0.02, d, 4 * d));
+    weights.add(new Weight(block + "down.bias", 0, d));
   }
 
   /** Token ids [batchSize, sequenceLength] of a language model. */
   public long[] tokens() {
-    return whole(1, batchSize * sequenceLength);
+    return BenchmarkModel.whole(1, batchSize * sequenceLength, classes);
   }
 
   /** Patches [batchSize, sequenceLength, {@link #PATCH_SIZE}] of an image classifier. */
   public float[] patches() {
-    Random random = new Random(1);
-    float[] values = new float[batchSize * sequenceLength * PATCH_SIZE];
-    for (int i = 0; i < values.length; i++) {
-      values[i] = (float) random.nextGaussian();
-    }
-    return values;
+    return BenchmarkModel.normal(1, batchSize * sequenceLength * PATCH_SIZE);
   }
 
   /** The class of each token, or of each image. */
+  @Override
   public long[] targets() {
-    return whole(2, causal ? batchSize * sequenceLength : batchSize);
-  }
-
-  private long[] whole(long seed, int count) {
-    Random random = new Random(seed);
-    long[] values = new long[count];
-    for (int i = 0; i < count; i++) {
-      values[i] = random.nextInt(classes);
-    }
-    return values;
+    return BenchmarkModel.whole(2, causal ? batchSize * sequenceLength : batchSize, classes);
   }
 }

@@ -10,11 +10,12 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Locale;
+import java.util.function.LongSupplier;
 
 /**
- * How a process that trains is led by {@link StepComparison}: it reads {@code step} lines and
- * answers each with one {@code STEP} line once the step is done, so that it rests while the other
- * side runs. Lines that it prints besides are passed over.
+ * How a process that trains is led: it reads {@code step} lines and answers each with one {@code
+ * STEP} line once the step is done, so that it rests while another side runs. The end of its input
+ * ends it.
  */
 public final class StepProtocol {
   /** One training step. */
@@ -24,68 +25,92 @@ public final class StepProtocol {
     double run();
   }
 
+  static final String READY = "READY ";
+  static final String STEP = "step";
+  static final String MEMORY = "memory";
+
   private static final ThreadMXBean THREADS = ManagementFactory.getThreadMXBean();
   private static final OperatingSystemMXBean PROCESS =
       (OperatingSystemMXBean) ManagementFactory.getOperatingSystemMXBean();
 
   private StepProtocol() {}
 
-  /** What one step cost: elapsed time, CPU time of the leading thread and of all threads. */
-  record Cost(double wallMillis, double cpuMillis, double processMillis, double loss) {
-    private static final String TAG = "STEP ";
+  /**
+   * What one step cost.
+   *
+   * @param wallMillis elapsed time
+   * @param cpuMillis time that the leading thread had a core
+   * @param processMillis time that all threads had cores, waiting at barriers included
+   * @param optimizerMillis of it the update: elapsed, or with one thread its CPU time
+   * @param loss before the update
+   */
+  public record Cost(
+      double wallMillis,
+      double cpuMillis,
+      double processMillis,
+      double optimizerMillis,
+      double loss) {
+    static final String TAG = "STEP ";
 
     String line() {
       return String.format(
-          Locale.ROOT, "%s%.4f %.4f %.4f %.9f", TAG, wallMillis, cpuMillis, processMillis, loss);
+          Locale.ROOT,
+          "%s%.4f %.4f %.4f %.4f %.9f",
+          TAG,
+          wallMillis,
+          cpuMillis,
+          processMillis,
+          optimizerMillis,
+          loss);
     }
 
-    static boolean is(String line) {
-      return line.startsWith(TAG);
-    }
-
-    static Cost parse(String line) {
-      String[] words = line.substring(TAG.length()).split(" ");
+    static Cost parse(String text) {
+      String[] words = text.split(" ");
       return new Cost(
           Double.parseDouble(words[0]),
           Double.parseDouble(words[1]),
           Double.parseDouble(words[2]),
-          Double.parseDouble(words[3]));
+          Double.parseDouble(words[3]),
+          Double.parseDouble(words[4]));
     }
   }
 
-  /** The most memory a process used, in MiB: resident, and live in our pool (0: has none). */
-  record Memory(double residentMebibytes, double poolMebibytes) {
-    private static final String TAG = "MEMORY ";
+  /**
+   * The most memory a process used.
+   *
+   * @param residentMebibytes in main memory, MiB
+   * @param poolMebibytes live in our pool, MiB; 0 for a side that has none
+   */
+  public record Memory(double residentMebibytes, double poolMebibytes) {
+    static final String TAG = "MEMORY ";
 
     String line() {
       return String.format(Locale.ROOT, "%s%.1f %.1f", TAG, residentMebibytes, poolMebibytes);
     }
 
-    static boolean is(String line) {
-      return line.startsWith(TAG);
-    }
-
-    static Memory parse(String line) {
-      String[] words = line.substring(TAG.length()).split(" ");
+    static Memory parse(String text) {
+      String[] words = text.split(" ");
       return new Memory(Double.parseDouble(words[0]), Double.parseDouble(words[1]));
     }
   }
 
   /**
-   * Serves standard input until {@code quit} or its end.
+   * Serves standard input until its end.
    *
    * @param about printed first: what this side is
    * @param step the training step
+   * @param optimizerNanos what the last step's update took
    * @param poolBytes peak of live bytes in our pool; 0 where there is none
    */
-  public static void serve(String about, Step step, java.util.function.LongSupplier poolBytes)
+  public static void serve(
+      String about, Step step, LongSupplier optimizerNanos, LongSupplier poolBytes)
       throws IOException {
-    System.out.println("READY " + about);
+    System.out.println(READY + about);
     BufferedReader lines =
         new BufferedReader(new InputStreamReader(System.in, StandardCharsets.UTF_8));
     for (String line = lines.readLine(); line != null; line = lines.readLine()) {
       switch (line) {
-        case "step" -> {
+        case STEP -> {
           long process = PROCESS.getProcessCpuTime();
           long cpu = THREADS.getCurrentThreadCpuTime();
           long wall = System.nanoTime();
@@ -93,14 +118,12 @@ public final class StepProtocol {
           double wallMillis = (System.nanoTime() - wall) * 1e-6;
           double cpuMillis = (THREADS.getCurrentThreadCpuTime() - cpu) * 1e-6;
           double processMillis = (PROCESS.getProcessCpuTime() - process) * 1e-6;
-          System.out.println(new Cost(wallMillis, cpuMillis, processMillis, loss).line());
+          double update = optimizerNanos.getAsLong() * 1e-6;
+          System.out.println(new Cost(wallMillis, cpuMillis, processMillis, update, loss).line());
         }
-        case "memory" ->
+        case MEMORY ->
             System.out.println(
                 new Memory(peakResidentBytes() / 0x1p20, poolBytes.getAsLong() / 0x1p20).line());
-        case "quit" -> {
-          return;
-        }
         default -> throw new IllegalArgumentException("StepProtocol: got \"" + line + "\"");
       }
     }

@@ -2,29 +2,35 @@ package dev.heddle.jmh;
 
 import dev.heddle.autograd.Tensor;
 import dev.heddle.nn.LocalLayers;
-import dev.heddle.nn.Parameter;
 import dev.heddle.optim.AdamW;
+import dev.heddle.parallel.comm.Communicator;
+import dev.heddle.parallel.data.GradientReduction;
 import dev.heddle.runtime.DType;
 import dev.heddle.runtime.Device;
-import dev.heddle.runtime.NDArray;
-import dev.heddle.runtime.Shape;
 import dev.heddle.runtime.cpu.CpuBackend;
 import dev.heddle.runtime.cpu.CpuDevice;
 import dev.heddle.runtime.memory.MemoryScope;
+import org.jspecify.annotations.Nullable;
 
-/** Trains a {@link StepModel} on its one batch, step by step, on a device of its own. */
+/**
+ * Trains a {@link BenchmarkModel} on its one batch, step by step, on a device of its own; alone or
+ * as one of several data-parallel ranks.
+ */
 public final class StepTrainer implements AutoCloseable {
-  private final StepModel model;
+  private final BenchmarkModel model;
   private final Device device;
   private final MemoryScope lasting;
-  private final StepTransformer transformer;
+  private final StepNetwork network;
   private final AdamW optimizer;
-  private final NDArray inputs;
-  private final NDArray targets;
+  private final StepBatch batch;
+  private final long lossCount;
+  private final @Nullable GradientReduction reduction;
+  private final Clock clock;
+  private long optimizerNanos;
 
   /** A trainer with {@code threads} threads; it belongs to the calling thread. */
-  public StepTrainer(StepModel model, int threads) {
-    this(model, CpuDevice.open("step", threads, CpuBackend.BEST), DType.F32);
+  public StepTrainer(BenchmarkModel model, int threads, DType dtype) {
+    this(model, CpuDevice.open("step", threads, CpuBackend.BEST), dtype);
   }
 
   /**
@@ -32,50 +38,69 @@ public final class StepTrainer implements AutoCloseable {
    *
    * @param dtype of activations and gradients: F32, or BF16 with F32 master weights
    */
-  public StepTrainer(StepModel model, Device device, DType dtype) {
+  public StepTrainer(BenchmarkModel model, Device device, DType dtype) {
+    this(model, device, dtype, null);
+  }
+
+  /**
+   * A trainer of one rank's share of the batch.
+   *
+   * @param replicas the ranks that divide the batch, or null for one that has all of it
+   */
+  StepTrainer(BenchmarkModel model, Device device, DType dtype, @Nullable Communicator replicas) {
     this.model = model;
     this.device = device;
+    this.clock = new Clock(device instanceof CpuDevice processor ? processor.threads() : 2);
     this.lasting = MemoryScope.open();
-    this.transformer = new StepTransformer(model, new LocalLayers(device, dtype, 1));
+    int ranks = replicas == null ? 1 : replicas.size();
+    int rank = replicas == null ? 0 : replicas.rank();
+    this.batch = StepBatch.of(model, device, dtype, rank, ranks);
+    this.lossCount = batch.targets().size() * ranks;
+    int samples =
+        switch (model) {
+          case StepModel step -> step.batchSize();
+          case CaptionModel caption -> caption.batchSize();
+        };
+    this.network =
+        StepNetwork.of(model.withBatchSize(samples / ranks), new LocalLayers(device, dtype, 1));
     // The peer's settings: DJL's defaults.
     this.optimizer =
         new AdamW(
-            transformer.parameters(), new AdamW.Settings(0.9, 0.999, 1e-8, StepModel.WEIGHT_DECAY));
-    long batch = model.batchSize();
-    long length = model.sequenceLength();
-    this.inputs =
-        model.causal()
-            ? NDArray.of(device, Shape.of(batch * length), model.tokens())
-            : patches(device, dtype, Shape.of(batch, length, StepModel.PATCH_SIZE), model);
-    long[] classes = model.targets();
-    this.targets = NDArray.of(device, Shape.of(classes.length), classes);
+            network.parameters(), new AdamW.Settings(0.9, 0.999, 1e-8, StepModel.WEIGHT_DECAY));
+    this.reduction =
+        replicas == null
+            ? null
+            : new GradientReduction(
+                replicas, network.parameters(), GradientReduction.BUCKET_BYTES, false);
   }
 
-  private static NDArray patches(Device device, DType dtype, Shape shape, StepModel model) {
-    NDArray patches = NDArray.empty(device, dtype, shape);
-    float[] values = model.patches();
-    double[] wide = new double[values.length];
-    for (int i = 0; i < wide.length; i++) {
-      wide[i] = values[i];
-    }
-    patches.writeDoubles(wide);
-    return patches;
-  }
-
-  /** Forward, backward and AdamW; returns the mean loss before the update. */
+  /**
+   * Forward, backward and AdamW; returns the mean loss before the update, of several ranks this
+   * rank's part of it.
+   */
   public double step() {
-    long count = targets.size();
     double loss;
     try (MemoryScope step = MemoryScope.open()) {
-      Tensor sum = transformer.lossSum(inputs, targets);
+      if (reduction != null) {
+        reduction.lastBackward(network.parameters());
+      }
+      Tensor sum = network.lossSum(batch);
       sum.backward();
-      loss = sum.item() / count;
+      loss = sum.item() / lossCount;
     }
-    optimizer.step(StepModel.LEARNING_RATE, 1.0 / count);
-    for (Parameter parameter : transformer.parameters()) {
-      parameter.tensor().clearGradient();
+    if (reduction != null) {
+      reduction.reduce();
     }
+    long start = clock.nanos();
+    optimizer.step(StepModel.LEARNING_RATE, 1.0 / lossCount);
+    optimizerNanos = clock.nanos() - start;
+    optimizer.clearGradients();
     return loss;
+  }
+
+  /** What the last step's update took; with one thread its CPU time. */
+  long optimizerNanos() {
+    return optimizerNanos;
   }
 
   /** Where it computes. */
@@ -84,7 +109,7 @@ public final class StepTrainer implements AutoCloseable {
   }
 
   /** What is trained. */
-  public StepModel model() {
+  public BenchmarkModel model() {
     return model;
   }
 

@@ -1,107 +1,61 @@
 package dev.heddle.jmh;
 
-import java.io.BufferedReader;
-import java.io.BufferedWriter;
-import java.io.IOException;
-import java.io.UncheckedIOException;
-import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.List;
-import java.util.concurrent.TimeUnit;
+import java.util.Map;
 
-/** A JVM that trains one model, led over its standard input; see {@link StepProtocol}. */
-final class StepWorkerProcess implements AutoCloseable {
-  private final Process process;
-  private final BufferedWriter commands;
-  private final BufferedReader answers;
-  private final String about;
-
+/** A process that trains one model, led over its standard input; see {@link StepProtocol}. */
+public final class StepWorkerProcess implements AutoCloseable {
   /**
-   * Starts {@code mainClass} in this JVM's Java, with its class path, and waits until it is ready.
+   * How a process is started.
    *
-   * @param jvmArguments further flags of that JVM
+   * @param mainClass its program, which gets the model's name, the number of threads, the precision
+   *     and {@code arguments}
+   * @param arguments further words
+   * @param jvmArguments flags of its JVM
+   * @param environment variables that are set; an empty value removes one
    */
-  StepWorkerProcess(String mainClass, StepModel model, int threads, List<String> jvmArguments) {
-    List<String> command = new ArrayList<>();
-    command.add(Path.of(System.getProperty("java.home"), "bin", "java").toString());
-    // The flags of the launcher: tensors live outside the heap.
-    command.add("-XX:+UseSerialGC");
-    command.add("-Xmx512m");
-    command.add("--add-modules=jdk.incubator.vector");
-    command.add("--enable-native-access=ALL-UNNAMED");
-    command.addAll(jvmArguments);
-    command.add("-cp");
-    command.add(System.getProperty("java.class.path"));
-    command.add(mainClass);
-    command.add(model.name());
-    command.add(Integer.toString(threads));
-    try {
-      ProcessBuilder builder = new ProcessBuilder(command);
-      builder.redirectError(ProcessBuilder.Redirect.INHERIT);
-      builder.environment().put("OMP_NUM_THREADS", Integer.toString(threads));
-      process = builder.start();
-      commands = process.outputWriter();
-      answers = process.inputReader();
-      about = waitFor("READY ").substring("READY ".length());
-    } catch (IOException e) {
-      throw new UncheckedIOException("starting " + command, e);
-    }
+  public record Program(
+      String mainClass,
+      List<String> arguments,
+      List<String> jvmArguments,
+      Map<String, String> environment) {}
+
+  private final LineProcess process;
+
+  /** Starts a process; {@link #awaitReady} before anything else. */
+  public StepWorkerProcess(
+      Program program, BenchmarkModel model, int threads, Precision precision) {
+    List<String> arguments = new ArrayList<>();
+    arguments.add(model.name());
+    arguments.add(Integer.toString(threads));
+    arguments.add(precision.label());
+    arguments.addAll(program.arguments());
+    Map<String, String> environment = new HashMap<>(program.environment());
+    environment.put("OMP_NUM_THREADS", Integer.toString(threads));
+    process =
+        new LineProcess(
+            LineProcess.java(program.mainClass(), program.jvmArguments(), arguments), environment);
   }
 
-  /** What the process says it is. */
-  String about() {
-    return about;
+  /** Waits until the model is there, and returns what the process says that it is. */
+  public String awaitReady() {
+    return process.await(StepProtocol.READY);
   }
 
   /** Runs one step there. */
-  StepProtocol.Cost step() {
-    return StepProtocol.Cost.parse(ask("step", "STEP "));
+  public StepProtocol.Cost step() {
+    return StepProtocol.Cost.parse(process.ask(StepProtocol.STEP, StepProtocol.Cost.TAG));
   }
 
   /** The most memory it has used so far. */
-  StepProtocol.Memory memory() {
-    return StepProtocol.Memory.parse(ask("memory", "MEMORY "));
+  public StepProtocol.Memory memory() {
+    return StepProtocol.Memory.parse(process.ask(StepProtocol.MEMORY, StepProtocol.Memory.TAG));
   }
 
-  private String ask(String command, String tag) {
-    try {
-      commands.write(command);
-      commands.newLine();
-      commands.flush();
-      return waitFor(tag);
-    } catch (IOException e) {
-      throw new UncheckedIOException(about + ": asked to " + command, e);
-    }
-  }
-
-  private String waitFor(String tag) throws IOException {
-    String line = answers.readLine();
-    while (line != null && !line.startsWith(tag)) {
-      line = answers.readLine();
-    }
-    if (line == null) {
-      throw new IOException("the process ended; its messages are above");
-    }
-    return line;
-  }
-
-  /** Asks it to end, and ends it if it does not within seconds. */
   @Override
   public void close() {
-    try {
-      commands.write("quit");
-      commands.newLine();
-      commands.flush();
-    } catch (IOException e) {
-      // It is gone already.
-    }
-    try {
-      if (!process.waitFor(20, TimeUnit.SECONDS)) {
-        process.destroyForcibly();
-      }
-    } catch (InterruptedException e) {
-      process.destroyForcibly();
-      Thread.currentThread().interrupt();
-    }
+    process.close();
   }
 }

@@ -8,11 +8,12 @@
  * java -jar jmh/target/heddle-jmh.jar GemmBenchmark
  * }</pre>
  *
- * <p>{@link dev.heddle.jmh.StepComparison} measures whole training steps against a peer, libtorch
- * driven through DJL, and prints ratios: {@code jmh/compare-steps}. Both sides train the same model
- * ({@link dev.heddle.jmh.StepModel}) from the same weights on the same data, each in a JVM of its
- * own, in turns within one run, because on a shared machine only measurements taken side by side
- * can be compared. The peer's side is compiled only with the Maven profile {@code peers}.
+ * <p>{@code dev.heddle.jmh.bench} is {@code ./heddle bench}: boundaries, collectives, operators and
+ * whole training steps beside peers. The programs that it leads are here: all train the same models
+ * ({@link dev.heddle.jmh.BenchmarkModel}) from the same weights on the same data, or run the same
+ * operators ({@link dev.heddle.jmh.BenchmarkedOperator}), each in a JVM of its own, in turns within
+ * one run, because on a shared machine only measurements taken side by side can be compared. The
+ * peers' sides are compiled only with the Maven profile {@code peers}.
  *
  * <p>{@link dev.heddle.jmh.CommunicationComparison} puts the strategies of a boundary beside one
  * another, and operations between ranks beside plain copies: {@code jmh/compare-communication}.

@@ -88,7 +88,8 @@ public final class Linear {
           ? Gradients.of(dx, null).later(1, () -> dw(dz), dz, rows)
           : Gradients.of(dx, null, null)
               .later(1, () -> dw(dz), dz, rows)
-              .later(2, () -> db(dz, b), dz);
+              .later(2, () -> db(dz, b), dz)
+              .together(1, 2, () -> both(dz, b), dz, rows);
     }
 
     private NDArray throughF(NDArray dy) {
@@ -104,6 +105,14 @@ public final class Linear {
       NDArray dw = NDArray.empty(dz.device(), dz.dtype(), weightShape);
       dz.kernels().gemm(dz, true, Objects.requireNonNull(rows), false, 1, 0, dw);
       return dw.reshape(w.shape());
+    }
+
+    private NDArray[] both(NDArray dz, Tensor b) {
+      NDArray dw = NDArray.empty(dz.device(), dz.dtype(), weightShape);
+      NDArray db = NDArray.empty(dz.device(), dz.dtype(), b.shape());
+      NDArray from = Objects.requireNonNull(rows);
+      dz.kernels().linearParameterGradients(dz, from, dw, db.reshape(db.size()));
+      return new NDArray[] {dw.reshape(w.shape()), db};
     }
 
     private static NDArray db(NDArray dz, Tensor b) {

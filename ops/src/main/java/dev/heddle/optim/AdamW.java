@@ -2,18 +2,21 @@ package dev.heddle.optim;
 
 import dev.heddle.nn.Parameter;
 import dev.heddle.runtime.AdamWStep;
+import dev.heddle.runtime.AdamWTensor;
 import dev.heddle.runtime.DType;
 import dev.heddle.runtime.NDArray;
 import dev.heddle.runtime.memory.MemoryScope;
+import java.util.ArrayList;
+import java.util.EnumMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import org.jspecify.annotations.Nullable;
 
 /**
- * AdamW (Loshchilov and Hutter, ICLR 2019): one fused kernel a parameter. The moments are kept in
- * the accumulation type of the parameters; narrower parameters (bf16) also get a master copy in it,
- * which is what is updated and then rounded.
+ * AdamW (Loshchilov and Hutter, ICLR 2019): fused, on a GPU one kernel for all parameters. The
+ * moments are kept in the accumulation type of the parameters; narrower parameters (bf16) also get
+ * a master copy in it, which is what is updated and then rounded.
  *
  * <p>The state belongs to the memory scope that is open when the optimizer is made.
  */
@@ -110,6 +113,43 @@ public final class AdamW {
                 master == null ? null : weight);
         weight.block().touch();
       }
+    }
+  }
+
+  /**
+   * Updates every parameter that has a gradient, in place, by numbers that the device holds; how
+   * many {@link #steps()} there were is then for whoever reads them to say, by {@link #resumeAt}.
+   *
+   * @param update see {@link dev.heddle.runtime.StepControl}
+   */
+  public void step(NDArray update) {
+    AdamWStep constants = numbers(0, 1, settings.weightDecay());
+    Map<DType, List<AdamWTensor>> byType = new EnumMap<>(DType.class);
+    try (MemoryScope inside = MemoryScope.open()) {
+      for (ParameterPart part : parts) {
+        NDArray gradient = part.gradient();
+        if (gradient == null) {
+          continue;
+        }
+        NDArray weight = part.weight();
+        State state = state(part.parameter());
+        NDArray master = state.master();
+        byType
+            .computeIfAbsent(gradient.dtype(), dtype -> new ArrayList<>(parts.size()))
+            .add(
+                new AdamWTensor(
+                    master == null ? weight : master,
+                    gradient,
+                    state.firstMoment(),
+                    state.secondMoment(),
+                    master == null ? null : weight,
+                    part.parameter().decays()));
+        weight.block().touch();
+      }
+      byType
+          .values()
+          .forEach(
+              tensors -> tensors.getFirst().gradient().kernels().adamW(constants, tensors, update));
     }
   }
 

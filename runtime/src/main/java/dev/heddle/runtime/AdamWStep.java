@@ -34,4 +34,16 @@ public record AdamWStep(
   public double correction2() {
     return 1 - Math.pow(beta2, step);
   }
+
+  /** The same constants with the numbers of an {@link StepControl update} and another decay. */
+  AdamWStep with(double[] update, double decay) {
+    return new AdamWStep(
+        update[StepControl.RATE],
+        beta1,
+        beta2,
+        epsilon,
+        decay,
+        (long) update[StepControl.STEP],
+        update[StepControl.GRADIENT_SCALE]);
+  }
 }

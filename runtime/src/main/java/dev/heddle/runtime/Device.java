@@ -39,6 +39,50 @@ public interface Device extends AutoCloseable {
    */
   void copyToHost(Block source, long offset, MemorySegment destination);
 
+  /**
+   * Whether work is only queued and runs later, so that the host waits where it reads a value.
+   * Whoever can then leaves values where they are.
+   */
+  default boolean isAsynchronous() {
+    return false;
+  }
+
+  /**
+   * Starts to copy the block's bytes from {@code offset} on to the host, as they are when the work
+   * given so far is done. At most 4 copies of at most 4096 bytes may be under way.
+   */
+  default HostCopy copyToHostLater(Block source, long offset, long bytes) {
+    MemorySegment values = MemorySegment.ofArray(new byte[Math.toIntExact(bytes)]);
+    copyToHost(source, offset, values);
+    return new HostCopy() {
+      @Override
+      public boolean isDone() {
+        return true;
+      }
+
+      @Override
+      public MemorySegment await() {
+        return values;
+      }
+    };
+  }
+
+  /** Whether {@link #record} works. */
+  default boolean canRecord() {
+    return false;
+  }
+
+  /**
+   * Begins to record the work given to this device. Give the same work once before, so that kernels
+   * are loaded and the pool holds the memory that it takes.
+   *
+   * @throws UnsupportedOperationException if this device cannot record
+   * @throws IllegalStateException if a recording is open
+   */
+  default WorkRecorder record() {
+    throw new UnsupportedOperationException(name() + " does not record its work");
+  }
+
   /** Waits until all work given to this device is done. */
   void synchronize();
 

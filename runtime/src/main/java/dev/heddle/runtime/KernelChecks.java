@@ -125,6 +125,22 @@ public final class KernelChecks {
     distinct(kernel, "y", y, "x", x);
   }
 
+  /** Checks the arguments of {@link Kernels#localRows}. */
+  public static void localRows(NDArray rows, long first, long count, long all, NDArray local) {
+    String kernel = "localRows";
+    rowNumbers(kernel, rows, local);
+    if (local.dtype() != DType.I64) {
+      throw refuse("%s: local is %s; wanted I64", kernel, local.dtype());
+    }
+    vector(kernel, "local", local, rows.dim(0), "a number for each entry of rows");
+    contiguous(kernel, "local", local);
+    distinct(kernel, "local", local, "rows", rows);
+    if (first < 0 || count < 0 || first > all - count) {
+      throw refuse(
+          "%s: rows %s to %s of %s; wanted a part of them", kernel, first, first + count, all);
+    }
+  }
+
   private static void rowNumbers(String kernel, NDArray rows, NDArray x) {
     device(kernel, "rows", rows, "x", x);
     if (rows.dtype() != DType.I32 && rows.dtype() != DType.I64) {
@@ -729,6 +745,51 @@ public final class KernelChecks {
       contiguousLike(kernel, "copy", copy, "gradient", gradient);
       distinct(kernel, "copy", copy, "gradient", gradient);
     }
+  }
+
+  /** A step that the arrays of a tensor can be checked with. */
+  private static final AdamWStep ANY_STEP = new AdamWStep(0, 0, 0, 1, 0, 1, 1);
+
+  /** Checks the arguments of {@link Kernels#adamW(AdamWStep, List, NDArray)}. */
+  public static void adamW(List<AdamWTensor> tensors, NDArray update) {
+    String kernel = "adamW";
+    for (int i = 0; i < tensors.size(); i++) {
+      AdamWTensor t = tensors.get(i);
+      adamW(ANY_STEP, t.weight(), t.gradient(), t.firstMoment(), t.secondMoment(), t.copy());
+      if (t.gradient().dtype() != tensors.get(0).gradient().dtype()) {
+        throw refuse(
+            "%s: gradient %s is %s and gradient 0 is %s; wanted one type: call it once for each",
+            kernel, i, t.gradient().dtype(), tensors.get(0).gradient().dtype());
+      }
+    }
+    if (!tensors.isEmpty()) {
+      device(kernel, "update", update, "a gradient", tensors.get(0).gradient());
+    }
+    numbers(kernel, "update", update, StepControl.UPDATE_LENGTH);
+  }
+
+  /** Checks the arguments of {@link Kernels#concludeStep}. */
+  public static void concludeStep(NDArray control, NDArray state) {
+    String kernel = "concludeStep";
+    live(control);
+    if (control.rank() != 1 || control.size() < StepControl.FIRST_RATE) {
+      throw refuse(
+          "%s: control is %s; wanted a vector of at least %s numbers",
+          kernel, control.shape(), StepControl.FIRST_RATE);
+    }
+    device(kernel, "state", state, "control", control);
+    numbers(kernel, "control", control, control.size());
+    int optimizers = Math.toIntExact(control.size()) - StepControl.FIRST_RATE;
+    numbers(kernel, "state", state, StepControl.stateLength(optimizers));
+    distinct(kernel, "state", state, "control", control);
+  }
+
+  private static void numbers(String kernel, String name, NDArray x, long length) {
+    dtype(kernel, name, x, DType.F64);
+    if (x.rank() != 1 || x.size() != length) {
+      throw refuse("%s: %s is %s; wanted [%s]", kernel, name, x.shape(), length);
+    }
+    contiguous(kernel, name, x);
   }
 
   private static void optimizerState(String kernel, String name, NDArray state, NDArray gradient) {

@@ -62,6 +62,16 @@ public interface Kernels {
    */
   void scatterAddRows(NDArray x, NDArray rows, NDArray y);
 
+  /**
+   * Row numbers of a whole as those of one part of it, rows {@code first} to {@code first + count -
+   * 1} of {@code all}: local[i] = rows[i] - first, or -1 where the row is in another part or
+   * negative. rows [n] of I32 or I64, local [n] of I64, both contiguous, of this table's device
+   * whatever its dtype.
+   *
+   * @throws IndexOutOfBoundsException naming the entry if a row is not below {@code all}
+   */
+  void localRows(NDArray rows, long first, long count, long all, NDArray local);
+
   // ---- element-wise
 
   /** y = op(x). Same shape, contiguous; in place allowed. */
@@ -160,6 +170,16 @@ public interface Kernels {
       UnaryOperation activation,
       NDArray y,
       @Nullable NDArray preActivation);
+
+  /**
+   * The gradients of a linear layer's parameters: dw = dzᵀ x, and db the sum of dz's rows. dz [R,N]
+   * and x [R,K] (rows may be strided), dw [N,K] and db [N] contiguous. Both outputs are written,
+   * not accumulated.
+   */
+  default void linearParameterGradients(NDArray dz, NDArray x, NDArray dw, NDArray db) {
+    gemm(dz, true, x, false, 1, 0, dw);
+    sumTo(dz, db);
+  }
 
   // ---- rows: softmax and norms
 
@@ -301,6 +321,47 @@ public interface Kernels {
       NDArray firstMoment,
       NDArray secondMoment,
       @Nullable NDArray copy);
+
+  /**
+   * One step on many tensors, with numbers that the device holds: nothing is read by the host where
+   * the device computes on its own.
+   *
+   * @param constants betas, epsilon and weight decay; its other members are not looked at
+   * @param tensors what is updated; weight decay is of those that decay
+   * @param update four elements of F64: see {@link StepControl}. If GO is 0 nothing is changed
+   */
+  default void adamW(AdamWStep constants, List<AdamWTensor> tensors, NDArray update) {
+    KernelChecks.adamW(tensors, update);
+    double[] numbers = update.toDoubles();
+    if (numbers[StepControl.GO] == 0) {
+      return;
+    }
+    AdamWStep decaying = constants.with(numbers, constants.weightDecay());
+    AdamWStep plain = constants.with(numbers, 0);
+    for (int i = 0; i < tensors.size(); i++) {
+      AdamWTensor t = tensors.get(i);
+      adamW(
+          t.decays() ? decaying : plain,
+          t.weight(),
+          t.gradient(),
+          t.firstMoment(),
+          t.secondMoment(),
+          t.copy());
+    }
+  }
+
+  /**
+   * Ends a training step by the rule of {@link StepControl}; for tables of F64.
+   *
+   * @param control what the step brought, for some number of optimizers; not changed
+   * @param state of as many optimizers, brought up to date
+   */
+  default void concludeStep(NDArray control, NDArray state) {
+    KernelChecks.concludeStep(control, state);
+    double[] numbers = state.toDoubles();
+    StepControl.conclude(control.toDoubles(), numbers);
+    state.writeDoubles(numbers);
+  }
 
   // ---- random
 

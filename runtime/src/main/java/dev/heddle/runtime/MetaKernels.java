@@ -31,6 +31,11 @@ final class MetaKernels implements Kernels {
   }
 
   @Override
+  public void localRows(NDArray rows, long first, long count, long all, NDArray local) {
+    KernelChecks.localRows(rows, first, count, all, local);
+  }
+
+  @Override
   public void unary(UnaryOperation op, NDArray x, NDArray y) {
     KernelChecks.unary(op, x, y);
   }
@@ -231,6 +236,16 @@ final class MetaKernels implements Kernels {
       NDArray secondMoment,
       @Nullable NDArray copy) {
     KernelChecks.adamW(step, weight, gradient, firstMoment, secondMoment, copy);
+  }
+
+  @Override
+  public void adamW(AdamWStep constants, List<AdamWTensor> tensors, NDArray update) {
+    KernelChecks.adamW(tensors, update);
+  }
+
+  @Override
+  public void concludeStep(NDArray control, NDArray state) {
+    KernelChecks.concludeStep(control, state);
   }
 
   @Override

@@ -217,6 +217,23 @@ public final class NDArray implements Owned {
     block().release();
   }
 
+  /**
+   * The same elements for whoever has the memory now, if it was given back and handed out again:
+   * for {@linkplain WorkRecorder recorded work}, which keeps its memory and uses it over and over.
+   *
+   * @throws IllegalStateException if nobody has it
+   */
+  public NDArray ofNow() {
+    if (isLive()) {
+      return this;
+    }
+    if (block.references() == 0) {
+      throw new IllegalStateException(
+          "NDArray.ofNow: the memory of " + dtype + shape + " is in nobody's use");
+    }
+    return new NDArray(device, block, dtype, shape, strides, offset);
+  }
+
   /** Gives the memory back before its scope closes (unless retained elsewhere). */
   public void free() {
     block().disown();

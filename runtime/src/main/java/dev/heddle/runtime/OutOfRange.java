@@ -19,6 +19,18 @@ public final class OutOfRange {
             + ", the classes in all, or a negative one to ignore the row");
   }
 
+  /** What {@link Kernels#localRows} throws for a row that is in no part. */
+  public static IndexOutOfBoundsException wholeRow(long entry, long row, long all) {
+    return new IndexOutOfBoundsException(
+        "localRows: row id "
+            + row
+            + " at "
+            + entry
+            + "; wanted less than "
+            + all
+            + ", the rows of all parts, or a negative one to skip it");
+  }
+
   /**
    * The error for a row number that is too large.
    *

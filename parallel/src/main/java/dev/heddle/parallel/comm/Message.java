@@ -108,6 +108,12 @@ public final class Message {
     return new Message(send, peer, matrix, rowBounds, firstColumn, columnCount, rows * columnCount);
   }
 
+  /** The same message, of the array's memory as it is {@linkplain NDArray#ofNow() now}. */
+  public Message ofNow() {
+    return new Message(
+        send, peer, array.ofNow(), rowBounds, firstColumn, columnCount, elementCount);
+  }
+
   /** Whether the elements leave this rank; else they come in. */
   public boolean isSend() {
     return send;

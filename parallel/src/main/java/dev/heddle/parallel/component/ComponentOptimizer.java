@@ -212,12 +212,17 @@ public final class ComponentOptimizer {
     }
   }
 
-  /** Updates the parameters, gradients being multiplied by {@code gradientScale} first. */
-  void step(double learningRate, double gradientScale) {
+  /**
+   * Updates the parameters.
+   *
+   * @param update on the device, see {@link dev.heddle.runtime.StepControl}
+   */
+  void step(NDArray update) {
     // No gradient on any rank is a gradient of zero, also where no reduction has made it one:
     // whether decay and moments go on must not depend on the layout.
     parameters.forEach(parameter -> parameter.tensor().gradientOrZeros());
-    adamW.step(learningRate, gradientScale);
+    adamW.step(update);
+    // Also where nothing was updated, which the host does not know yet.
     reductions.forEach(GradientReduction::gatherWeights);
   }
 }

@@ -28,6 +28,25 @@ public interface ComponentProgram {
   /** The component's parameters that this rank holds, in an order that is the same on all ranks. */
   List<Parameter> parameters();
 
+  /**
+   * Prepares for steps that are recorded and repeated (see {@link StepRecorder}): from now on what
+   * is staged is written to arrays that stay where they are, by {@link StagedArray}.
+   *
+   * @return whether this program can be recorded; one that says nothing of it cannot
+   */
+  default boolean fixInputs() {
+    return false;
+  }
+
+  /**
+   * What the work of the staged step depends on beside the values of staged arrays: shapes, and
+   * indices that are worked out on the host. Equal objects mean that what was recorded for the one
+   * step does for the other.
+   */
+  default Object shapeOfStep() {
+    throw new UnsupportedOperationException("this program cannot be recorded");
+  }
+
   /** How many tokens of the staged samples of this rank count in the loss; 0 except at the end. */
   default long validTokens() {
     return 0;

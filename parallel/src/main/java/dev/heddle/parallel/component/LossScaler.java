@@ -9,8 +9,6 @@ package dev.heddle.parallel.component;
  */
 public final class LossScaler {
   private static final double FIRST = 65536;
-  private static final double SMALLEST = 0x1p-40;
-  private static final double LARGEST = 0x1p40;
   private static final int PATIENCE = 2000;
 
   private final int patience;
@@ -73,21 +71,14 @@ public final class LossScaler {
     }
   }
 
-  /**
-   * Hears how a step went.
-   *
-   * @param finite whether every gradient of every rank and component was finite
-   */
-  void stepDone(boolean finite) {
-    if (!isAdaptive()) {
-      return;
-    }
-    finiteSteps = finite ? finiteSteps + 1 : 0;
-    if (!finite) {
-      scale = Math.max(SMALLEST, scale / 2);
-    } else if (finiteSteps == patience) {
-      scale = Math.min(LARGEST, scale * 2);
-      finiteSteps = 0;
-    }
+  /** After how many finite steps the scale doubles; 0 if it never changes. */
+  int patience() {
+    return patience;
+  }
+
+  /** Hears where a step has led; see {@link dev.heddle.runtime.StepControl} for the rule. */
+  void now(double newScale, int newFiniteSteps) {
+    scale = newScale;
+    finiteSteps = newFiniteSteps;
   }
 }

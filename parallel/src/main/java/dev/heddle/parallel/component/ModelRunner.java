@@ -25,6 +25,7 @@ import dev.heddle.runtime.DType;
 import dev.heddle.runtime.Device;
 import dev.heddle.runtime.NDArray;
 import dev.heddle.runtime.memory.MemoryScope;
+import java.util.ArrayList;
 import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -65,12 +66,15 @@ public final class ModelRunner {
 
   private final ModelGraph graph;
   private final Map<String, ComponentOptimizer> optimizers;
+  private final Map<String, ComponentProgram> programs;
   private final ModelUpdate update;
   private final MicroBatchMemory memory;
   private final Map<String, RunningComponent> running = new LinkedHashMap<>();
   private final Map<String, LinkTransport> links = new LinkedHashMap<>();
   private final List<Instruction> instructions;
+  private final int[] microBatches;
   private final @Nullable TraceRecorder trace;
+  private @Nullable StepRecorder recorder;
 
   /** For each instruction whether its component has no backward behind it on this rank. */
   private final boolean[] lastBackward;
@@ -102,6 +106,13 @@ public final class ModelRunner {
     int rank = world.globalRank(world.rank());
     PipelineGraph pipeline = schedule.graph();
     instructions = schedule.ranks().getOrDefault(rank, List.of());
+    microBatches =
+        instructions.stream()
+            .mapToInt(ModelRunner::microBatch)
+            .filter(microBatch -> microBatch >= 0)
+            .distinct()
+            .sorted()
+            .toArray();
     lastBackward = lastBackward(instructions);
     for (Component component : graph.components()) {
       if (component.mesh().contains(rank)) {
@@ -117,7 +128,8 @@ public final class ModelRunner {
                 component.equals(graph.sink())));
       }
     }
-    update = new ModelUpdate(world, List.copyOf(programs.values()), optimizers, scaler);
+    this.programs = Map.copyOf(programs);
+    update = new ModelUpdate(world, device, List.copyOf(programs.values()), optimizers, scaler);
     for (Link link : pipeline.links().values()) {
       List<Integer> members = pipeline.ranksOf(link);
       if (members.contains(rank)) {
@@ -193,6 +205,26 @@ public final class ModelRunner {
   }
 
   /**
+   * Has steps recorded and repeated from now on.
+   *
+   * @param steps of this rank's device; world, programs and optimizers were made with its {@link
+   *     StepRecorder#communicator}
+   * @throws IllegalArgumentException if a program cannot be recorded
+   */
+  public void recordSteps(StepRecorder steps) {
+    programs.forEach(
+        (name, program) -> {
+          if (!program.fixInputs()) {
+            throw new IllegalArgumentException(
+                "model runner: steps cannot be recorded, since the program of component "
+                    + name
+                    + " does not support it; implement ComponentProgram.fixInputs");
+          }
+        });
+    recorder = steps;
+  }
+
+  /**
    * One training step: forward, backward, reduction, update. All ranks call it together, with their
    * programs' samples staged.
    *
@@ -200,14 +232,60 @@ public final class ModelRunner {
    * @return what it came to, the same on every rank
    */
   public StepResult step(Rows rows, Update numbers) {
-    StepResult result = null;
+    return begin(rows, numbers).await();
+  }
+
+  /**
+   * Gives the devices one training step and returns, where devices compute on their own, without
+   * waiting for it: the next step may be begun before this one is awaited. All ranks call it
+   * together, with their programs' samples staged.
+   *
+   * @param numbers the step's learning rates and clipping
+   */
+  public PendingStep begin(Rows rows, Update numbers) {
     for (LinkTransport link : links.values()) {
       if (link instanceof BoundaryTransport boundary) {
         boundary.begin(microBatch -> rows.of(boundary.spec().name(), microBatch));
       }
     }
+    boolean begun = false;
+    try {
+      update.begin(numbers, validTokens());
+      StepRecorder steps = recorder;
+      if (steps == null) {
+        run();
+      } else {
+        steps.run(shapeOfStep(rows), this::run);
+      }
+      PendingStep pending = update.pending();
+      begun = true;
+      return pending;
+    } finally {
+      if (!begun) {
+        update.clear();
+      }
+    }
+  }
+
+  /** What a recorded step depends on, all programs and boundaries together. */
+  private Object shapeOfStep(Rows rows) {
+    List<Object> shape = new ArrayList<>();
+    programs.values().forEach(program -> shape.add(program.shapeOfStep()));
+    for (LinkTransport link : links.values()) {
+      if (link instanceof BoundaryTransport boundary) {
+        for (int microBatch : microBatches) {
+          shape.add(rows.of(boundary.spec().name(), microBatch));
+        }
+      }
+    }
+    return shape;
+  }
+
+  /** The instruction list, once. */
+  private void run() {
+    StepNumbers sums = update.numbers();
+    boolean stepped = false;
     try (MemoryScope step = MemoryScope.open()) {
-      StepNumbers sums = new StepNumbers(memory.device(), hasLosses(), optimizers.size());
       for (int i = 0; i < lastBackward.length; i++) {
         Instruction instruction = instructions.get(i);
         if (trace != null) {
@@ -223,14 +301,19 @@ public final class ModelRunner {
               link(receive.link()).receive(receive.microBatch(), receive.direction());
           case Release release -> giveBack(release.microBatch(), step);
           case ReduceGradients reduce -> optimizer(reduce.component()).reduce();
-          case Step unused -> result = update.step(sums, validTokens(), numbers);
+          case Step unused -> {
+            update.step();
+            stepped = true;
+          }
         }
         if (trace != null) {
           trace.end();
         }
       }
-      // A rank that runs no component still owes its part of the agreement.
-      return result == null ? update.step(sums, 0, numbers) : result;
+      if (!stepped) {
+        // A rank that runs no component still owes its part of the agreement.
+        update.step();
+      }
     } finally {
       forget();
     }
@@ -249,17 +332,6 @@ public final class ModelRunner {
     links.values().forEach(link -> link.forget(microBatch));
     running.values().forEach(component -> component.forget(microBatch));
     memory.giveBack(microBatch, step);
-  }
-
-  /** Whether this rank reports losses. */
-  private boolean hasLosses() {
-    for (Instruction instruction : instructions) {
-      if (instruction instanceof Forward forward
-          && running(forward.component()).reportsLoss(forward.stage())) {
-        return true;
-      }
-    }
-    return false;
   }
 
   private RunningComponent running(String name) {
@@ -323,7 +395,9 @@ public final class ModelRunner {
       gradient =
           memory.hold(
               backward.microBatch(),
-              NDArray.full(memory.device(), output.dtype(), output.shape(), update.lossScale()));
+              NDArray.empty(memory.device(), output.dtype(), output.shape()));
+      NDArray scale = update.lossScale();
+      scale.kernels().copy(scale.reshape(output.shape()), gradient);
     }
     if (gradient == null) {
       return;

@@ -3,75 +3,67 @@ package dev.heddle.parallel.component;
 import dev.heddle.runtime.DType;
 import dev.heddle.runtime.Device;
 import dev.heddle.runtime.NDArray;
+import dev.heddle.runtime.Shape;
+import dev.heddle.runtime.StepControl;
+import java.util.ArrayList;
 import java.util.List;
-import org.jspecify.annotations.Nullable;
 
 /**
- * What the host wants to know of a step on this rank: the sum of its losses and the squares of its
- * gradients. They are gathered on the device as they come, in double precision, and read all at
- * once at the end: the only time that a step waits for its device. Losses are added up in the order
- * in which they come, so however many microbatches there are, the memory is the same.
+ * What a step brings on this rank: the sum of its losses and the squares of its gradients. They are
+ * gathered on the device as they come, in double precision, in a {@link StepControl control}
+ * vector. Losses are added up in the order in which they come, so however many microbatches there
+ * are, the memory is the same.
  *
- * <p>The memory belongs to the scope that is open when this is made.
+ * <p>The memory belongs to the scope that is open when this is made, and serves one step after the
+ * other.
  */
 final class StepNumbers {
-  /** Where a loss waits to be added, and where it is added. */
-  private static final int LOSS = 0;
+  private final NDArray control;
 
-  private static final int LOSS_SUM = 1;
-  private static final int FIRST_SQUARES = 2;
+  /** Where a loss waits to be added. */
+  private final NDArray wide;
 
-  private final @Nullable NDArray values;
-  private int squares;
-  private boolean taken;
+  private final List<NDArray> gradients = new ArrayList<>();
 
-  /**
-   * Room for a step's numbers.
-   *
-   * @param hasLosses whether losses may come
-   * @param mostSquares how many sums of squares may come
-   */
-  StepNumbers(Device device, boolean hasLosses, int mostSquares) {
-    // Numbers that do not come are 0.
-    this.values =
-        hasLosses || mostSquares > 0
-            ? NDArray.zeros(device, DType.F64, FIRST_SQUARES + mostSquares)
-            : null;
+  /** Room for the numbers of a step with so many optimizers. */
+  StepNumbers(Device device, int optimizers) {
+    control = NDArray.zeros(device, DType.F64, Shape.of(StepControl.controlLength(optimizers)));
+    wide = NDArray.zeros(device, DType.F64, Shape.of(1));
+  }
+
+  /** The vector that the numbers are gathered in. */
+  NDArray control() {
+    return control;
+  }
+
+  /** What all ranks' numbers are summed of: loss, tokens, squares. */
+  NDArray sums() {
+    return control.slice(0, StepControl.LOSS, StepControl.SQUARES + 1);
+  }
+
+  /** Begins a step with these numbers of the host's in the control vector. */
+  void begin(double[] numbers) {
+    gradients.clear();
+    control.writeDoubles(numbers);
   }
 
   /** Takes a loss, one element; its memory may be given back at once. */
   void loss(NDArray value) {
-    NDArray wide = slot(LOSS, "loss");
     value.kernels().copy(value, wide.reshape(value.shape()));
-    wide.kernels().addScaled(wide, 1, slot(LOSS_SUM, "loss"));
-    taken = true;
+    wide.kernels().addScaled(wide, 1, control.slice(0, StepControl.LOSS, StepControl.LOSS + 1));
   }
 
-  /** Takes the squares of all elements of {@code gradients}, which have one type. */
-  void squares(List<NDArray> gradients) {
-    NDArray all = slot(FIRST_SQUARES + squares, "sum of squares");
-    gradients.getFirst().kernels().sumOfSquares(gradients, all);
-    squares++;
-    taken = true;
+  /** Takes gradients whose squares this rank counts. */
+  void squares(List<NDArray> counted) {
+    gradients.addAll(counted);
   }
 
-  private NDArray slot(int index, String what) {
-    if (values == null || index >= values.size()) {
-      throw new IllegalStateException("step: one " + what + " more than its schedule says");
+  /** Sums the squares of all that was taken. */
+  void sumSquares() {
+    if (!gradients.isEmpty()) {
+      NDArray squares = control.slice(0, StepControl.SQUARES, StepControl.SQUARES + 1);
+      gradients.getFirst().kernels().sumOfSquares(gradients, squares);
+      gradients.clear();
     }
-    return values.slice(0, index, index + 1);
-  }
-
-  /** Waits for the device; the sum of the losses, then the sum of the squares. */
-  double[] read() {
-    double[] sums = new double[2];
-    if (values != null && taken) {
-      double[] all = values.slice(0, LOSS_SUM, values.size()).toDoubles();
-      sums[0] = all[0];
-      for (int i = 1; i < all.length; i++) {
-        sums[1] += all[i];
-      }
-    }
-    return sums;
   }
 }

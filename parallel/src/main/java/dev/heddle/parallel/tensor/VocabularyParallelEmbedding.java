@@ -2,8 +2,8 @@ package dev.heddle.parallel.tensor;
 
 import dev.heddle.autograd.Tensor;
 import dev.heddle.ops.Embedding;
+import dev.heddle.runtime.DType;
 import dev.heddle.runtime.NDArray;
-import dev.heddle.runtime.Shape;
 
 /**
  * Embedding with the words divided over ranks: each looks up the words it has, finds zeros for the
@@ -16,30 +16,15 @@ final class VocabularyParallelEmbedding {
    * This rank's summand of the vectors of {@code ids} [n], negative ones zeros.
    *
    * @param table this rank's words, from {@code first} on, of {@code vocabularySize}
-   * @throws IndexOutOfBoundsException if an id is in no rank's part
+   * @throws IndexOutOfBoundsException if an id is in no rank's part; on a GPU from a later call, as
+   *     the kernels' rules say
    */
   static Tensor partialEmbedding(NDArray ids, Tensor table, long first, long vocabularySize) {
-    if (!ids.device().hasBytes()) {
-      return Embedding.embedding(ids, table);
-    }
-    long[] words = ids.toLongs();
-    long count = table.dim(0);
-    for (int i = 0; i < words.length; i++) {
-      if (words[i] >= vocabularySize) {
-        // A part alone would take it for a word of another rank, and all would find zeros.
-        throw new IndexOutOfBoundsException(
-            "vocabulary-parallel embedding: id "
-                + words[i]
-                + " at "
-                + i
-                + "; wanted less than "
-                + vocabularySize
-                + ", the words of all ranks");
-      }
-      long local = words[i] - first;
-      words[i] = words[i] >= 0 && local >= 0 && local < count ? local : -1;
-    }
-    NDArray local = NDArray.of(table.device(), Shape.of(words.length), words);
+    NDArray words = ids.contiguous().reshape(ids.size());
+    NDArray local = NDArray.empty(table.device(), DType.I64, words.size());
+    // Looks at the words of all ranks: a part alone would take an id that is no word for a word of
+    // another rank, and all would find zeros.
+    table.kernels().localRows(words, first, table.dim(0), vocabularySize, local);
     return Embedding.embedding(local, table);
   }
 }

@@ -1,6 +1,7 @@
 package dev.heddle.parallel.trace;
 
 import dev.heddle.parallel.comm.Communicator;
+import dev.heddle.parallel.comm.recorded.RecordingCommunicator;
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.IdentityHashMap;
@@ -77,7 +78,11 @@ public final class TraceRecorder {
 
   /** The recorder of the run that {@code world} belongs to, or null if that is not traced. */
   public static @Nullable TraceRecorder of(Communicator world) {
-    return world instanceof TracingCommunicator tracing ? tracing.recorder() : null;
+    return switch (world) {
+      case TracingCommunicator tracing -> tracing.recorder();
+      case RecordingCommunicator recording -> of(recording.delegate());
+      default -> null;
+    };
   }
 
   /** Says which step of the run begins; what is recorded from now on belongs to it. */

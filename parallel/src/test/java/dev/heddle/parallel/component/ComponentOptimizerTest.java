@@ -14,7 +14,9 @@ import dev.heddle.parallel.comm.local.LocalWorld;
 import dev.heddle.parallel.mesh.Axis;
 import dev.heddle.parallel.mesh.Mesh;
 import dev.heddle.runtime.DType;
+import dev.heddle.runtime.NDArray;
 import dev.heddle.runtime.Shape;
+import dev.heddle.runtime.StepControl;
 import dev.heddle.runtime.cpu.CpuBackend;
 import dev.heddle.runtime.cpu.CpuDevice;
 import dev.heddle.runtime.memory.MemoryScope;
@@ -140,11 +142,13 @@ class ComponentOptimizerTest {
                         assertThat(part.gradient().toDoubles())
                             .as("rank %d, %s", rank, part)
                             .containsOnly(sumOver(mesh, rank, part.parameter().name())));
-            StepNumbers numbers = new StepNumbers(device, false, 1);
+            StepNumbers numbers = new StepNumbers(device, 1);
             optimizer.squares(numbers);
-            double squares = world.allReduce(numbers.read()[1], ReduceOp.SUM);
+            numbers.sumSquares();
+            double mine = numbers.control().toDoubles()[StepControl.SQUARES];
+            double squares = world.allReduce(mine, ReduceOp.SUM);
             assertThat(squares).isCloseTo(expectedSquares(mesh), within(1e-9 * squares));
-            optimizer.step(0.1, 1);
+            optimizer.step(NDArray.of(device, DType.F64, Shape.of(4), 1, 0.1, 1, 1));
             synchronized (weights) {
               for (Parameter parameter : parameters) {
                 String key =

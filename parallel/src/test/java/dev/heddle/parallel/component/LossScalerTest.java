@@ -3,12 +3,29 @@ package dev.heddle.parallel.component;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import dev.heddle.runtime.DType;
+import dev.heddle.runtime.NDArray;
+import dev.heddle.runtime.StepControl;
+import dev.heddle.runtime.cpu.CpuBackend;
+import dev.heddle.runtime.cpu.CpuDevice;
+import dev.heddle.runtime.memory.MemoryScope;
 import org.junit.jupiter.api.Test;
 
 class LossScalerTest {
+  /** Steps as the device takes them: by its kernel, from the scaler's numbers, and back. */
   private static void steps(LossScaler scaler, boolean finite, int count) {
-    for (int i = 0; i < count; i++) {
-      scaler.stepDone(finite);
+    try (CpuDevice device = CpuDevice.open("cpu:0", 1, CpuBackend.REFERENCE);
+        MemoryScope scope = MemoryScope.open()) {
+      NDArray control = NDArray.zeros(device, DType.F64, StepControl.controlLength(0));
+      NDArray state = NDArray.zeros(device, DType.F64, StepControl.stateLength(0));
+      for (int i = 0; i < count; i++) {
+        double squares = finite ? 1 : Double.NaN;
+        control.writeDoubles(0, 1, squares, 1, scaler.patience());
+        state.writeDoubles(scaler.scale(), scaler.finiteSteps(), 0, 0, 0, 0);
+        device.kernels(DType.F64).concludeStep(control, state);
+        double[] after = state.toDoubles();
+        scaler.now(after[StepControl.SCALE], (int) after[StepControl.FINITE_STEPS]);
+      }
     }
   }
 

@@ -189,6 +189,11 @@ final class Bf16Kernels implements Kernels {
   }
 
   @Override
+  public void localRows(NDArray rows, long first, long count, long all, NDArray local) {
+    floats.localRows(rows, first, count, all, local);
+  }
+
+  @Override
   public void unary(UnaryOperation op, NDArray x, NDArray y) {
     KernelChecks.unary(op, x, y);
     try (MemoryScope scratch = MemoryScope.open()) {

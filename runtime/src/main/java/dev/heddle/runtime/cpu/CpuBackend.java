@@ -24,6 +24,25 @@ public enum CpuBackend {
   private static final System.Logger LOG = System.getLogger(CpuBackend.class.getName());
   private static final AtomicBoolean SAID_NO_VECTORS = new AtomicBoolean();
   private static final AtomicBoolean SAID_NO_ONEDNN = new AtomicBoolean();
+  private static final AtomicBoolean SAID_NO_BF16 = new AtomicBoolean();
+
+  /**
+   * System property: {@code true} has {@link #BEST} round the operands of F32 products to bf16 (8
+   * significant bits) on processors with bf16 instructions; sums, and all else, stay F32. {@code
+   * false} is the default. What {@code torch.set_float32_matmul_precision("medium")} does.
+   */
+  public static final String BF16_PRODUCTS_PROPERTY = "heddle.cpu.bf16Products";
+
+  private static boolean wantsBf16Products() {
+    String value = System.getProperty(BF16_PRODUCTS_PROPERTY, "false");
+    return switch (value) {
+      case "true" -> true;
+      case "false" -> false;
+      default ->
+          throw new IllegalArgumentException(
+              "-D" + BF16_PRODUCTS_PROPERTY + "=" + value + ": accepted: true, false");
+    };
+  }
 
   /**
    * Whether the JVM was started with the Vector API's module. Classes that use it are touched only
@@ -105,11 +124,32 @@ public enum CpuBackend {
       return Lanes.SPECIES.vectorBitSize();
     }
 
+    private static boolean multipliesBf16() {
+      if (OneDnnMatmul.multipliesBf16()) {
+        return true;
+      }
+      if (SAID_NO_BF16.compareAndSet(false, true)) {
+        LOG.log(
+            System.Logger.Level.WARNING,
+            "-D"
+                + BF16_PRODUCTS_PROPERTY
+                + " is set, but this processor has no bf16 instructions, so products stay exact");
+      }
+      return false;
+    }
+
+    private static MatrixMultiply products(WorkerPool workers, MemoryPool memory, boolean oneDnn) {
+      if (!oneDnn) {
+        return new PackedMultiply(workers, memory);
+      }
+      MatrixMultiply exact = new OneDnnMultiply(workers, memory);
+      return wantsBf16Products() && multipliesBf16()
+          ? new RoundedMultiply(workers, memory, exact)
+          : exact;
+    }
+
     static Kernels floats(WorkerPool workers, MemoryPool memory, boolean oneDnn) {
-      return new VectorKernels(
-          workers,
-          memory,
-          oneDnn ? new OneDnnMultiply(workers, memory) : new PackedMultiply(workers, memory));
+      return new VectorKernels(workers, memory, products(workers, memory, oneDnn));
     }
   }
 }

@@ -1,9 +1,7 @@
 package dev.heddle.runtime.cpu;
 
 import dev.heddle.bindings.NativeLibrary;
-import dev.heddle.runtime.BinaryOperation;
 import dev.heddle.runtime.DType;
-import dev.heddle.runtime.UnaryOperation;
 import dev.heddle.runtime.memory.MemoryPool;
 import java.lang.foreign.FunctionDescriptor;
 import java.lang.foreign.Linker;
@@ -182,10 +180,10 @@ final class OneDnnMultiply implements MatrixMultiply {
       long count = border(size, part + 1) - from;
       if (alongRows) {
         sgemm(p, count, p.columns, p.aAt(from, 0), p.b, p.c + from * p.cStride);
-        finish(p, from, count, 0, p.columns);
+        p.finish(from, count, 0, p.columns);
       } else {
         sgemm(p, p.rows, count, p.a, p.bAt(0, from), p.c + 4 * from);
-        finish(p, 0, p.rows, from, count);
+        p.finish(0, p.rows, from, count);
       }
     }
   }
@@ -229,26 +227,6 @@ final class OneDnnMultiply implements MatrixMultiply {
               + columns
               + "] returned status "
               + status);
-    }
-  }
-
-  /** Adds the bias and applies the activation to a part of C, a row at a time. */
-  private static void finish(Product p, long row, long rows, long column, long columns) {
-    boolean biased = p.bias != 0;
-    boolean activates = p.activation != UnaryOperation.IDENTITY;
-    if (!biased && !activates) {
-      return;
-    }
-    int count = (int) columns;
-    for (long i = row; i < row + rows; i++) {
-      long offset = i * p.cStride + 4 * column;
-      long at = p.c + offset;
-      if (biased) {
-        VectorArithmetic.apply(BinaryOperation.ADD, at, p.bias + 4 * column, at, count);
-      }
-      if (activates) {
-        VectorUnary.apply(p.activation, at, p.activated + offset, count);
-      }
     }
   }
 }

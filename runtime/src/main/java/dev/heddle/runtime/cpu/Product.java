@@ -1,5 +1,6 @@
 package dev.heddle.runtime.cpu;
 
+import dev.heddle.runtime.BinaryOperation;
 import dev.heddle.runtime.UnaryOperation;
 
 /**
@@ -65,5 +66,25 @@ final class Product {
   /** Address of op(b)[k, column]. */
   long bAt(long k, long column) {
     return transposeB ? b + column * bStride + 4 * k : b + k * bStride + 4 * column;
+  }
+
+  /** Adds the bias and applies the activation to a part of c, a row at a time. */
+  void finish(long row, long rowCount, long column, long columnCount) {
+    boolean biased = bias != 0;
+    boolean activates = activation != UnaryOperation.IDENTITY;
+    if (!biased && !activates) {
+      return;
+    }
+    int count = (int) columnCount;
+    for (long i = row; i < row + rowCount; i++) {
+      long offset = i * cStride + 4 * column;
+      long at = c + offset;
+      if (biased) {
+        VectorArithmetic.apply(BinaryOperation.ADD, at, bias + 4 * column, at, count);
+      }
+      if (activates) {
+        VectorUnary.apply(activation, at, activated + offset, count);
+      }
+    }
   }
 }

@@ -49,6 +49,12 @@ public class ReferenceKernels implements Kernels {
   }
 
   @Override
+  public void localRows(NDArray rows, long first, long count, long all, NDArray local) {
+    KernelChecks.localRows(rows, first, count, all, local);
+    ReferenceMovement.localRows(rows, first, count, all, local);
+  }
+
+  @Override
   public void unary(UnaryOperation op, NDArray x, NDArray y) {
     KernelChecks.unary(op, x, y);
     ReferenceElementwise.unary(op, x, y);

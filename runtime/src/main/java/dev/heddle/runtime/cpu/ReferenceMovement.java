@@ -120,6 +120,20 @@ final class ReferenceMovement {
     HostValues.write(sum, y);
   }
 
+  static void localRows(NDArray rows, long first, long count, long all, NDArray local) {
+    long[] numbers = HostValues.readLongs(rows);
+    for (int i = 0; i < numbers.length; i++) {
+      if (numbers[i] >= all) {
+        throw OutOfRange.wholeRow(i, numbers[i], all);
+      }
+      long here = numbers[i] - first;
+      local
+          .segment()
+          .setAtIndex(
+              ValueLayout.JAVA_LONG, local.offset() + i, here >= 0 && here < count ? here : -1);
+    }
+  }
+
   private static void checkRows(String kernel, long[] rows, long rowCount, String what) {
     for (int i = 0; i < rows.length; i++) {
       if (rows[i] >= rowCount) {

@@ -95,6 +95,12 @@ final class VectorKernels implements Kernels {
   }
 
   @Override
+  public void localRows(NDArray rows, long first, long count, long all, NDArray local) {
+    KernelChecks.localRows(rows, first, count, all, local);
+    movement.localRows(rows, first, count, all, local);
+  }
+
+  @Override
   public void unary(UnaryOperation op, NDArray x, NDArray y) {
     KernelChecks.unary(op, x, y);
     elementwise.unary(op, x, y);

@@ -138,6 +138,20 @@ final class VectorMovement {
         });
   }
 
+  void localRows(NDArray rows, long first, long count, long all, NDArray local) {
+    long to = local.offset();
+    for (long i = 0; i < rows.size(); i++) {
+      long row = row(rows, i);
+      if (row >= all) {
+        throw OutOfRange.wholeRow(i, row, all);
+      }
+      long here = row - first;
+      local
+          .segment()
+          .setAtIndex(ValueLayout.JAVA_LONG, to + i, here >= 0 && here < count ? here : -1);
+    }
+  }
+
   /** Entry {@code i} of an index array of I32 or I64. */
   static long row(NDArray rows, long i) {
     long at = rows.offset() + i * rows.stride(0);

@@ -6,7 +6,9 @@ package dev.heddle.runtime.cuda;
  *
  * @param launches kernels launched one by one, those recorded into a graph included
  * @param graphLaunches graphs launched, each counted once
- * @param hostSynchronizations how often the host waited for the device
+ * @param hostSynchronizations how often the host waited for all that the device had been given
+ * @param trailingWaits how often the host waited for earlier work, having given the device more
+ *     since: it lets the host be no further ahead, and leaves the device no gap
  * @param deviceAllocations how often memory was taken from the driver
  * @param bytesToDevice bytes copied from the host
  * @param bytesToHost bytes copied to the host
@@ -16,6 +18,7 @@ public record CudaCounters(
     long launches,
     long graphLaunches,
     long hostSynchronizations,
+    long trailingWaits,
     long deviceAllocations,
     long bytesToDevice,
     long bytesToHost,
@@ -27,6 +30,7 @@ public record CudaCounters(
         launches - earlier.launches,
         graphLaunches - earlier.graphLaunches,
         hostSynchronizations - earlier.hostSynchronizations,
+        trailingWaits - earlier.trailingWaits,
         deviceAllocations - earlier.deviceAllocations,
         bytesToDevice - earlier.bytesToDevice,
         bytesToHost - earlier.bytesToHost,

@@ -2,13 +2,16 @@ package dev.heddle.runtime.cuda;
 
 import dev.heddle.runtime.DType;
 import dev.heddle.runtime.Device;
+import dev.heddle.runtime.HostCopy;
 import dev.heddle.runtime.Kernels;
+import dev.heddle.runtime.WorkRecorder;
 import dev.heddle.runtime.memory.Block;
 import dev.heddle.runtime.memory.MemoryPool;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.LinkedHashMap;
 import java.util.Map;
+import java.util.Objects;
 import java.util.function.Function;
 import java.util.function.Supplier;
 import org.jspecify.annotations.Nullable;
@@ -44,6 +47,7 @@ public final class CudaDevice implements Device {
   private @Nullable Runnable waitCheck;
   private final Map<Class<?>, CudaAttachment> attachments = new LinkedHashMap<>();
   private @Nullable CudaRowFaults rowFaults;
+  private @Nullable CudaRecorder recorder;
   private boolean closed;
 
   private CudaDevice(
@@ -59,6 +63,7 @@ public final class CudaDevice implements Device {
     this.driverMemory = CudaMemory.open(context, stream, properties.hasMemoryPools());
     this.memory = new MemoryPool(name, driverMemory);
     driverMemory.usedBy(memory);
+    driverMemory.betweenPieces(this::betweenPieces);
     this.staging = new PinnedStaging(context, stream, stagingPartBytes);
     this.handOver = CudaEvent.open(context);
     this.factory = factory;
@@ -92,6 +97,16 @@ public final class CudaDevice implements Device {
       }
       context.close();
       throw failure;
+    }
+  }
+
+  /** Runs what a capture forbids: at once, or between two pieces of the open recording. */
+  private void betweenPieces(Runnable action) {
+    CudaRecorder open = recorder;
+    if (open != null && open.isCapturing()) {
+      open.once(action);
+    } else {
+      action.run();
     }
   }
 
@@ -153,7 +168,12 @@ public final class CudaDevice implements Device {
 
   /** The module of that name, whose text is asked for if it has to be loaded. */
   CudaModule module(String moduleName, Supplier<String> ptx) {
-    return modules.computeIfAbsent(moduleName, key -> CudaModule.load(context, key, ptx.get()));
+    CudaModule known = modules.get(moduleName);
+    if (known == null) {
+      betweenPieces(() -> modules.put(moduleName, CudaModule.load(context, moduleName, ptx.get())));
+      known = Objects.requireNonNull(modules.get(moduleName));
+    }
+    return known;
   }
 
   /** Where kernels report row numbers that are out of range. */
@@ -164,12 +184,6 @@ public final class CudaDevice implements Device {
       rowFaults = faults;
     }
     return faults;
-  }
-
-  private void checkRowFaults() {
-    if (rowFaults != null) {
-      rowFaults.check();
-    }
   }
 
   /**
@@ -205,8 +219,14 @@ public final class CudaDevice implements Device {
     long bytes = source.byteSize();
     checkRange("copyFromHost", destination, offset, bytes);
     if (bytes > 0) {
+      long address = destination.segment().address() + offset;
+      CudaRecorder open = recorder;
+      if (open != null && open.isCapturing()) {
+        open.constant(source, address);
+        return;
+      }
       stream.refuseInCapture("a copy of " + bytes + " bytes from the host");
-      staging.upload(source, destination.segment().address() + offset);
+      staging.upload(source, address);
     }
   }
 
@@ -217,9 +237,21 @@ public final class CudaDevice implements Device {
     if (bytes > 0) {
       stream.refuseInCapture("a copy of " + bytes + " bytes to the host");
       staging.download(source.segment().address() + offset, destination);
-      checkWait();
-      checkRowFaults();
+      afterWait();
     }
+  }
+
+  @Override
+  public boolean isAsynchronous() {
+    return true;
+  }
+
+  @Override
+  public HostCopy copyToHostLater(Block source, long offset, long bytes) {
+    checkRange("copyToHostLater", source, offset, bytes);
+    stream.refuseInCapture("a copy of " + bytes + " bytes to the host");
+    return attachment(CudaHostCopies.class, CudaHostCopies::new)
+        .begin(source.segment().address() + offset, bytes);
   }
 
   private void checkRange(String what, Block block, long offset, long bytes) {
@@ -280,10 +312,28 @@ public final class CudaDevice implements Device {
   }
 
   @Override
+  public boolean canRecord() {
+    return true;
+  }
+
+  @Override
+  public WorkRecorder record() {
+    if (recorder != null) {
+      throw new IllegalStateException(name + ": a recording is open already");
+    }
+    CudaRecorder opened = new CudaRecorder(this);
+    recorder = opened;
+    return opened;
+  }
+
+  void recordingEnded() {
+    recorder = null;
+  }
+
+  @Override
   public void synchronize() {
     stream.synchronize();
-    checkWait();
-    checkRowFaults();
+    afterWait();
   }
 
   /**
@@ -297,10 +347,14 @@ public final class CudaDevice implements Device {
     waitCheck = check;
   }
 
-  private void checkWait() {
+  /** Throws what the host could not know before it had waited. */
+  void afterWait() {
     Runnable check = waitCheck;
     if (check != null) {
       check.run();
+    }
+    if (rowFaults != null) {
+      rowFaults.check();
     }
   }
 

@@ -57,8 +57,21 @@ public final class CudaEvent implements AutoCloseable {
 
   /** Waits on the host until the work before the mark is done. */
   public void synchronize() {
+    synchronize(false);
+  }
+
+  /**
+   * The same.
+   *
+   * @param behind whether the device was given more work since, so that it is not idle meanwhile
+   */
+  void synchronize(boolean behind) {
     context.makeCurrent();
-    context.tally.hostSynchronizations++;
+    if (behind) {
+      context.tally.trailingWaits++;
+    } else {
+      context.tally.hostSynchronizations++;
+    }
     CudaDriver.check(Cuda.cuEventSynchronize(address), "cuEventSynchronize");
   }
 

@@ -41,9 +41,9 @@ public final class CudaGraph implements AutoCloseable {
       MemorySegment graph = record(context, stream, work);
       try {
         reservation.end();
-        return new CudaGraph(context, stream, reservation, instantiate(context, graph));
+        return new CudaGraph(context, stream, reservation, CudaCapture.instantiate(context, graph));
       } finally {
-        destroy(graph);
+        CudaCapture.destroy(graph);
       }
     } catch (RuntimeException | Error failure) {
       reservation.close();
@@ -54,55 +54,24 @@ public final class CudaGraph implements AutoCloseable {
   /** The driver's graph of what {@code work} gives to the stream; the caller destroys it. */
   private static MemorySegment record(CudaContext context, CudaStream stream, Runnable work) {
     stream.refuseInCapture("a capture");
-    context.makeCurrent();
-    try (Arena arena = Arena.ofConfined()) {
-      MemorySegment pointer = arena.allocate(CudaDriver.POINTER);
-      int mode = Cuda.CU_STREAM_CAPTURE_MODE_THREAD_LOCAL();
-      CudaDriver.check(
-          Cuda.cuStreamBeginCapture_v2(stream.address(), mode), "cuStreamBeginCapture");
-      stream.capturing(true);
-      boolean worked = false;
-      int status;
-      try {
-        work.run();
-        worked = true;
-      } finally {
-        stream.capturing(false);
-        status = Cuda.cuStreamEndCapture(stream.address(), pointer);
-        if (!worked && status == 0) {
-          destroy(pointer.get(CudaDriver.POINTER, 0));
-        }
+    CudaCapture.begin(context, stream);
+    boolean worked = false;
+    try {
+      work.run();
+      worked = true;
+    } finally {
+      if (!worked) {
+        CudaCapture.abandon(context, stream);
       }
-      CudaDriver.check(status, "cuStreamEndCapture");
-      return pointer.get(CudaDriver.POINTER, 0);
     }
-  }
-
-  private static MemorySegment instantiate(CudaContext context, MemorySegment graph) {
-    try (Arena arena = Arena.ofConfined()) {
-      MemorySegment pointer = arena.allocate(CudaDriver.POINTER);
-      int status = Cuda.cuGraphInstantiateWithFlags(pointer, graph, 0);
-      if (status != 0) {
-        throw CudaDriver.failure(status, "cuGraphInstantiate", "device", context.ordinal());
-      }
-      return pointer.get(CudaDriver.POINTER, 0);
-    }
-  }
-
-  private static void destroy(MemorySegment graph) {
-    CudaDriver.check(Cuda.cuGraphDestroy(graph), "cuGraphDestroy");
+    return CudaCapture.end(context, stream);
   }
 
   /** Queues all recorded work on the device's stream; returns at once. */
   public void launch() {
     requireOpen();
     stream.refuseInCapture("a launch of a graph");
-    context.makeCurrent();
-    context.tally.graphLaunches++;
-    int status = Cuda.cuGraphLaunch(executable, stream.address());
-    if (status != 0) {
-      throw CudaDriver.failure(status, "cuGraphLaunch", "device", context.ordinal());
-    }
+    CudaCapture.launch(context, stream, executable);
   }
 
   /**
@@ -132,11 +101,11 @@ public final class CudaGraph implements AutoCloseable {
         throw CudaDriver.failure(status, "cuGraphExecUpdate", "device", context.ordinal());
       }
       MemorySegment before = executable;
-      executable = instantiate(context, graph);
-      CudaDriver.check(Cuda.cuGraphExecDestroy(before), "cuGraphExecDestroy");
+      executable = CudaCapture.instantiate(context, graph);
+      CudaCapture.destroyExecutable(before);
       return false;
     } finally {
-      destroy(graph);
+      CudaCapture.destroy(graph);
     }
   }
 
@@ -153,7 +122,7 @@ public final class CudaGraph implements AutoCloseable {
       closed = true;
       context.makeCurrent();
       try {
-        CudaDriver.check(Cuda.cuGraphExecDestroy(executable), "cuGraphExecDestroy");
+        CudaCapture.destroyExecutable(executable);
       } finally {
         reservation.close();
       }

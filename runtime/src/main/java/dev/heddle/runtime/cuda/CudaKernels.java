@@ -1,6 +1,7 @@
 package dev.heddle.runtime.cuda;
 
 import dev.heddle.runtime.AdamWStep;
+import dev.heddle.runtime.AdamWTensor;
 import dev.heddle.runtime.AttentionMask;
 import dev.heddle.runtime.BinaryOperation;
 import dev.heddle.runtime.DType;
@@ -20,16 +21,17 @@ import org.jspecify.annotations.Nullable;
  * #sumOfSquares} waits. Products are cuBLAS's; all else is our own code, in a class a family:
  * {@link CudaElementwiseKernels}, {@link CudaMovementKernels}, {@link CudaScatterKernels}, {@link
  * CudaReductionKernels}, {@link CudaSoftmaxKernels}, {@link CudaNormKernels}, {@link
- * CudaRotaryKernels}, {@link CudaAttentionKernels}, {@link CudaUpdateKernels}.
+ * CudaRotaryKernels}, {@link CudaAttentionKernels}, {@link CudaUpdateKernels}, {@link
+ * CudaStepKernels}.
  *
  * <p>A family's PTX is compiled by the driver when one of its kernels is first called: a second or
  * two the first time on a machine, then from the driver's cache. Head sizes of attention go up to
  * 256 (F64: 128).
  *
  * <p>A row number out of range is seen by the GPU only, after the call has returned. The {@link
- * IndexOutOfBoundsException} of {@link #gatherRows} and {@link #scatterAddRows} then comes from the
- * next of these calls, synchronisation or read of a value that finds it; such a row is taken as
- * zeros, or added nowhere, until then.
+ * IndexOutOfBoundsException} of {@link #gatherRows}, {@link #scatterAddRows} and {@link #localRows}
+ * then comes from the next of these calls, synchronisation or read of a value that finds it; such a
+ * row is taken as zeros, or added nowhere, until then.
  */
 public final class CudaKernels implements Kernels {
   private final DType dtype;
@@ -47,6 +49,7 @@ public final class CudaKernels implements Kernels {
   private @Nullable CudaRotaryKernels rotary;
   private @Nullable CudaAttentionKernels attention;
   private @Nullable CudaUpdateKernels updates;
+  private @Nullable CudaStepKernels steps;
 
   /** The table of a device for {@code dtype}. */
   public CudaKernels(CudaDevice device, DType dtype) {
@@ -161,6 +164,15 @@ public final class CudaKernels implements Kernels {
     return made;
   }
 
+  private CudaStepKernels steps() {
+    CudaStepKernels made = steps;
+    if (made == null) {
+      made = new CudaStepKernels(launcher);
+      steps = made;
+    }
+    return made;
+  }
+
   private void mine(String kernel, String argument, NDArray x) {
     KernelChecks.tableType(kernel, argument, x, dtype);
   }
@@ -190,6 +202,12 @@ public final class CudaKernels implements Kernels {
     KernelChecks.scatterAddRows(x, rows, y);
     mine("scatterAddRows", "x", x);
     scatter().scatterAddRows(x, rows, y);
+  }
+
+  @Override
+  public void localRows(NDArray rows, long first, long count, long all, NDArray local) {
+    KernelChecks.localRows(rows, first, count, all, local);
+    movement().localRows(rows, first, count, all, local);
   }
 
   // ---- element-wise
@@ -320,6 +338,12 @@ public final class CudaKernels implements Kernels {
     KernelChecks.linear(x, w, bias, activation, y, preActivation);
     mine("linear", "x", x);
     products().linear(x, w, bias, activation, y, preActivation);
+  }
+
+  @Override
+  public void linearParameterGradients(NDArray dz, NDArray x, NDArray dw, NDArray db) {
+    mine("linearParameterGradients", "dz", dz);
+    products().linearParameterGradients(dz, x, dw, db);
   }
 
   // ---- rows
@@ -471,25 +495,20 @@ public final class CudaKernels implements Kernels {
     updates().adamW(step, weight, gradient, firstMoment, secondMoment, copy);
   }
 
-  /**
-   * One {@link AdamWStep} on every tensor of the table, in one launch: the same numbers as by
-   * {@link #adamW(AdamWStep, NDArray, NDArray, NDArray, NDArray, NDArray)} on each.
-   *
-   * @throws IllegalArgumentException if the table's gradients are not of this table's dtype, or the
-   *     step is below 1
-   */
-  public void adamW(AdamWStep step, CudaAdamWTable table) {
-    if (table.dtype() != dtype || step.step() < 1) {
-      throw new IllegalArgumentException(
-          "adamW: the tensors' gradients are "
-              + table.dtype()
-              + " and the step is "
-              + step.step()
-              + "; wanted "
-              + dtype
-              + " and 1 or more");
+  @Override
+  public void adamW(AdamWStep constants, List<AdamWTensor> tensors, NDArray update) {
+    KernelChecks.adamW(tensors, update);
+    if (!tensors.isEmpty()) {
+      mine("adamW", "gradient 0", tensors.get(0).gradient());
+      updates().adamW(constants, tensors, update);
     }
-    updates().adamW(step, table);
+  }
+
+  @Override
+  public void concludeStep(NDArray control, NDArray state) {
+    KernelChecks.concludeStep(control, state);
+    mine("concludeStep", "control", control);
+    steps().conclude(control, state);
   }
 
   // ---- random

@@ -12,6 +12,7 @@ import java.lang.foreign.MemorySegment;
 import java.util.LinkedHashMap;
 import java.util.Locale;
 import java.util.Map;
+import java.util.function.Consumer;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -31,6 +32,7 @@ public final class CudaMemory implements MemoryPool.Source {
   private final @Nullable MemorySegment driverPool;
   private final Map<Long, Long> byteSizes = new LinkedHashMap<>();
   private @Nullable MemoryPool user;
+  private Consumer<Runnable> betweenPieces = Runnable::run;
   private long reservedBytes;
 
   private CudaMemory(CudaContext context, CudaStream stream, @Nullable MemorySegment driverPool) {
@@ -70,8 +72,19 @@ public final class CudaMemory implements MemoryPool.Source {
     user = pool;
   }
 
+  /** Who runs what a capture forbids, such as an allocation. */
+  void betweenPieces(Consumer<Runnable> runner) {
+    betweenPieces = runner;
+  }
+
   @Override
   public MemorySegment allocate(long byteSize) {
+    MemorySegment[] made = {MemorySegment.NULL};
+    betweenPieces.accept(() -> made[0] = allocateNow(byteSize));
+    return made[0];
+  }
+
+  private MemorySegment allocateNow(long byteSize) {
     stream.refuseInCapture("an allocation of " + byteSize + " bytes");
     context.makeCurrent();
     try (Arena arena = Arena.ofConfined()) {

@@ -32,6 +32,7 @@ final class CudaMovementKernels {
   private final CudaFunction[] transpose = new CudaFunction[SIZES];
   private final CudaFunction[] gather = new CudaFunction[SIZES];
   private final @Nullable CudaFunction[][] casts;
+  private final CudaFunction localRows;
   private final CudaFunction widen;
   private final CudaFunction narrow;
   private final StridedWalk walk = new StridedWalk();
@@ -63,6 +64,7 @@ final class CudaMovementKernels {
         }
       }
     }
+    localRows = launcher.shared(MODULE, "movement_local_rows");
     widen = launcher.shared(MODULE, "movement_widen");
     narrow = launcher.shared(MODULE, "movement_narrow");
   }
@@ -258,6 +260,25 @@ final class CudaMovementKernels {
             .int64(toStride)
             .pointer(faults.address());
     launcher.launch(gather[packs ? SIZES - 1 : size], blocks, 1, 1, across, down, arguments);
+    faults.check();
+  }
+
+  // ---- row numbers
+
+  void localRows(NDArray rows, long first, long count, long all, NDArray local) {
+    CudaRowFaults faults = launcher.device().rowFaults();
+    LaunchArguments arguments =
+        launcher
+            .arguments()
+            .int64(rows.size())
+            .pointer(rows)
+            .int32(rows.dtype() == DType.I64 ? 1 : 0)
+            .int64(first)
+            .int64(count)
+            .int64(all)
+            .pointer(local)
+            .pointer(faults.address());
+    launcher.overElements(localRows, rows.size(), arguments);
     faults.check();
   }
 }

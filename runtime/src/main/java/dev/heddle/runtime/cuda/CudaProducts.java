@@ -6,9 +6,9 @@ import dev.heddle.runtime.UnaryOperation;
 import org.jspecify.annotations.Nullable;
 
 /**
- * The matrix products of a {@link Kernels} table on a GPU. Arguments, shapes, strides and errors of
- * the first three methods are those of the methods of the same name there, and implementations
- * check them with the same words.
+ * The matrix products of a {@link Kernels} table on a GPU. Arguments, shapes, strides and errors
+ * are those of the methods of the same name there, and implementations check them with the same
+ * words.
  *
  * <p>A call enqueues work on the device's stream and returns; host memory that it is given is read
  * before it returns. Like a table it belongs to one rank thread.
@@ -46,10 +46,6 @@ public interface CudaProducts {
       NDArray y,
       @Nullable NDArray preActivation);
 
-  /**
-   * The gradients of a linear layer's parameters in one pass over dz: dw = dzᵀ x and db = Σ_rows
-   * dz. dz [R,N] and x [R,K] (rows may be strided), dw [N,K] and db [N] contiguous. Both outputs
-   * are written, not accumulated.
-   */
+  /** See {@link Kernels#linearParameterGradients}; in one pass over dz where cuBLASLt can. */
   void linearParameterGradients(NDArray dz, NDArray x, NDArray dw, NDArray db);
 }

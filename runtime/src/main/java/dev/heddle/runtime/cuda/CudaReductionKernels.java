@@ -37,9 +37,7 @@ final class CudaReductionKernels {
   private final long[] plan = new long[4];
 
   // The arrays of a sum of squares.
-  private long[] table = new long[0];
-  private MemorySegment tableSegment = MemorySegment.NULL;
-  private int tableLength;
+  private final CudaTable table = new CudaTable();
   private final double[] sum = new double[1];
   private final MemorySegment sumSegment = MemorySegment.ofArray(sum);
 
@@ -206,15 +204,14 @@ final class CudaReductionKernels {
   }
 
   private void sumSquares(int blocks, long result) {
-    long tableBytes = (long) tableLength * Long.BYTES;
     // The blocks' sums, the table.
     long arraysAt = (long) blocks * Double.BYTES;
-    Block scratch = launcher.scratch(arraysAt + tableBytes);
+    Block scratch = launcher.scratch(arraysAt + table.byteSize());
     try {
       long sums = scratch.segment().address();
-      launcher.device().copyFromHost(tableSegment.asSlice(0, tableBytes), scratch, arraysAt);
+      table.upload(launcher.device(), scratch, arraysAt);
       LaunchArguments first =
-          launcher.arguments().int32(tableLength / ENTRY).pointer(sums + arraysAt).pointer(sums);
+          launcher.arguments().int32(table.length() / ENTRY).pointer(sums + arraysAt).pointer(sums);
       launcher.launch(squares, blocks, 1, 1, CudaLauncher.THREADS, 1, first);
       LaunchArguments second = launcher.arguments().int64(blocks).pointer(sums).pointer(result);
       launcher.launch(total, 1, 1, 1, CudaLauncher.THREADS, 1, second);
@@ -225,18 +222,12 @@ final class CudaReductionKernels {
 
   /** Writes the table of the arrays that are not empty; returns its blocks. */
   private int describe(List<NDArray> arrays) {
-    if (table.length < ENTRY * arrays.size()) {
-      table = new long[ENTRY * arrays.size()];
-      tableSegment = MemorySegment.ofArray(table);
-    }
+    table.start(ENTRY * arrays.size());
     long blocks = 0;
-    tableLength = 0;
     for (int i = 0; i < arrays.size(); i++) {
       NDArray array = arrays.get(i);
       if (array.size() > 0) {
-        table[tableLength++] = blocks;
-        table[tableLength++] = array.size();
-        table[tableLength++] = array.address();
+        table.add(blocks).add(array.size()).add(array.address());
         blocks += CudaLauncher.ceilDivide(array.size(), SQUARES);
       }
     }

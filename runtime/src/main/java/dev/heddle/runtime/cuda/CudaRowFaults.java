@@ -14,9 +14,10 @@ import org.jspecify.annotations.Nullable;
  * How a row number or target out of range, which only the GPU sees, becomes an exception without
  * anybody waiting for the GPU. A kernel that meets one leaves the row's output zero (or adds
  * nothing) and writes what it saw to page-locked host memory; the host looks there after every
- * gather, scatter and cross-entropy, and whenever it has waited for the device. So the exception
- * comes from the first such call after the kernel has run: at the latest from the synchronisation
- * or the read of a value behind it. One fault is kept: the first that was written.
+ * gather, scatter, translation of row numbers and cross-entropy, and whenever it has waited for the
+ * device. So the exception comes from the first such call after the kernel has run: at the latest
+ * from the synchronisation or the read of a value behind it. One fault is kept: the first that was
+ * written.
  *
  * <p>The memory is that of {@code RowFault} in {@code rows.cuh}.
  */
@@ -84,6 +85,7 @@ final class CudaRowFaults implements CudaAttachment {
         switch (memory.get(JAVA_INT, KERNEL)) {
           case 0 -> OutOfRange.row("gatherRows", entry, row, "x", rows);
           case 1 -> OutOfRange.row("scatterAddRows", entry, row, "y", rows);
+          case 3 -> OutOfRange.wholeRow(entry, row, rows);
           default -> OutOfRange.target(entry, row, rows);
         };
     VarHandle.fullFence();

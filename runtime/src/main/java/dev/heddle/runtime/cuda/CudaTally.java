@@ -5,16 +5,23 @@ final class CudaTally {
   long launches;
   long graphLaunches;
   long hostSynchronizations;
+  long trailingWaits;
   long deviceAllocations;
   long bytesToDevice;
   long bytesToHost;
   long bytesOnDevice;
+
+  /** Grows whenever the device is given work. */
+  long given() {
+    return launches + graphLaunches;
+  }
 
   CudaCounters read() {
     return new CudaCounters(
         launches,
         graphLaunches,
         hostSynchronizations,
+        trailingWaits,
         deviceAllocations,
         bytesToDevice,
         bytesToHost,

@@ -1,9 +1,12 @@
 package dev.heddle.runtime.cuda;
 
 import dev.heddle.runtime.AdamWStep;
+import dev.heddle.runtime.AdamWTensor;
 import dev.heddle.runtime.GlobalIndex;
 import dev.heddle.runtime.NDArray;
 import dev.heddle.runtime.RandomKey;
+import dev.heddle.runtime.memory.Block;
+import java.util.List;
 import org.jspecify.annotations.Nullable;
 
 /** Launches {@code updates.cu}. */
@@ -14,6 +17,14 @@ final class CudaUpdateKernels {
   /** Values of the 24 bits that a uniform number has. */
   private static final double UNIFORM_VALUES = 0x1p24;
 
+  /** Elements of a tensor that a block updates; see UPDATES_EACH in the source. */
+  private static final long ELEMENTS = 8192;
+
+  /** Members of Tensor, and of Constants, in the source. */
+  private static final int ENTRY = 8;
+
+  private static final int CONSTANTS = 4;
+
   private final CudaLauncher launcher;
   private final CudaFunction adamW;
   private final CudaFunction adamWMany;
@@ -21,6 +32,7 @@ final class CudaUpdateKernels {
   private final CudaFunction normal;
   private final CudaFunction dropout;
   private final StridedWalk walk = new StridedWalk();
+  private final CudaTable table = new CudaTable();
   private final long[] numbers = new long[9];
   private final long[] stream = new long[2];
 
@@ -57,9 +69,48 @@ final class CudaUpdateKernels {
     launcher.overPacks(adamW, n, CudaLauncher.pointerOrNull(arguments, copy));
   }
 
-  void adamW(AdamWStep step, CudaAdamWTable table) {
-    LaunchArguments arguments = numbers(step).int32(table.count()).pointer(table.descriptors());
-    launcher.launch(adamWMany, table.blocks(), 1, 1, CudaLauncher.THREADS, 1, arguments);
+  void adamW(AdamWStep constants, List<AdamWTensor> tensors, NDArray update) {
+    table.start(ENTRY * tensors.size());
+    long blocks = 0;
+    for (int i = 0; i < tensors.size(); i++) {
+      AdamWTensor t = tensors.get(i);
+      long size = t.weight().size();
+      if (size > 0) {
+        NDArray copy = t.copy();
+        table
+            .add(blocks)
+            .add(size)
+            .add(t.weight().address())
+            .add(t.gradient().address())
+            .add(t.firstMoment().address())
+            .add(t.secondMoment().address())
+            .add(copy == null ? 0 : copy.address())
+            .add(t.decays() ? 1 : 0);
+        blocks += CudaLauncher.ceilDivide(size, ELEMENTS);
+      }
+    }
+    if (blocks == 0) {
+      return;
+    }
+    numbers[0] = bits(constants.beta1());
+    numbers[1] = bits(constants.beta2());
+    numbers[2] = bits(constants.epsilon());
+    numbers[3] = bits(constants.weightDecay());
+    Block descriptors = launcher.scratch(table.byteSize());
+    try {
+      table.upload(launcher.device(), descriptors, 0);
+      LaunchArguments arguments =
+          launcher
+              .arguments()
+              .int64s(numbers, CONSTANTS)
+              .pointer(update)
+              .int32(table.length() / ENTRY)
+              .pointer(descriptors.segment().address());
+      int grid = Math.toIntExact(blocks);
+      launcher.launch(adamWMany, grid, 1, 1, CudaLauncher.THREADS, 1, arguments);
+    } finally {
+      descriptors.release();
+    }
   }
 
   /** The members of Step: doubles by their bits. */

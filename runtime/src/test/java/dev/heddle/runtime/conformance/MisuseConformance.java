@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import dev.heddle.runtime.AdamWStep;
 import dev.heddle.runtime.AttentionMask;
 import dev.heddle.runtime.BinaryOperation;
+import dev.heddle.runtime.DType;
 import dev.heddle.runtime.GlobalIndex;
 import dev.heddle.runtime.NDArray;
 import dev.heddle.runtime.RandomKey;
@@ -57,6 +58,15 @@ interface MisuseConformance extends Conformance {
           "gatherRows: x [3,4] has stride 3 in its innermost dim; wanted 1: pass x.contiguous()",
           () -> kernels().gatherRows(x.transpose(0, 1), longs(0, 1), array(2, 4)));
       refused(
+          "localRows: local is I32; wanted I64",
+          () -> kernels().localRows(longs(0, 1), 0, 2, 4, NDArray.empty(subject(), DType.I32, 2)));
+      refused(
+          "localRows: local is [2]; wanted [3], a number for each entry of rows",
+          () -> kernels().localRows(longs(0, 1, 2), 0, 2, 4, longs(0, 0)));
+      refused(
+          "localRows: rows 3 to 5 of 4; wanted a part of them",
+          () -> kernels().localRows(longs(0, 1), 3, 2, 4, longs(0, 0)));
+      refused(
           "scatterAddRows: x is [4,3]; wanted [2,3], a row for each entry of rows, the columns of"
               + " y",
           () -> kernels().scatterAddRows(x, longs(0, 1), array(9, 3)));
@@ -76,6 +86,12 @@ interface MisuseConformance extends Conformance {
           .hasMessage(
               "scatterAddRows: rows[2] is 4, but y has 4 rows; wanted a row below that, or a"
                   + " negative one to skip it");
+      // 5 is in another part of 6 rows, 6 in none.
+      assertThatThrownBy(() -> kernels().localRows(longs(0, 5, 6), 0, 4, 6, longs(0, 0, 0)))
+          .isInstanceOf(IndexOutOfBoundsException.class)
+          .hasMessage(
+              "localRows: row id 6 at 2; wanted less than 6, the rows of all parts, or a negative one"
+                  + " to skip it");
       // 7 is in another part of 8 classes, 8 in none.
       assertThatThrownBy(
               () ->

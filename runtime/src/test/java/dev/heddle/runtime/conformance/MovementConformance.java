@@ -172,6 +172,42 @@ interface MovementConformance extends Conformance {
   }
 
   @Test
+  default void localRows_ofAPart_areShifted_andThoseOfOthersNegative() {
+    kernelCase("localRows I64")
+        .exact()
+        .longs(8, 0, -1, 3, 4, 2, 11, -5)
+        .outputLongs(8)
+        .check((kernels, a) -> kernels.localRows(a[0], 3, 5, 12, a[1]));
+    kernelCase("localRows I32")
+        .exact()
+        .ints(8, 0, -1, 3, 7)
+        .outputLongs(5)
+        .check((kernels, a) -> kernels.localRows(a[0], 3, 5, 9, a[1]));
+    kernelCase("localRows none")
+        .longs()
+        .outputLongs(0)
+        .check((k, a) -> k.localRows(a[0], 0, 4, 4, a[1]));
+    kernelCase("localRows of an empty part")
+        .exact()
+        .longs(0, 3)
+        .outputLongs(2)
+        .check((kernels, a) -> kernels.localRows(a[0], 4, 0, 4, a[1]));
+  }
+
+  @Test
+  default void localRows_manyRows_areAllWritten() {
+    long[] rows = new long[3000];
+    for (int i = 0; i < rows.length; i++) {
+      rows[i] = i * 7919L % 50 - 1;
+    }
+    kernelCase("localRows large")
+        .exact()
+        .longs(rows)
+        .outputLongs(rows.length)
+        .check((kernels, a) -> kernels.localRows(a[0], 17, 20, 49, a[1]));
+  }
+
+  @Test
   default void scatterAddRows_repeatedAndNegativeRows_addInOrder() {
     for (long columns : SIZES) {
       for (Placement placement : List.of(Placement.CONTIGUOUS, Placement.PADDED_ROWS)) {

@@ -183,6 +183,21 @@ interface ProductConformance extends Conformance {
   }
 
   @Test
+  default void linearParameterGradients_matchTheProductAndTheSumOfRows() {
+    for (long rows : new long[] {1, 7, 64, 300}) {
+      for (Placement placement : List.of(Placement.CONTIGUOUS, Placement.PADDED_ROWS)) {
+        kernelCase("linearParameterGradients of " + rows + " rows, " + placement)
+            .tolerance(Math.sqrt(rows) + 4)
+            .input(placement, rows, 24)
+            .input(placement, rows, 40)
+            .output(Placement.CONTIGUOUS, 24, 40)
+            .output(Placement.CONTIGUOUS, 24)
+            .check((kernels, x) -> kernels.linearParameterGradients(x[0], x[1], x[2], x[3]));
+      }
+    }
+  }
+
+  @Test
   default void linear_everyActivation_matches() {
     for (UnaryOperation activation :
         List.of(

@@ -1,14 +1,19 @@
 package dev.heddle.runtime.conformance;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.assertj.core.api.Assertions.within;
 
 import dev.heddle.runtime.AdamWStep;
+import dev.heddle.runtime.AdamWTensor;
 import dev.heddle.runtime.DType;
 import dev.heddle.runtime.GlobalIndex;
 import dev.heddle.runtime.NDArray;
 import dev.heddle.runtime.RandomKey;
 import dev.heddle.runtime.Shape;
+import dev.heddle.runtime.StepControl;
 import dev.heddle.runtime.memory.MemoryScope;
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import org.junit.jupiter.api.Test;
@@ -65,6 +70,146 @@ interface UpdateConformance extends Conformance {
       }
       assertThat(copy.toDoubles()).containsExactly(expected);
     }
+  }
+
+  /** Tensors below, at and above what a block of the GPU takes, and an empty one. */
+  @Test
+  default void adamWOfManyTensors_isThatOfEach() {
+    DType wide = dtype().accumulation();
+    AdamWStep constants = new AdamWStep(9, 0.9, 0.95, 1e-8, 0.1, 9, 9);
+    AdamWStep decaying = new AdamWStep(1e-2, 0.9, 0.95, 1e-8, 0.1, 11, 0.5);
+    AdamWStep plain = new AdamWStep(1e-2, 0.9, 0.95, 1e-8, 0, 11, 0.5);
+    try (MemoryScope scope = MemoryScope.open()) {
+      List<AdamWTensor> tensors = new ArrayList<>();
+      List<NDArray> expected = new ArrayList<>();
+      List<NDArray> before = new ArrayList<>();
+      for (long size : new long[] {1, 8192, 0, 8193, 31, 20_000}) {
+        Shape shape = Shape.of(size);
+        NDArray weight = normal(wide, shape, 1);
+        NDArray gradient = normal(dtype(), shape, 2);
+        NDArray first = normal(wide, shape, 3);
+        NDArray second = NDArray.full(subject(), wide, shape, 0.25);
+        NDArray copy = wide == dtype() ? null : NDArray.zeros(subject(), dtype(), shape);
+        boolean decays = size % 2 == 0;
+        before.addAll(List.of(weight.copy(), first.copy(), second.copy()));
+        NDArray[] alone = {weight.copy(), first.copy(), second.copy()};
+        NDArray copyAlone = copy == null ? null : NDArray.zeros(subject(), dtype(), shape);
+        AdamWStep step = decays ? decaying : plain;
+        kernels().adamW(step, alone[0], gradient, alone[1], alone[2], copyAlone);
+        expected.addAll(List.of(alone));
+        expected.add(copyAlone == null ? alone[0] : copyAlone);
+        tensors.add(new AdamWTensor(weight, gradient, first, second, copy, decays));
+      }
+      kernels()
+          .adamW(constants, tensors, NDArray.of(subject(), DType.F64, Shape.of(4), 0, 1, 1, 1));
+      int at = 0;
+      for (AdamWTensor t : tensors) {
+        for (NDArray x : List.of(t.weight(), t.firstMoment(), t.secondMoment())) {
+          assertThat(x.toDoubles()).as("no GO").isEqualTo(before.get(at++).toDoubles());
+        }
+      }
+      NDArray update = NDArray.of(subject(), DType.F64, Shape.of(4), 1, 1e-2, 11, 0.5);
+      kernels().adamW(constants, tensors, update);
+      at = 0;
+      for (AdamWTensor t : tensors) {
+        NDArray copy = t.copy() == null ? t.weight() : t.copy();
+        for (NDArray x : List.of(t.weight(), t.firstMoment(), t.secondMoment(), copy)) {
+          // The corrections are powers, which not every device forms in the same way.
+          double[] wanted = expected.get(at++).toDoubles();
+          double[] got = x.toDoubles();
+          for (int i = 0; i < got.length; i++) {
+            double close = ulps(x.dtype()) * Math.max(1, Math.abs(wanted[i]));
+            assertThat(got[i]).isCloseTo(wanted[i], within(close));
+          }
+        }
+      }
+    }
+  }
+
+  private static double ulps(DType dtype) {
+    return switch (dtype) {
+      case F64 -> 0x1p-50;
+      case BF16 -> 0x1p-8;
+      default -> 0x1p-22;
+    };
+  }
+
+  private NDArray normal(DType dtype, Shape shape, int number) {
+    NDArray x = NDArray.empty(subject(), dtype, shape);
+    RandomKey key = RandomKey.of(number, "many tensors " + shape);
+    subject().kernels(dtype).randomNormal(key, GlobalIndex.whole(shape), 0, 1, x);
+    return x;
+  }
+
+  @Test
+  default void adamWOfManyTensors_refusesTypesThatDiffer() {
+    try (MemoryScope scope = MemoryScope.open()) {
+      DType wide = dtype().accumulation();
+      NDArray x = NDArray.zeros(subject(), wide, 3);
+      AdamWTensor mine =
+          new AdamWTensor(x, NDArray.zeros(subject(), dtype(), 3), x.copy(), x.copy(), null, false);
+      AdamWStep constants = new AdamWStep(0, 0.9, 0.95, 1e-8, 0, 1, 1);
+      NDArray update = NDArray.zeros(subject(), DType.F64, 3);
+      assertThatThrownBy(() -> kernels().adamW(constants, List.of(mine), update))
+          .isInstanceOf(IllegalArgumentException.class)
+          .hasMessage("adamW: update is [3]; wanted [4]");
+    }
+  }
+
+  // ---- the end of a step
+
+  /** Control, then state, of one optimizer more than there are control numbers over five. */
+  private double[] conclude(double[] control, double[] state) {
+    try (MemoryScope scope = MemoryScope.open()) {
+      NDArray after = NDArray.of(subject(), DType.F64, Shape.of(state.length), state);
+      NDArray given = NDArray.of(subject(), DType.F64, Shape.of(control.length), control);
+      subject().kernels(DType.F64).concludeStep(given, after);
+      assertThat(given.toDoubles()).isEqualTo(control);
+      return after.toDoubles();
+    }
+  }
+
+  private static double[] numbers(double... values) {
+    return values;
+  }
+
+  @Test
+  default void concludeStep_finite_scalesClipsAndCounts() {
+    double[] state = numbers(8, 2, 0, 0, 0, 0, /* first */ 0, 0, 4, 0, /* second */ 0, 0, 0, 0);
+    // Norm sqrt(57600) / (5 * 8) = 6, clipped to 3.
+    assertThat(conclude(numbers(30, 5, 57600, 3, 0, 0.1, 0.2), state))
+        .containsExactly(8, 2, 6, 5, 6, 1, 1, 0.1, 5, 0.5 / 40, 1, 0.2, 1, 0.5 / 40);
+    assertThat(conclude(numbers(30, 5, 57600, Double.POSITIVE_INFINITY, 0, 0.1, 0.2), state))
+        .containsExactly(8, 2, 6, 5, 6, 1, 1, 0.1, 5, 1 / 40.0, 1, 0.2, 1, 1 / 40.0);
+    // No token at all divides by one; no optimizer here.
+    assertThat(conclude(numbers(0, 0, 0, 1, 0), numbers(1, 0, 9, 9, 9, 9)))
+        .containsExactly(1, 0, 0, 0, 0, 1);
+  }
+
+  @Test
+  default void concludeStep_notFinite_updatesNothing() {
+    for (double bad : new double[] {Double.NaN, Double.POSITIVE_INFINITY}) {
+      double[] state = numbers(8, 2, 0, 0, 0, 0, 1, 0, 4, 0);
+      double[] after = conclude(numbers(30, 5, bad, 3, 0, 0.1), state);
+      assertThat(after[StepControl.IS_FINITE]).isZero();
+      assertThat(after[StepControl.update(0) + StepControl.GO]).isZero();
+      assertThat(after[StepControl.update(0) + StepControl.STEP]).isEqualTo(4);
+      assertThat(conclude(numbers(bad, 5, 1, 3, 0, 0.1), state)[StepControl.IS_FINITE]).isZero();
+    }
+  }
+
+  @Test
+  default void concludeStep_withPatience_adaptsTheScale() {
+    double[] state = numbers(8, 1, 0, 0, 0, 0);
+    assertThat(conclude(numbers(1, 1, 1, 1, 3), state)).startsWith(8, 2);
+    state[StepControl.FINITE_STEPS] = 2;
+    assertThat(conclude(numbers(1, 1, 1, 1, 3), state)).startsWith(16, 0);
+    assertThat(conclude(numbers(1, 1, Double.NaN, 1, 3), state)).startsWith(4, 0);
+    state[StepControl.SCALE] = StepControl.LARGEST_SCALE;
+    assertThat(conclude(numbers(1, 1, 1, 1, 3), state)).startsWith(StepControl.LARGEST_SCALE, 0);
+    state[StepControl.SCALE] = StepControl.SMALLEST_SCALE;
+    assertThat(conclude(numbers(Double.NaN, 1, 1, 1, 3), state))
+        .startsWith(StepControl.SMALLEST_SCALE, 0);
   }
 
   private static GlobalIndex whole(long... dims) {

@@ -32,7 +32,7 @@ class PtxTest {
           "attention_delta",
           "updates");
   private static final List<String> OTHER_MODULES =
-      List.of("movement", "attention_256_f32", "attention_256_bf16");
+      List.of("movement", "steps", "attention_256_f32", "attention_256_bf16");
   private static final List<String> TENSOR_CORE_MODULES =
       List.of("attention_mma_32", "attention_mma_64", "attention_mma_128");
 

@@ -83,7 +83,8 @@ class CudaGraphTest {
       for (int i = 0; i < 10; i++) {
         graph.launch();
       }
-      assertThat(device.counters().since(before)).isEqualTo(new CudaCounters(0, 10, 0, 0, 0, 0, 0));
+      assertThat(device.counters().since(before))
+          .isEqualTo(new CudaCounters(0, 10, 0, 0, 0, 0, 0, 0));
     }
   }
 

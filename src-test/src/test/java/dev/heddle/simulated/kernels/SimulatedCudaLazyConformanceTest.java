@@ -55,6 +55,13 @@ class SimulatedCudaLazyConformanceTest extends KernelConformance {
           .hasMessage(
               "scatterAddRows: rows[2] is 4, but y has 4 rows; wanted a row below that, or a"
                   + " negative one to skip it");
+      NDArray local = NDArray.of(subject(), Shape.of(3), 0L, 0L, 0L);
+      kernels().localRows(NDArray.of(subject(), Shape.of(3), 0L, 5L, 6L), 0, 4, 6, local);
+      assertThatThrownBy(local::toLongs)
+          .isInstanceOf(IndexOutOfBoundsException.class)
+          .hasMessage(
+              "localRows: row id 6 at 2; wanted less than 6, the rows of all parts, or a negative one"
+                  + " to skip it");
       NDArray sums = NDArray.zeros(subject(), dtype().accumulation(), 3);
       NDArray logits = NDArray.zeros(subject(), dtype().accumulation(), 3);
       NDArray targets = NDArray.of(subject(), Shape.of(3), 7L, -1L, 8L);

@@ -18,10 +18,13 @@ import dev.heddle.train.run.TrainingRun;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.EnumSource;
+import org.junit.jupiter.params.provider.MethodSource;
 
 /**
  * The captioning example, small, on 1, 2 and 4 simulated GPUs: its losses are those of the
@@ -84,6 +87,54 @@ class SimulatedTrainingTest {
         assertThat(nccl.openCommunicators()).isEmpty();
       }
       assertThat(machine.complaints()).isEmpty();
+    }
+  }
+
+  private static final String DATA_TO_TENSOR =
+      "parallel.ranks=2 parallel.vision.ranks=0-1 parallel.vision.dp=2"
+          + " parallel.language.ranks=0-1 parallel.language.tp=2";
+  private static final String APART =
+      "parallel.ranks=4 parallel.vision.ranks=0-1 parallel.vision.dp=2 parallel.language.ranks=2-3"
+          + " parallel.language.tp=1 parallel.language.cp=2 train.microBatches=2";
+
+  static Stream<Arguments> recorded() {
+    return Stream.of(
+        Arguments.of(1, String.join(" ", ONE_RANK), false),
+        Arguments.of(2, DATA_TO_TENSOR, false),
+        Arguments.of(2, DATA_TO_TENSOR, true),
+        Arguments.of(2, DATA_TO_TENSOR + " parallel.vision.shardOptimizer=true", true),
+        Arguments.of(4, APART, false),
+        Arguments.of(4, APART, true));
+  }
+
+  /** Steps that are recorded and repeated are those that are run: to the bit. */
+  @ParameterizedTest
+  @MethodSource("recorded")
+  void example_asAGraph_hasTheSameLosses(int gpus, String layout, boolean withNccl) {
+    List<String> sets = new ArrayList<>(SMALL);
+    sets.addAll(List.of(layout.split(" ")));
+    sets.add("train.lossScale=0");
+    sets.add("train.warmupSteps=1");
+    RunConfig config = load(sets);
+    try (SimulatedGpus machine = SimulatedGpus.install(gpus, SimulatedOptions.lazily());
+        NativeLibrary.Substitution cublas = SimulatedCublas.install();
+        SimulatedNccl nccl = withNccl ? SimulatedNccl.install() : null) {
+      List<StepMetrics> eager = train(config, DeviceKind.cuda, 5);
+      long before = machine.counters().graphLaunches();
+      assertThat(before).isZero();
+      List<StepMetrics> steps = new ArrayList<>();
+      new TrainingRun(config, TrainingData.open(config), DeviceKind.cuda, true)
+          .train(null, 5, steps::add);
+      assertThat(machine.counters().graphLaunches()).isGreaterThanOrEqualTo(4L * gpus);
+      for (int i = 0; i < steps.size(); i++) {
+        assertThat(steps.get(i).loss()).as("loss of step %d", i + 1).isEqualTo(eager.get(i).loss());
+        assertThat(steps.get(i).gradNorm()).isEqualTo(eager.get(i).gradNorm());
+      }
+      assertThat(steps).hasSize(5);
+      assertThat(machine.complaints()).isEmpty();
+      if (nccl != null) {
+        assertThat(nccl.complaints()).isEmpty();
+      }
     }
   }
 

@@ -3,6 +3,7 @@ package dev.heddle.simulated.training;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import dev.heddle.bindings.NativeLibrary;
+import dev.heddle.runtime.StepControl;
 import dev.heddle.runtime.cuda.CudaCounters;
 import dev.heddle.simulated.cublas.SimulatedCublas;
 import dev.heddle.simulated.driver.SimulatedGpus;
@@ -24,7 +25,25 @@ import org.junit.jupiter.api.io.TempDir;
  * code, on a simulated GPU.
  */
 class StepCountTest {
-  private static final int STEPS = 4;
+  private static final int STEPS = 6;
+
+  /** Kernels of our own. */
+  private static final long LAUNCHES = 89;
+
+  /** What goes on from step to step, with two optimizers. */
+  private static final long STATE_BYTES = 8 * StepControl.stateLength(2);
+
+  /** 4 pictures of 3 x 32 x 32; at 16 patches and 9 words each an id; at the words a target. */
+  private static final long SAMPLE_BYTES = 4 * (4 * 3 * 32 * 32) + 8 * 4 * (16 + 9) + 8 * 4 * 9;
+
+  /** What the host says of a step, with two optimizers. */
+  private static final long CONTROL_BYTES = 8 * StepControl.controlLength(2);
+
+  /** 38 parameters: three numbers for their gradients' squares, eight for AdamW. */
+  private static final long TABLE_BYTES = 8 * 38 * (3 + 8);
+
+  /** The row numbers of image rows, words and scored positions. */
+  private static final long ROW_BYTES = 1600;
 
   @TempDir private Path folder;
 
@@ -53,16 +72,14 @@ class StepCountTest {
    *   <li>norms 6: forward, backward and its parameters' parts for each of two
    *   <li>GELU 2: forward, backward
    *   <li>residuals 4: two sums forward, two sums of gradients backward
-   *   <li>reductions 8: the bias gradients of four linear layers; the parts of two norms' weights
-   *       and biases
-   *   <li>AdamW 12: two weights in each of two norms and four linear layers
+   *   <li>reductions 4: the parts of two norms' weights and biases
    * </ul>
    *
    * and 4 + 8 products: four linear layers, each with the gradients of input and weight.
    */
   @Test
-  void steadyStep_waitsOnceAndAllocatesNothing() {
-    for (Counted step : train()) {
+  void steadyStep_waitsForNothingAndAllocatesNothing() {
+    for (Counted step : train(false)) {
       // Both blocks; nothing else attends.
       assertThat(step.launches("heddle_attention")).isEqualTo(2 * 4);
       // Both blocks; the norm at the end of either model.
@@ -73,38 +90,57 @@ class StepCountTest {
       assertThat(step.launches("heddle_elementwise")).isEqualTo(2 * (2 + 4) + 11);
       // The losses, forward and backward.
       assertThat(step.launches("heddle_softmax")).isEqualTo(2);
-      // Both blocks; two in either model's last norm; the others: patches 2, projector 4, words,
-      // head, and positions of patches and of words.
-      assertThat(step.launches("heddle_update")).isEqualTo(2 * 12 + 2 * 2 + 10);
-      // Two for each component's squares; both blocks; 4 since the language block has rows enough
-      // for its biases' gradients to be summed in parts; the last norms' parts (4); the other three
-      // biases; two tables of positions, broadcast forward; the sum of the losses.
-      assertThat(step.launches("heddle_reduction")).isEqualTo(2 * 2 + 2 * 8 + 4 + 4 + 3 + 2 + 1);
+      // All of a component's parameters at a time.
+      assertThat(step.launches("heddle_update")).isEqualTo(2);
+      // The norm, clipping, and whether there is an update at all.
+      assertThat(step.launches("heddle_step")).isEqualTo(1);
+      // Two for the squares of all gradients; two norms' weights and biases in both blocks, and in
+      // parts; the last norms' in parts; two tables of positions, broadcast forward; the sum of the
+      // losses. Biases are summed by cuBLAS, with the product beside them.
+      assertThat(step.launches("heddle_reduction")).isEqualTo(2 + 2 * 4 + 4 + 2 + 1);
       // Image rows into the sequence; backward the words' vectors and the scored rows.
       assertThat(step.launches("heddle_scatter")).isEqualTo(3);
-      // Gathers 5: words, kept rows, scored rows; backward kept rows, image rows. Fills 7: the
-      // gradient of the loss, two constants of the mask, three gradients that rows are added or
-      // copied into, the step's numbers. Copies 4: patches, targets to F32, the gradient of a slice
-      // of the positions, the loss to F64.
-      assertThat(step.launches("heddle_movement")).isEqualTo(5 + 7 + 4);
-      assertThat(step.launches("heddle")).isEqualTo(142);
+      // Gathers 5: words, kept rows, scored rows; backward kept rows, image rows. Fills 5: two
+      // constants of the mask, three gradients that rows are added or copied into. Copies 5:
+      // patches, targets to F32, the gradient of a slice of the positions, the loss to F64, its
+      // scale from there.
+      assertThat(step.launches("heddle_movement")).isEqualTo(5 + 5 + 5);
+      assertThat(step.launches("heddle")).isEqualTo(LAUNCHES);
       // Both blocks; patches 2 (images need no gradient), projector 6, head 3.
       assertThat(step.launches("cublas")).isEqualTo(2 * 12 + 11);
 
       CudaCounters device = step.device();
-      assertThat(device.launches()).isEqualTo(142);
-      // The losses and both components' squares, 3 numbers of 8 bytes, read together.
-      assertThat(device.hostSynchronizations()).isEqualTo(1);
-      assertThat(device.bytesToHost()).isEqualTo(3 * 8);
+      assertThat(device.launches()).isEqualTo(LAUNCHES);
+      // The host is a step ahead: it waits for the numbers of the step before this one.
+      assertThat(device.hostSynchronizations()).isZero();
+      assertThat(device.trailingWaits()).isEqualTo(1);
+      assertThat(device.bytesToHost()).isEqualTo(STATE_BYTES);
       assertThat(device.deviceAllocations()).isZero();
-      // Images, words, targets, row numbers, and the table of the gradients.
-      assertThat(device.bytesToDevice()).isEqualTo(52752);
+      assertThat(device.bytesToDevice())
+          .isEqualTo(SAMPLE_BYTES + CONTROL_BYTES + TABLE_BYTES + ROW_BYTES);
       assertThat(device.bytesOnDevice()).isZero();
     }
   }
 
-  /** The steps after the first, each with what it did. */
-  private List<Counted> train() {
+  @Test
+  void steadyStep_recorded_isOneLaunch() {
+    for (Counted step : train(true).subList(1, STEPS - 2)) {
+      CudaCounters device = step.device();
+      assertThat(device.graphLaunches()).isEqualTo(1);
+      assertThat(device.launches()).isZero();
+      assertThat(device.hostSynchronizations()).isZero();
+      assertThat(device.trailingWaits()).isEqualTo(1);
+      assertThat(device.deviceAllocations()).isZero();
+      assertThat(device.bytesToHost()).isEqualTo(STATE_BYTES);
+      // What differs from step to step; all else is in the graph.
+      assertThat(device.bytesToDevice()).isEqualTo(SAMPLE_BYTES + CONTROL_BYTES);
+      // The GPU runs what it ran before.
+      assertThat(step.launches("heddle")).isEqualTo(LAUNCHES);
+    }
+  }
+
+  /** The steps after the first two, each with what it did. */
+  private List<Counted> train(boolean graph) {
     List<String> sets = new ArrayList<>(SimulatedTrainingTest.SMALL);
     sets.addAll(SimulatedTrainingTest.ONE_RANK);
     sets.add("output='" + folder.resolve("run") + "'");
@@ -117,13 +153,15 @@ class StepCountTest {
       CountedTraining.train(
           config,
           STEPS,
+          graph,
           counters -> after.add(new Counted(counters, machine.counters().launches())));
     }
     List<Counted> steps = new ArrayList<>();
-    for (int i = 1; i < after.size(); i++) {
+    // Before the last report no step is begun any more.
+    for (int i = 1; i < after.size() - 1; i++) {
       steps.add(after.get(i).since(after.get(i - 1)));
     }
-    assertThat(steps).hasSize(STEPS - 1);
+    assertThat(steps).hasSize(STEPS - 2);
     return steps;
   }
 }

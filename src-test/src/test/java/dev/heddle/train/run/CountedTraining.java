@@ -12,17 +12,24 @@ import java.util.Objects;
 import java.util.function.Consumer;
 import org.jspecify.annotations.Nullable;
 
-/** A run of one rank on a GPU, with what its device has done so far after each step. */
+/** A run on GPUs, with what the device of rank 0 has done so far after each step. */
 public final class CountedTraining {
   private @Nullable CudaDevice gpu;
 
   private CountedTraining() {}
 
-  /** Trains {@code steps} steps; {@code stepDone} gets what the device did since it was opened. */
-  public static void train(RunConfig config, int steps, Consumer<CudaCounters> stepDone) {
+  /**
+   * Trains {@code steps} steps.
+   *
+   * @param graph whether steps are recorded and repeated
+   * @param stepDone gets what the device did since it was opened whenever a step is reported: from
+   *     one to the next, but for the last, one step was begun and one was awaited
+   */
+  public static void train(
+      RunConfig config, int steps, boolean graph, Consumer<CudaCounters> stepDone) {
     CountedTraining counted = new CountedTraining();
     RankDevices devices = counted.new Watched(RankDevices.of(DeviceKind.cuda));
-    new TrainingRun(config, TrainingData.open(config), new ThreadLauncher(), devices)
+    new TrainingRun(config, TrainingData.open(config), new ThreadLauncher(), devices, graph)
         .train(
             null,
             steps,
@@ -49,7 +56,9 @@ public final class CountedTraining {
           launcher,
           ranks,
           (world, device) -> {
-            gpu = (CudaDevice) device;
+            if (world.rank() == 0) {
+              gpu = (CudaDevice) device;
+            }
             body.run(world, device);
           });
     }

@@ -67,6 +67,7 @@ final class HeddleCommand implements Runnable {
             .addSubcommand(new TrainCommand(application, out))
             .addSubcommand(new PlanCommand(application, out))
             .addSubcommand(new DoctorCommand(out))
+            .addSubcommand(new BenchCommand())
             .addSubcommand(new CommandLine.HelpCommand())
             .setOut(Failures.writer(out))
             .setErr(Failures.writer(error));

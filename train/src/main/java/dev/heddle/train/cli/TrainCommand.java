@@ -31,7 +31,7 @@ import picocli.CommandLine.Spec;
       "  heddle train CONFIG --set parallel.language.tp=2 --steps 50",
       "  heddle train --resume runs/emoji-captions",
       "  heddle train CONFIG --steps 20 --trace run.json",
-      "  heddle train CONFIG --device cuda",
+      "  heddle train CONFIG --device cuda --graph",
       "  mpirun -n 4 --bind-to none heddle train CONFIG --launch mpi --set parallel.ranks=4"
     })
 final class TrainCommand implements Callable<Integer> {
@@ -110,6 +110,14 @@ final class TrainCommand implements Callable<Integer> {
       })
   private DeviceKind device = DeviceKind.cpu;
 
+  @Option(
+      names = "--graph",
+      description = {
+        "Has each GPU record a training step and repeat it: one call for many kernels, the same"
+            + " numbers. Steps whose shapes differ from all before are run one kernel at a time."
+      })
+  private boolean graph;
+
   @SuppressWarnings("NullAway.Init") // picocli sets the specification.
   TrainCommand(Application application, PrintStream out) {
     this.application = application;
@@ -147,6 +155,10 @@ final class TrainCommand implements Callable<Integer> {
       // The run's own folder, wherever it was moved to and from wherever it is resumed.
       loaded = loaded.withOutput(resume);
     }
+    if (graph && device != DeviceKind.cuda) {
+      throw new ParameterException(
+          spec.commandLine(), "--graph: GPUs record steps, so it goes with --device cuda");
+    }
     int lastStep = loaded.train().steps();
     if (steps != null) {
       if (steps < 1) {
@@ -165,6 +177,7 @@ final class TrainCommand implements Callable<Integer> {
         metricsFile,
         Optional.ofNullable(resume),
         Optional.ofNullable(trace),
-        device);
+        device,
+        graph);
   }
 }

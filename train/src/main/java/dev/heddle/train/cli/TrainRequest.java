@@ -15,6 +15,7 @@ import java.util.Optional;
  * @param resume the checkpoint to go on from, or a folder with checkpoints
  * @param trace the file for what every rank did when
  * @param device what the ranks compute on
+ * @param graph whether devices record a step and repeat it
  */
 public record TrainRequest(
     RunConfig config,
@@ -22,4 +23,5 @@ public record TrainRequest(
     Path metrics,
     Optional<Path> resume,
     Optional<Path> trace,
-    DeviceKind device) {}
+    DeviceKind device,
+    boolean graph) {}

@@ -4,12 +4,13 @@ import dev.heddle.autograd.Tensor;
 import dev.heddle.nn.Layers;
 import dev.heddle.nn.Parameter;
 import dev.heddle.nn.SequenceSpec;
+import dev.heddle.parallel.component.StagedArray;
 import dev.heddle.parallel.component.StagedProgram;
 import dev.heddle.runtime.DType;
 import dev.heddle.runtime.Device;
-import dev.heddle.runtime.NDArray;
 import dev.heddle.runtime.Shape;
-import java.lang.foreign.MemorySegment;
+import java.nio.IntBuffer;
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
@@ -23,7 +24,8 @@ public final class AudioProgram implements StagedProgram {
   private final DType dtype;
   private final int rowValues;
   private int[][] stagedRows = new int[0][];
-  private float[][] stagedFrames = new float[0][];
+  private final List<StagedArray> frames = new ArrayList<>();
+  private boolean fixed;
 
   /**
    * The program of an encoder made with {@code layers}.
@@ -48,7 +50,52 @@ public final class AudioProgram implements StagedProgram {
    */
   public void stage(int[][] rows, float[][] frames) {
     stagedRows = rows;
-    stagedFrames = frames;
+    for (int i = 0; i < rows.length; i++) {
+      if (this.frames.size() == i) {
+        StagedArray made = new StagedArray(device, DType.F32);
+        if (fixed) {
+          made.fix();
+        }
+        this.frames.add(made);
+      }
+      if (readsClips()) {
+        stageHeld(this.frames.get(i), i, frames[i]);
+      }
+    }
+  }
+
+  /** Stages the frames of the rows that this rank holds. */
+  private void stageHeld(StagedArray array, int microBatch, float[] values) {
+    SequenceSpec clips = clips(microBatch);
+    if (values.length < clips.length() * rowValues) {
+      throw new IllegalArgumentException(
+          "audio program: microbatch %d has %d values staged, wanted %d rows of %d"
+              .formatted(microBatch, values.length, clips.length(), rowValues));
+    }
+    long[] held = encoder.heldRows(clips);
+    Shape shape = Shape.of(held.length, rowValues);
+    if (held.length == clips.length()) {
+      array.stage(shape, values);
+      return;
+    }
+    float[] mine = new float[held.length * rowValues];
+    for (int i = 0; i < held.length; i++) {
+      int from = Math.toIntExact(held[i] * rowValues);
+      System.arraycopy(values, from, mine, i * rowValues, rowValues);
+    }
+    array.stage(shape, mine);
+  }
+
+  @Override
+  public boolean fixInputs() {
+    fixed = true;
+    frames.forEach(StagedArray::fix);
+    return true;
+  }
+
+  @Override
+  public Object shapeOfStep() {
+    return Arrays.stream(stagedRows).map(rows -> IntBuffer.wrap(rows.clone())).toList();
   }
 
   /** Whether this rank reads clips: it runs the first stage. */
@@ -63,38 +110,15 @@ public final class AudioProgram implements StagedProgram {
     if (clips.length() == 0) {
       return null;
     }
-    Tensor x = stage == 0 ? frames(microBatch, clips) : Objects.requireNonNull(previous);
-    return encoder.forward(stage, x, clips);
+    if (stage > 0) {
+      return encoder.forward(stage, Objects.requireNonNull(previous), clips);
+    }
+    Tensor x = Tensor.constant(frames.get(microBatch).array().cast(dtype));
+    return encoder.forward(0, x, clips);
   }
 
   private SequenceSpec clips(int microBatch) {
     return SequenceSpec.packed(Arrays.stream(stagedRows[microBatch]).asLongStream().toArray());
-  }
-
-  /** The frames of the rows that this rank holds. */
-  private Tensor frames(int microBatch, SequenceSpec clips) {
-    float[] values = stagedFrames[microBatch];
-    if (values.length < clips.length() * rowValues) {
-      throw new IllegalStateException(
-          "audio program: microbatch %d has %d values staged, wanted %d rows of %d"
-              .formatted(microBatch, values.length, clips.length(), rowValues));
-    }
-    long[] held = encoder.heldRows(clips);
-    NDArray array = NDArray.empty(device, DType.F32, held.length, rowValues);
-    long rowBytes = (long) rowValues * Float.BYTES;
-    MemorySegment source = MemorySegment.ofArray(values);
-    // Held rows come in runs; each is written where the runs before it end.
-    for (int start = 0; start < held.length; ) {
-      int end = start + 1;
-      while (end < held.length && held[end] == held[end - 1] + 1) {
-        end++;
-      }
-      array
-          .slice(0, start, end)
-          .writeBytes(source.asSlice(held[start] * rowBytes, (end - start) * rowBytes));
-      start = end;
-    }
-    return Tensor.constant(array.cast(dtype));
   }
 
   @Override

@@ -27,6 +27,7 @@ import dev.heddle.train.config.ModelConfig;
 import java.util.Map;
 import java.util.Objects;
 import java.util.TreeMap;
+import java.util.function.Supplier;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -119,9 +120,30 @@ public final class LanguageModel extends Module {
   }
 
   /**
+   * The words of sequences on the device; asked for where they are used.
+   *
+   * @param ids {@link Sequences#ids}, I64
+   * @param targets {@link Sequences#targets}, I64
+   */
+  public record Words(Supplier<NDArray> ids, Supplier<NDArray> targets) {}
+
+  private Words words(Sequences sequences) {
+    return new Words(
+        () -> Sequences.onDevice(layers.device(), sequences.ids()),
+        () -> Sequences.onDevice(layers.device(), sequences.targets()));
+  }
+
+  /** One stage, with the words that the sequences have. */
+  public Tensor forward(
+      int stage, Sequences sequences, Map<String, Tensor> rows, @Nullable Tensor previous) {
+    return forward(stage, sequences, words(sequences), rows, previous);
+  }
+
+  /**
    * One stage.
    *
    * @param stage a stage of this rank
+   * @param words the sequences' words, which are looked at instead of those in {@code sequences}
    * @param rows for the first stage the encoders' rows by encoder: in the order of the samples, or
    *     at their places where {@code sequences} says so
    * @param previous what the stage before handed on, [lanes, positions held, features]; null for
@@ -130,13 +152,17 @@ public final class LanguageModel extends Module {
    *     positions, one element
    */
   public Tensor forward(
-      int stage, Sequences sequences, Map<String, Tensor> rows, @Nullable Tensor previous) {
+      int stage,
+      Sequences sequences,
+      Words words,
+      Map<String, Tensor> rows,
+      @Nullable Tensor previous) {
     try (MemoryScope inside = MemoryScope.temporaries()) {
-      Tensor x = through(stage, sequences, rows, previous);
+      Tensor x = through(stage, sequences, words, rows, previous);
       if (stage < stages.last()) {
         return inside.keep(x);
       }
-      NDArray targets = Sequences.onDevice(layers.device(), sequences.targets());
+      NDArray targets = words.targets().get();
       Tensor normed = exit().norm.forward(x);
       return inside.keep(exit().head.lossSum(normed, scored(sequences), targets, sequences.spec()));
     }
@@ -158,7 +184,7 @@ public final class LanguageModel extends Module {
     try (MemoryScope inside = MemoryScope.temporaries()) {
       Tensor x = null;
       for (int stage = 0; stage < stages.count(); stage++) {
-        x = through(stage, sequences, rows, x);
+        x = through(stage, sequences, words(sequences), rows, x);
       }
       Tensor normed = exit().norm.forward(Objects.requireNonNull(x));
       return inside.keep(exit().head.mostProbable(normed, scored(sequences), sequences.spec()));
@@ -166,9 +192,13 @@ public final class LanguageModel extends Module {
   }
 
   private Tensor through(
-      int stage, Sequences sequences, Map<String, Tensor> rows, @Nullable Tensor previous) {
+      int stage,
+      Sequences sequences,
+      Words words,
+      Map<String, Tensor> rows,
+      @Nullable Tensor previous) {
     stages.require(stage, "language model");
-    Tensor x = stage == 0 ? entered(sequences, rows) : Objects.requireNonNull(previous);
+    Tensor x = stage == 0 ? entered(sequences, words, rows) : Objects.requireNonNull(previous);
     BlockContext context = BlockContext.NONE.withSequence(sequences.spec());
     Interval mine = stages.blocks().get(stage);
     for (int i = (int) mine.start(); i < mine.end(); i++) {
@@ -182,11 +212,10 @@ public final class LanguageModel extends Module {
   }
 
   /** Words and encoder rows at their positions, [lanes, positions held, features]. */
-  private Tensor entered(Sequences sequences, Map<String, Tensor> rows) {
+  private Tensor entered(Sequences sequences, Words words, Map<String, Tensor> rows) {
     Entry start = Objects.requireNonNull(entry);
     long held = sequences.held().length;
-    NDArray ids = Sequences.onDevice(layers.device(), sequences.ids());
-    Tensor x = start.words.forward(ids, sequences.spec());
+    Tensor x = start.words.forward(words.ids().get(), sequences.spec());
     for (Map.Entry<String, Tensor> encoder : rows.entrySet()) {
       long[] places = sequences.rowPlaces().get(encoder.getKey());
       x =

@@ -4,8 +4,10 @@ import dev.heddle.autograd.Tensor;
 import dev.heddle.nn.Layers;
 import dev.heddle.nn.Parameter;
 import dev.heddle.nn.SequenceSpec;
+import dev.heddle.parallel.component.StagedArray;
 import dev.heddle.parallel.component.StagedProgram;
 import dev.heddle.parallel.layout.Interval;
+import dev.heddle.runtime.DType;
 import dev.heddle.runtime.Shape;
 import java.util.ArrayList;
 import java.util.List;
@@ -28,7 +30,10 @@ public final class LanguageProgram implements StagedProgram {
   private final Layers layers;
   private final boolean tied;
   private final boolean rowsInPlace;
+  private final List<StagedArray> ids = new ArrayList<>();
+  private final List<StagedArray> targets = new ArrayList<>();
   private List<Sequences> staged = List.of();
+  private boolean fixed;
 
   /**
    * The program of a model made with {@code layers}.
@@ -60,13 +65,46 @@ public final class LanguageProgram implements StagedProgram {
               rowsInPlace));
     }
     staged = sequences;
+    for (int i = 0; i < sequences.size(); i++) {
+      stage(ids, i, sequences.get(i).ids());
+      stage(targets, i, sequences.get(i).targets());
+    }
+  }
+
+  private void stage(List<StagedArray> arrays, int microBatch, long[] values) {
+    if (arrays.size() == microBatch) {
+      StagedArray made = new StagedArray(layers.device(), DType.I64);
+      if (fixed) {
+        made.fix();
+      }
+      arrays.add(made);
+    }
+    arrays.get(microBatch).stage(Shape.of(values.length), values);
+  }
+
+  @Override
+  public boolean fixInputs() {
+    fixed = true;
+    ids.forEach(StagedArray::fix);
+    targets.forEach(StagedArray::fix);
+    return true;
+  }
+
+  @Override
+  public Object shapeOfStep() {
+    return staged.stream().map(Sequences::shape).toList();
   }
 
   @Override
   public @Nullable Tensor forward(
       int stage, int microBatch, Map<String, Tensor> incoming, @Nullable Tensor previous) {
     Sequences sequences = staged.get(microBatch);
-    return sequences.isEmpty() ? null : model.forward(stage, sequences, incoming, previous);
+    if (sequences.isEmpty()) {
+      return null;
+    }
+    LanguageModel.Words words =
+        new LanguageModel.Words(ids.get(microBatch)::array, targets.get(microBatch)::array);
+    return model.forward(stage, sequences, words, incoming, previous);
   }
 
   @Override

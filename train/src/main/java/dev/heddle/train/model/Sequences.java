@@ -5,7 +5,10 @@ import dev.heddle.parallel.layout.Interval;
 import dev.heddle.runtime.Device;
 import dev.heddle.runtime.NDArray;
 import dev.heddle.runtime.Shape;
+import java.nio.LongBuffer;
 import java.util.Arrays;
+import java.util.HashMap;
+import java.util.List;
 import java.util.Map;
 import java.util.stream.LongStream;
 
@@ -96,6 +99,19 @@ public record Sequences(
   /** How many targets count. */
   public long validTokens() {
     return Arrays.stream(targets).filter(target -> target >= 0).count();
+  }
+
+  /** All but the words: what is worked out on the host for sequences of these shapes. */
+  Object shape() {
+    Map<String, LongBuffer> places = new HashMap<>();
+    rowPlaces.forEach((encoder, rows) -> places.put(encoder, LongBuffer.wrap(rows)));
+    return List.of(
+        spec,
+        LongBuffer.wrap(held),
+        LongBuffer.wrap(documentPositions),
+        places,
+        LongBuffer.wrap(scoredPlaces),
+        targets.length);
   }
 
   /** Whether the data lane has no sample. A rank may also hold no position of samples it has. */

@@ -3,12 +3,15 @@ package dev.heddle.train.model;
 import dev.heddle.autograd.Tensor;
 import dev.heddle.nn.Layers;
 import dev.heddle.nn.Parameter;
+import dev.heddle.parallel.component.StagedArray;
 import dev.heddle.parallel.component.StagedProgram;
 import dev.heddle.runtime.DType;
 import dev.heddle.runtime.Device;
 import dev.heddle.runtime.NDArray;
 import dev.heddle.runtime.Shape;
 import dev.heddle.train.config.ModelConfig;
+import java.nio.IntBuffer;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
@@ -20,8 +23,9 @@ public final class VisionProgram implements StagedProgram {
   private final ModelConfig.Vision sizes;
   private final Device device;
   private final DType dtype;
-  private float[][] staged = new float[0][];
+  private final List<StagedArray> pictures = new ArrayList<>();
   private int[] pictureCounts = new int[0];
+  private boolean fixed;
 
   /** The program of an encoder made with {@code layers}, for square pictures. */
   public VisionProgram(VisionEncoder encoder, Layers layers, ModelConfig.Vision sizes) {
@@ -41,7 +45,31 @@ public final class VisionProgram implements StagedProgram {
    */
   public void stage(int[] counts, float[][] pictures) {
     pictureCounts = counts;
-    staged = pictures;
+    int side = sizes.imageSize();
+    for (int i = 0; i < counts.length; i++) {
+      if (this.pictures.size() == i) {
+        StagedArray made = new StagedArray(device, DType.F32);
+        if (fixed) {
+          made.fix();
+        }
+        this.pictures.add(made);
+      }
+      if (readsPictures()) {
+        this.pictures.get(i).stage(Shape.of(counts[i], 3, side, side), pictures[i]);
+      }
+    }
+  }
+
+  @Override
+  public boolean fixInputs() {
+    fixed = true;
+    pictures.forEach(StagedArray::fix);
+    return true;
+  }
+
+  @Override
+  public Object shapeOfStep() {
+    return IntBuffer.wrap(pictureCounts.clone());
   }
 
   /** Whether this rank reads pictures: it runs the first stage. */
@@ -59,8 +87,7 @@ public final class VisionProgram implements StagedProgram {
     if (stage > 0) {
       return encoder.forward(stage, Objects.requireNonNull(previous));
     }
-    int side = sizes.imageSize();
-    NDArray array = NDArray.of(device, Shape.of(count, 3, side, side), staged[microBatch]);
+    NDArray array = pictures.get(microBatch).array();
     return encoder.forward(0, Tensor.constant(array.cast(dtype)));
   }
 

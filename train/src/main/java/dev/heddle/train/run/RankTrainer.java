@@ -11,6 +11,8 @@ import dev.heddle.parallel.component.LossScaler;
 import dev.heddle.parallel.component.ModelGraph;
 import dev.heddle.parallel.component.ModelRunner;
 import dev.heddle.parallel.component.ParameterDirectory;
+import dev.heddle.parallel.component.PendingStep;
+import dev.heddle.parallel.component.StepRecorder;
 import dev.heddle.parallel.component.StepResult;
 import dev.heddle.parallel.trace.TraceRecorder;
 import dev.heddle.runtime.DType;
@@ -44,12 +46,28 @@ final class RankTrainer {
   private final Device device;
   private final TrainingListener listener;
   private final @Nullable TraceRecorder trace;
+  private final boolean recordsSteps;
 
+  /** The step that has been begun and not yet reported. */
+  private @Nullable Begun begun;
+
+  /** When a step was last reported, as {@link System#nanoTime()} has it. */
+  private long reported = Long.MIN_VALUE;
+
+  /** A step under way, and when it was begun. */
+  private record Begun(long step, PendingStep pending, long start) {}
+
+  /**
+   * One rank's part of a run.
+   *
+   * @param recordsSteps whether the device records a step and repeats it
+   */
   RankTrainer(
       RunConfig config,
       TrainingData data,
       Communicator world,
       Device device,
+      boolean recordsSteps,
       TrainingListener listener) {
     this.config = config;
     this.data = data;
@@ -57,6 +75,7 @@ final class RankTrainer {
     this.device = device;
     this.listener = listener;
     this.trace = TraceRecorder.of(world);
+    this.recordsSteps = recordsSteps;
   }
 
   /**
@@ -68,8 +87,10 @@ final class RankTrainer {
   void run(@Nullable Checkpoint resumed, long lastStep) {
     TrainConfig train = config.train();
     DType dtype = DTypes.of(config.dtype());
-    try (MemoryScope scope = MemoryScope.open()) {
+    try (MemoryScope scope = MemoryScope.open();
+        StepRecorder recorder = recordsSteps ? new StepRecorder(device) : null) {
       ModelGraph graph = data.graph();
+      Communicator steps = recorder == null ? world : recorder.communicator(world);
       int vocabulary = data.tokenizer().vocabularySize();
       Map<String, ComponentProgram> programs =
           CaptionModel.programs(
@@ -77,16 +98,16 @@ final class RankTrainer {
               config.parallel(),
               vocabulary,
               graph,
-              world,
+              steps,
               device,
               dtype,
               config.seed());
-      Map<String, ComponentOptimizer> optimizers = optimizers(config, world, graph, programs);
+      Map<String, ComponentOptimizer> optimizers = optimizers(config, steps, graph, programs);
       LossScaler scaler =
           train.lossScale() == 0 ? LossScaler.adaptive() : LossScaler.fixed(train.lossScale());
       ModelRunner runner =
           new ModelRunner(
-              world,
+              steps,
               graph,
               graph.schedule(config.parallel().schedule(), train.microBatches()),
               device,
@@ -94,6 +115,9 @@ final class RankTrainer {
               programs,
               optimizers,
               scaler);
+      if (recorder != null) {
+        runner.recordSteps(recorder);
+      }
       ModelCheckpoint state =
           new ModelCheckpoint(
               directory(graph, vocabulary, dtype, programs, optimizers),
@@ -114,6 +138,10 @@ final class RankTrainer {
           trace.step(step);
         }
         step(step, runner, samples, schedules);
+        // A device that computes on its own is kept a step ahead of what is reported.
+        if (!device.isAsynchronous() || step == lastStep || step % CHECKPOINT_EVERY == 0) {
+          report();
+        }
         if (step % CHECKPOINT_EVERY == 0 || step == lastStep) {
           save(step, state);
         }
@@ -178,27 +206,43 @@ final class RankTrainer {
     samples.stage(step);
     end();
     begin("training step");
-    StepResult result =
-        runner.step(
+    PendingStep pending =
+        runner.begin(
             (boundary, microBatch) ->
                 samples.rows(data.graph().boundary(boundary).source(), microBatch),
             new ModelRunner.Update(
                 component -> Objects.requireNonNull(schedules.get(component)).at(step),
                 config.train().clipNorm()));
     end();
+    report();
+    begun = new Begun(step, pending, start);
+  }
+
+  /** Tells what the step came to that was begun last, if it is not told yet. */
+  private void report() {
+    Begun last = begun;
+    if (last == null) {
+      return;
+    }
+    begun = null;
+    StepResult result = last.pending.await();
     long peak = world.allReduce(device.memory().peakLiveBytes(), ReduceOp.MAX);
     if (world.rank() == 0) {
+      // Where steps overlap, a step takes as long as the run goes on by it.
+      long now = System.nanoTime();
+      double seconds = (now - Math.max(last.start, reported)) * 1e-9;
+      reported = now;
       listener.stepDone(
           new StepMetrics(
-              step,
+              last.step,
               result.loss(),
               result.tokens(),
               result.gradientNorm(),
-              schedule(config.train().learningRate()).at(step),
-              (System.nanoTime() - start) * 1e-9,
+              schedule(config.train().learningRate()).at(last.step),
+              seconds,
               peak));
       if (result.skipped()) {
-        listener.stepSkipped(step);
+        listener.stepSkipped(last.step);
       }
     }
   }

@@ -55,7 +55,7 @@ public final class TrainingApplication implements Application {
         out.println("going on after step " + resumed.step() + " of " + resumed.folder());
       }
       if (!launcher.hasFirstRank()) {
-        new TrainingRun(config, data, launcher, devices)
+        new TrainingRun(config, data, launcher, devices, request.graph())
             .train(resumed, request.lastStep(), step -> {});
         return;
       }
@@ -65,7 +65,7 @@ public final class TrainingApplication implements Application {
       try (MetricsFile metrics = metrics(request, resumed);
           ProgressLine progress =
               new ProgressLine(out, ProgressLine.isTerminal(), request.lastStep())) {
-        new TrainingRun(config, data, launcher, devices)
+        new TrainingRun(config, data, launcher, devices, request.graph())
             .train(
                 resumed,
                 request.lastStep(),

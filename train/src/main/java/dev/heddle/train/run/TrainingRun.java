@@ -17,23 +17,39 @@ public final class TrainingRun {
   private final TrainingData data;
   private final RankLauncher launcher;
   private final RankDevices devices;
+  private final boolean graph;
 
   /** The run that {@code config} describes, every rank a thread of this JVM. */
   public TrainingRun(RunConfig config, TrainingData data) {
-    this(config, data, new ThreadLauncher(), new RankDevices.Processors());
+    this(config, data, new ThreadLauncher(), new RankDevices.Processors(), false);
   }
 
   /** The same on devices of that kind. */
   public TrainingRun(RunConfig config, TrainingData data, DeviceKind device) {
-    this(config, data, new ThreadLauncher(), RankDevices.of(device));
+    this(config, data, device, false);
+  }
+
+  /**
+   * The same on devices of that kind.
+   *
+   * @param graph whether devices record a step and repeat it, which those of CUDA can
+   */
+  public TrainingRun(RunConfig config, TrainingData data, DeviceKind device, boolean graph) {
+    this(config, data, new ThreadLauncher(), RankDevices.of(device), graph);
   }
 
   /** The run that {@code config} describes, its ranks where {@code launcher} has them. */
-  TrainingRun(RunConfig config, TrainingData data, RankLauncher launcher, RankDevices devices) {
+  TrainingRun(
+      RunConfig config,
+      TrainingData data,
+      RankLauncher launcher,
+      RankDevices devices,
+      boolean graph) {
     this.config = config;
     this.data = data;
     this.launcher = launcher;
     this.devices = devices;
+    this.graph = graph;
   }
 
   /**
@@ -77,7 +93,7 @@ public final class TrainingRun {
                     world,
                     device,
                     group ->
-                        new RankTrainer(config, data, group, device, listener)
+                        new RankTrainer(config, data, group, device, graph, listener)
                             .run(resumed, lastStep))));
   }
 }

@@ -231,7 +231,7 @@ class HeddleCommandTest {
     assertThat(out()).startsWith("Usage: heddle").contains("--version");
     List<String> expected =
         switch (command) {
-          case "" -> List.of("train", "plan", "doctor", "help");
+          case "" -> List.of("train", "plan", "doctor", "bench", "help");
           case "train" -> List.of("--set", "--steps", "--metrics", "--resume", "--seed", "CONFIG");
           case "plan" -> List.of("--set", "--json", "--launches", "CONFIG");
           default -> List.of("oneDNN");

@@ -200,8 +200,7 @@ class AudioEncoderTest {
     try (CpuDevice device = device();
         MemoryScope scope = MemoryScope.open()) {
       AudioProgram program = program(device, Stages.whole(SIZES.layers()));
-      program.stage(new int[][] {{3}}, new float[][] {values(2, 7)});
-      assertThatThrownBy(() -> program.forward(0, Map.of()))
+      assertThatThrownBy(() -> program.stage(new int[][] {{3}}, new float[][] {values(2, 7)}))
           .hasMessage("audio program: microbatch 0 has 12 values staged, wanted 3 rows of 6");
     }
   }

@@ -222,7 +222,8 @@ class RankTrainerTest {
                     }
                     allocations.add(now);
                   };
-              new RankTrainer(config, data, world, device, listener).run(null, TinyRun.STEPS);
+              new RankTrainer(config, data, world, device, false, listener)
+                  .run(null, TinyRun.STEPS);
             }));
     // Rank 1 may be a step ahead of rank 0's listener, never behind it.
     assertThat(allocations).hasSize(TinyRun.STEPS);

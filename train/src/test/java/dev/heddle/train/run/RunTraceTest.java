@@ -103,7 +103,7 @@ class RunTraceTest {
             (world, device) -> {
               TracingCommunicator traced =
                   new TracingCommunicator(world, new TraceRecorder(TraceRecorder.DEFAULT_CAPACITY));
-              new RankTrainer(config, data, traced, device, metrics -> {}).run(null, 3);
+              new RankTrainer(config, data, traced, device, false, metrics -> {}).run(null, 3);
               counted.put(world.rank(), world.totalStatistics().snapshot());
               TraceFile.write(traced, 1, device, world.rank() == 0 ? text : new StringBuilder());
             }));

@@ -17,10 +17,10 @@ import java.util.ArrayList;
 import java.util.List;
 
 /**
- * The peer: {@link StepModel} in libtorch, driven through DJL as its users would. DJL has no fused
+ * {@link StepModel} in libtorch, driven through DJL as its users would, in F32. DJL has no fused
  * attention, so attention is composed; the optimizer is DJL's own AdamW.
  */
-public final class TorchStepWorker {
+public final class DjlStepWorker {
   private final StepModel model;
   private final NDManager root;
   private final List<NDArray> weights = new ArrayList<>();
@@ -33,7 +33,11 @@ public final class TorchStepWorker {
           .optWeightDecays((float) StepModel.WEIGHT_DECAY)
           .build();
 
-  private TorchStepWorker(StepModel model, NDManager root) {
+  private final Clock clock;
+  private long optimizerNanos;
+
+  private DjlStepWorker(StepModel model, NDManager root, int threads) {
+    this.clock = new Clock(threads);
     this.model = model;
     this.root = root;
     List<StepModel.Weight> all = model.weights();
@@ -132,11 +136,13 @@ public final class TorchStepWorker {
         value = loss.getFloat();
         collector.backward(loss);
       }
+      long start = clock.nanos();
       for (int i = 0; i < weights.size(); i++) {
         try (NDArray gradient = weights.get(i).getGradient()) {
           optimizer.update("weight" + i, weights.get(i), gradient);
         }
       }
+      optimizerNanos = clock.nanos() - start;
       attach(root);
     }
     return value;
@@ -147,18 +153,24 @@ public final class TorchStepWorker {
     inputs.forEach(input -> input.attach(manager));
   }
 
-  /** Arguments: the model's name and the number of threads. */
+  /** Arguments: the model's name, the number of threads, and {@code f32}. */
   public static void main(String[] arguments) throws IOException {
     System.setProperty("ai.djl.offline", "true");
     System.setProperty("OPT_OUT_TRACKING", "true");
     System.setProperty("ai.djl.pytorch.num_threads", arguments[1]);
     System.setProperty("ai.djl.pytorch.num_interop_threads", "1");
     try (NDManager root = NDManager.newBaseManager()) {
-      TorchStepWorker worker = new TorchStepWorker(StepModel.named(arguments[0]), root);
+      if (!(BenchmarkModel.named(arguments[0]) instanceof StepModel model)
+          || Precision.labelled(arguments[2]) != Precision.F32) {
+        throw new IllegalArgumentException(
+            "DjlStepWorker: got " + String.join(" ", arguments) + ", wanted gpt or vit, in f32");
+      }
+      DjlStepWorker worker = new DjlStepWorker(model, root, Integer.parseInt(arguments[1]));
       Engine engine = Engine.getInstance();
       StepProtocol.serve(
           "libtorch " + engine.getVersion() + " through DJL, " + arguments[1] + " thread(s)",
           worker::step,
+          () -> worker.optimizerNanos,
           () -> 0);
     }
     System.exit(0);

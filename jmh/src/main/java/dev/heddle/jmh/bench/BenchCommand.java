@@ -1,0 +1,162 @@
+package dev.heddle.jmh.bench;
+
+import dev.heddle.jmh.BenchmarkModel;
+import dev.heddle.jmh.Precision;
+import java.io.IOException;
+import java.lang.management.ManagementFactory;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Locale;
+import java.util.concurrent.Callable;
+import org.jspecify.annotations.Nullable;
+import picocli.CommandLine;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.Parameters;
+
+/** {@code heddle bench}; the launcher builds this module with the peers and starts it. */
+@Command(
+    name = "heddle bench",
+    mixinStandardHelpOptions = true,
+    sortOptions = false,
+    description = {
+      "Measures Heddle beside its peers and prints a table of ratios: ours by the peer's, below 1"
+          + " is less than the peer takes. Peers: libtorch through JavaCPP (with OpenBLAS or MKL,"
+          + " whichever is faster) and through DJL, Open MPI from C, and plain copies.",
+      "",
+      "All that stands in one row took turns in one run; figures are medians. Other work on the"
+          + " machine disturbs them all the same: the load is printed first."
+    })
+public final class BenchCommand implements Callable<Integer> {
+  /** What can be measured. */
+  enum Selection {
+    boundary,
+    ops,
+    step,
+    peers
+  }
+
+  @Parameters(
+      arity = "0..*",
+      paramLabel = "SELECTION",
+      description =
+          "boundary: boundaries and collectives; ops: operators and products; step: whole training"
+              + " steps; peers: only says which peers are found. Without one: the first three.")
+  private List<Selection> selections = new ArrayList<>();
+
+  @Option(
+      names = "--json",
+      paramLabel = "FILE",
+      description = "also writes the rows to a file, as an array of objects")
+  private @Nullable Path json;
+
+  @Option(
+      names = "--quick",
+      description =
+          "few turns, operators with the first number of threads only, steps without DJL: minutes on a quiet"
+              + " machine, good to some ten per cent")
+  private boolean quick;
+
+  @Option(
+      names = "--models",
+      split = ",",
+      paramLabel = "MODEL",
+      description = "steps: of gpt, vit, vlm")
+  private List<String> models = new ArrayList<>();
+
+  @Option(
+      names = "--threads",
+      split = ",",
+      paramLabel = "N",
+      description = "numbers of threads; unless said, 1 and 2")
+  private List<Integer> threads = new ArrayList<>();
+
+  @Option(
+      names = "--dtypes",
+      split = ",",
+      paramLabel = "DTYPE",
+      description = "steps: of f32, bf16-products, bf16")
+  private List<String> dtypes = new ArrayList<>();
+
+  @Option(
+      names = "--only",
+      paramLabel = "TEXT",
+      description = "operators: those whose name contains it, such as attention")
+  private String only = "";
+
+  @Option(
+      names = "--ours",
+      paramLabel = "FLAG",
+      description = "a flag for our JVMs, such as -Dheddle.onednn=off; may be repeated")
+  private List<String> ourFlags = new ArrayList<>();
+
+  private BenchCommand() {}
+
+  /** Runs the command line and ends the process with its exit code. */
+  public static void main(String[] arguments) {
+    System.exit(
+        new CommandLine(new BenchCommand())
+            .setExecutionExceptionHandler(
+                (exception, line, parsed) -> {
+                  line.getErr().println("heddle bench: " + exception.getMessage());
+                  return 1;
+                })
+            .execute(arguments));
+  }
+
+  @Override
+  public Integer call() throws IOException, InterruptedException {
+    Peers peers = new Peers();
+    System.out.printf(
+        Locale.ROOT,
+        "load of the last minute %.1f, cores %d, JDK %s%npeers:%n",
+        ManagementFactory.getOperatingSystemMXBean().getSystemLoadAverage(),
+        Runtime.getRuntime().availableProcessors(),
+        Runtime.version());
+    peers.report().forEach(System.out::println);
+    if (selections.isEmpty()) {
+      selections = List.of(Selection.boundary, Selection.ops, Selection.step);
+    }
+    BenchOptions options =
+        new BenchOptions(
+            quick,
+            models.isEmpty()
+                ? StepRows.usualModels()
+                : models.stream().map(BenchmarkModel::named).toList(),
+            threads.isEmpty() ? List.of(1, 2) : threads,
+            dtypes.isEmpty()
+                ? List.of(Precision.F32, Precision.BF16)
+                : dtypes.stream().map(Precision::labelled).toList(),
+            only,
+            ourFlags,
+            System.err);
+    List<Row> rows = new ArrayList<>();
+    if (selections.contains(Selection.boundary)) {
+      rows.addAll(new BoundaryRows(options).measure());
+      rows.addAll(new CollectiveRows(options).measure());
+    }
+    if (selections.contains(Selection.ops)) {
+      rows.addAll(new OperatorRows(options, peers).measure());
+      if (only.isEmpty() || "product".contains(only)) {
+        rows.addAll(new ProductRows(options).measure());
+      }
+    }
+    if (selections.contains(Selection.step)) {
+      StepRows steps = new StepRows(options, peers);
+      rows.addAll(steps.measure());
+      if (options.threads().contains(2)) {
+        rows.addAll(steps.ranksBesideThreads());
+      }
+      rows.addAll(new StartRows(options).measure());
+    }
+    if (!rows.isEmpty()) {
+      System.out.printf("%n%s%n", BenchTable.header());
+      rows.forEach(row -> System.out.println(BenchTable.line(row)));
+    }
+    if (json != null) {
+      BenchTable.write(json, rows);
+    }
+    return 0;
+  }
+}

@@ -1,0 +1,53 @@
+package dev.heddle.jmh.bench;
+
+import java.util.LinkedHashMap;
+import java.util.Map;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * One comparison: what something costs here and there, measured in turns in one run. Less is always
+ * better.
+ *
+ * @param name what was measured
+ * @param threads threads, or ranks, of either side
+ * @param dtype how numbers are stored and multiplied
+ * @param ours median of our turns
+ * @param peer median of the peer's turns
+ * @param peerName what the peer is
+ * @param unit of both: ms, us, ns or MiB
+ * @param target the largest ratio that is wanted, or NaN where none was set
+ */
+record Row(
+    String name,
+    int threads,
+    String dtype,
+    double ours,
+    double peer,
+    String peerName,
+    String unit,
+    double target) {
+  /** Ours by the peer's; below 1 we are ahead. */
+  double ratio() {
+    return ours / peer;
+  }
+
+  /** Whether a target was set and is missed. */
+  boolean isBehind() {
+    return ratio() > target;
+  }
+
+  /** What a JSON file says of it. */
+  Map<String, @Nullable Object> json() {
+    Map<String, @Nullable Object> map = new LinkedHashMap<>();
+    map.put("name", name);
+    map.put("threads", (long) threads);
+    map.put("dtype", dtype);
+    map.put("ours", ours);
+    map.put("peer", peer);
+    map.put("peerName", peerName);
+    map.put("ratio", ratio());
+    map.put("unit", unit);
+    map.put("target", Double.isNaN(target) ? null : target);
+    return map;
+  }
+}
