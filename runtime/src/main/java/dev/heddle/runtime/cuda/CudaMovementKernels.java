@@ -266,7 +266,7 @@ final class CudaMovementKernels {
   // ---- row numbers
 
   void localRows(NDArray rows, long first, long count, long all, NDArray local) {
-    CudaRowFaults faults = launcher.device().rowFaults();
+    CudaRowFaults faults = launcher.rowFaults();
     LaunchArguments arguments =
         launcher
             .arguments()

@@ -2,6 +2,7 @@ package dev.heddle.runtime.cuda;
 
 import dev.heddle.runtime.DType;
 import dev.heddle.runtime.Device;
+import dev.heddle.runtime.HostCopy;
 import dev.heddle.runtime.Kernels;
 import dev.heddle.runtime.memory.Block;
 import dev.heddle.runtime.memory.MemoryPool;
@@ -45,6 +46,11 @@ public final class PaperGpu implements Device {
   private final PaperProducts products = new PaperProducts(tally);
   private final @Nullable Kernels[] kernels = new Kernels[DType.values().length];
   private final MemoryPool memory = new MemoryPool("gpu on paper", new Addresses());
+
+  /** Copies to the host that were begun later, and how many of the first are waited for. */
+  private long laterCopies;
+
+  private long laterCopiesDone;
   private boolean closed;
 
   private PaperGpu() {}
@@ -118,13 +124,58 @@ public final class PaperGpu implements Device {
     if (destination.byteSize() > 0) {
       destination.fill((byte) 0);
       tally.device.bytesToHost += destination.byteSize();
-      tally.device.hostSynchronizations++;
+      synchronize();
+    }
+  }
+
+  @Override
+  public boolean isAsynchronous() {
+    return true;
+  }
+
+  /** Zeros, which are there when they, or all work, have been waited for. */
+  @Override
+  public HostCopy copyToHostLater(Block source, long offset, long bytes) {
+    tally.device.bytesToHost += bytes;
+    return new LaterCopy(++laterCopies, bytes, tally.device.given());
+  }
+
+  private final class LaterCopy implements HostCopy {
+    private final long number;
+    private final long bytes;
+
+    /** What the device had been given when this copy was. */
+    private final long given;
+
+    private LaterCopy(long number, long bytes, long given) {
+      this.number = number;
+      this.bytes = bytes;
+      this.given = given;
+    }
+
+    @Override
+    public boolean isDone() {
+      return number <= laterCopiesDone;
+    }
+
+    @Override
+    public MemorySegment await() {
+      if (!isDone()) {
+        if (tally.device.given() > given) {
+          tally.device.trailingWaits++;
+        } else {
+          tally.device.hostSynchronizations++;
+        }
+        laterCopiesDone = number;
+      }
+      return MemorySegment.ofArray(new byte[Math.toIntExact(bytes)]);
     }
   }
 
   @Override
   public void synchronize() {
     tally.device.hostSynchronizations++;
+    laterCopiesDone = laterCopies;
   }
 
   @Override

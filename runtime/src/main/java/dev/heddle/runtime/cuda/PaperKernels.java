@@ -3,12 +3,14 @@ package dev.heddle.runtime.cuda;
 import static dev.heddle.runtime.cuda.PaperMoves.reads;
 
 import dev.heddle.runtime.AdamWStep;
+import dev.heddle.runtime.AdamWTensor;
 import dev.heddle.runtime.AttentionMask;
 import dev.heddle.runtime.BinaryOperation;
 import dev.heddle.runtime.GlobalIndex;
 import dev.heddle.runtime.Kernels;
 import dev.heddle.runtime.NDArray;
 import dev.heddle.runtime.RandomKey;
+import dev.heddle.runtime.StepControl;
 import dev.heddle.runtime.UnaryOperation;
 import java.util.List;
 import org.jspecify.annotations.Nullable;
@@ -27,6 +29,9 @@ final class PaperKernels implements Kernels {
 
   /** Bytes of an array's entry in the table of {@code sumOfSquares}. */
   private static final long ENTRY = 3 * Long.BYTES;
+
+  /** Bytes of a tensor's entry in the table of {@code adamW}. */
+  private static final long UPDATED = 8 * Long.BYTES;
 
   private final CudaKernels kernels;
   private final PaperTally tally;
@@ -156,6 +161,14 @@ final class PaperKernels implements Kernels {
   }
 
   @Override
+  public void localRows(NDArray rows, long first, long count, long all, NDArray local) {
+    run(
+        "localRows",
+        reads(rows).writes(local),
+        () -> kernels.localRows(rows, first, count, all, local));
+  }
+
+  @Override
   public void unary(UnaryOperation op, NDArray x, NDArray y) {
     run("unary", reads(x).writes(y), () -> kernels.unary(op, x, y));
   }
@@ -275,6 +288,15 @@ final class PaperKernels implements Kernels {
         reads(x, w, bias).writes(y, preActivation),
         libraryOnly("linear"),
         () -> kernels.linear(x, w, bias, activation, y, preActivation));
+  }
+
+  @Override
+  public void linearParameterGradients(NDArray dz, NDArray x, NDArray dw, NDArray db) {
+    run(
+        "linearParameterGradients",
+        reads(dz, x).writes(dw, db),
+        libraryOnly("linearParameterGradients"),
+        () -> kernels.linearParameterGradients(dz, x, dw, db));
   }
 
   @Override
@@ -446,6 +468,39 @@ final class PaperKernels implements Kernels {
         reads(weight, gradient, firstMoment, secondMoment)
             .writes(weight, firstMoment, secondMoment, copy),
         () -> kernels.adamW(step, weight, gradient, firstMoment, secondMoment, copy));
+  }
+
+  @Override
+  public void adamW(AdamWStep constants, List<AdamWTensor> tensors, NDArray update) {
+    PaperMoves tensorsOnce = PaperMoves.NONE;
+    long table = 0;
+    for (AdamWTensor t : tensors) {
+      tensorsOnce =
+          tensorsOnce
+              .plus(reads(t.weight(), t.gradient(), t.firstMoment(), t.secondMoment()))
+              .writes(t.weight(), t.firstMoment(), t.secondMoment(), t.copy());
+      table += t.weight().size() > 0 ? UPDATED : 0;
+    }
+    PaperMoves least = table == 0 ? PaperMoves.NONE : tensorsOnce.plus(reads(update));
+    PaperMoves launch = least.plus(PaperMoves.readsBytes(table));
+    run(
+        "adamW",
+        least,
+        (kernel, scratch) -> launch,
+        () -> kernels.adamW(constants, tensors, update));
+  }
+
+  @Override
+  public void concludeStep(NDArray control, NDArray state) {
+    long optimizers = control.size() - StepControl.FIRST_RATE;
+    // Of the state it reads the scale, the count of finite steps and each update's number, and
+    // writes all but the scale, which changes once in many steps. A scale that is fixed has no
+    // such count: 8 bytes less each way.
+    PaperMoves moves =
+        reads(control)
+            .plus(PaperMoves.readsBytes((2 + optimizers) * Double.BYTES))
+            .writesBytes((state.size() - 1) * Double.BYTES);
+    run("concludeStep", moves, () -> kernels.concludeStep(control, state));
   }
 
   @Override

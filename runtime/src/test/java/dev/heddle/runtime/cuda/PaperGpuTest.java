@@ -3,10 +3,14 @@ package dev.heddle.runtime.cuda;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import dev.heddle.runtime.AdamWStep;
+import dev.heddle.runtime.AdamWTensor;
 import dev.heddle.runtime.BinaryOperation;
 import dev.heddle.runtime.DType;
+import dev.heddle.runtime.HostCopy;
 import dev.heddle.runtime.NDArray;
 import dev.heddle.runtime.Shape;
+import dev.heddle.runtime.StepControl;
 import dev.heddle.runtime.UnaryOperation;
 import dev.heddle.runtime.memory.MemoryScope;
 import java.util.List;
@@ -173,6 +177,85 @@ class PaperGpuTest {
     assertThat(read.device().hostSynchronizations()).isEqualTo(1);
     assertThat(counted(() -> x.kernels().sumOfSquares(List.of(), sum)).device().launches())
         .isEqualTo(1);
+  }
+
+  @Test
+  void laterCopy_isWaitedForOnce_andLeavesNoGapIfWorkIsBehindIt() {
+    NDArray x = array(2);
+    Runnable more = () -> x.kernels().scale(x, 2, x);
+    HostCopy behindNothing = gpu.copyToHostLater(x.block(), x.byteOffset(), 8);
+    assertThat(behindNothing.isDone()).isFalse();
+    CudaCounters alone = counted(behindNothing::await).device();
+    assertThat(alone.hostSynchronizations()).isEqualTo(1);
+    assertThat(alone.trailingWaits()).isZero();
+
+    HostCopy first = gpu.copyToHostLater(x.block(), x.byteOffset(), 8);
+    more.run();
+    HostCopy second = gpu.copyToHostLater(x.block(), x.byteOffset(), 8);
+    CudaCounters ahead = counted(() -> assertThat(first.await().byteSize()).isEqualTo(8)).device();
+    assertThat(ahead.hostSynchronizations()).isZero();
+    assertThat(ahead.trailingWaits()).isEqualTo(1);
+    assertThat(second.isDone()).isFalse();
+
+    gpu.synchronize();
+    assertThat(second.isDone()).isTrue();
+    CudaCounters there = counted(second::await).device();
+    assertThat(there.hostSynchronizations() + there.trailingWaits()).isZero();
+    assertThat(gpu.counters().device().bytesToHost()).isEqualTo(3 * 8);
+  }
+
+  @Test
+  void adamWOfManyTensors_isOneLaunch_whichAlsoReadsWhereTheyLie() {
+    NDArray update = NDArray.empty(gpu, DType.F64, Shape.of(StepControl.UPDATE_LENGTH));
+    AdamWStep constants = new AdamWStep(0, 0.9, 0.999, 1e-8, 0.01, 1, 1);
+    List<AdamWTensor> tensors = List.of(tensor(10_000), tensor(0), tensor(7));
+    PaperCounters counters =
+        counted(() -> gpu.kernels(DType.F32).adamW(constants, tensors, update));
+    assertThat(counters.kernels("heddle_update_adamw_many_f32"))
+        .isEqualTo(new KernelTraffic(1, 4 * 4 * 10_007 + 32 + 2 * 64, 3 * 4 * 10_007));
+    assertThat(counters.operators("adamW"))
+        .isEqualTo(new KernelTraffic(1, 4 * 4 * 10_007 + 32, 3 * 4 * 10_007));
+    assertThat(counters.device().bytesToDevice()).isEqualTo(2 * 64);
+    List<AdamWTensor> empty = List.of(tensor(0));
+    assertThat(counted(() -> gpu.kernels(DType.F32).adamW(constants, empty, update)).kernels())
+        .isEmpty();
+  }
+
+  private AdamWTensor tensor(long size) {
+    return new AdamWTensor(array(size), array(size), array(size), array(size), null, true);
+  }
+
+  @Test
+  void endOfAStep_isOneLaunch() {
+    NDArray control = NDArray.empty(gpu, DType.F64, Shape.of(StepControl.controlLength(3)));
+    NDArray state = NDArray.empty(gpu, DType.F64, Shape.of(StepControl.stateLength(3)));
+    PaperCounters counters = counted(() -> gpu.kernels(DType.F64).concludeStep(control, state));
+    // Of the state it reads the scale, the finite steps and three updates' numbers.
+    assertThat(counters.kernels("heddle_step_conclude"))
+        .isEqualTo(new KernelTraffic(1, 8 * ((5 + 3) + (2 + 3)), 8 * (5 + 4 * 3)));
+    assertThat(counters.device().hostSynchronizations()).isZero();
+  }
+
+  @Test
+  void localRows_areOneLaunch() {
+    NDArray rows = NDArray.empty(gpu, DType.I32, Shape.of(100));
+    NDArray local = NDArray.empty(gpu, DType.I64, Shape.of(100));
+    assertThat(
+            counted(() -> gpu.kernels(DType.F32).localRows(rows, 0, 10, 20, local))
+                .kernels("heddle_movement_local_rows"))
+        .isEqualTo(new KernelTraffic(1, 4 * 100, 8 * 100));
+  }
+
+  @Test
+  void gradientsOfALayersParameters_areOneProduct() {
+    NDArray dz = array(6, 5);
+    NDArray x = array(6, 4);
+    NDArray dw = array(5, 4);
+    NDArray db = array(5);
+    PaperCounters counters = counted(() -> dz.kernels().linearParameterGradients(dz, x, dw, db));
+    assertThat(counters.kernels("cublasLtMatmul"))
+        .isEqualTo(new KernelTraffic(1, 4 * (30 + 24), 4 * (20 + 5)));
+    assertThat(counters.operators("linearParameterGradients")).isEqualTo(counters.kernels(""));
   }
 
   @Test

@@ -205,6 +205,7 @@ final class PlanDocument {
     object.put("launches", step.counters().device().launches());
     object.put("products", step.counters().products());
     object.put("hostSynchronizations", step.counters().device().hostSynchronizations());
+    object.put("trailingWaits", step.counters().device().trailingWaits());
     object.put("deviceAllocations", step.counters().device().deviceAllocations());
     object.put("bytesToDevice", step.counters().device().bytesToDevice());
     object.put("bytesToHost", step.counters().device().bytesToHost());

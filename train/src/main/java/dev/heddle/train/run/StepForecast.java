@@ -6,6 +6,7 @@ import dev.heddle.parallel.component.ComponentProgram;
 import dev.heddle.parallel.component.LossScaler;
 import dev.heddle.parallel.component.ModelGraph;
 import dev.heddle.parallel.component.ModelRunner;
+import dev.heddle.parallel.component.PendingStep;
 import dev.heddle.parallel.layout.RowPlacement;
 import dev.heddle.parallel.pipeline.Schedule;
 import dev.heddle.parallel.redistribute.BoundaryPlan;
@@ -74,7 +75,8 @@ final class StepForecast {
   }
 
   /**
-   * The second of two equal steps of a rank: what the first allocates is there, as in all later.
+   * The second of two equal steps of a rank: what the first allocates is there, as in all later. As
+   * in {@link RankTrainer} a step is begun before the one before it is awaited.
    */
   RankStep of(int rank) {
     DType dtype = DTypes.of(config.dtype());
@@ -97,19 +99,24 @@ final class StepForecast {
           new ModelRunner(
               world, graph, schedule, gpu, dtype, programs, optimizers, LossScaler.adaptive());
       BlankSamples blank = new BlankSamples(config, data, plan);
+      PendingStep first = begin(runner, blank, programs, rank);
       PaperCounters before = gpu.counters();
-      for (int step = 0; step < 2; step++) {
-        before = gpu.counters();
-        programs.forEach((name, program) -> blank.stage(program, name, rank, samples));
-        runner.step(
-            (boundary, microBatch) ->
-                CaptionModel.rows(
-                    config.parallel(), batches.get(microBatch), graph.boundary(boundary).source()),
-            new ModelRunner.Update(config.train().learningRate(), config.train().clipNorm()));
-      }
+      PendingStep second = begin(runner, blank, programs, rank);
+      first.await();
+      PaperCounters steady = gpu.counters().since(before);
+      second.await();
       return new RankStep(
-          gpu.counters().since(before),
-          LeastTraffic.of(config, data, rank, samples, programs, optimizers));
+          steady, LeastTraffic.of(config, data, rank, samples, programs, optimizers));
     }
+  }
+
+  private PendingStep begin(
+      ModelRunner runner, BlankSamples blank, Map<String, ComponentProgram> programs, int rank) {
+    programs.forEach((name, program) -> blank.stage(program, name, rank, samples));
+    return runner.begin(
+        (boundary, microBatch) ->
+            CaptionModel.rows(
+                config.parallel(), batches.get(microBatch), graph.boundary(boundary).source()),
+        new ModelRunner.Update(config.train().learningRate(), config.train().clipNorm()));
   }
 }

@@ -60,6 +60,8 @@ class StepForecastTest {
     for (int rank = 0; rank < config.parallel().ranks(); rank++) {
       RankStep step = forecast.of(rank);
       KernelTraffic operators = step.counters().operators("");
+      assertThat(step.counters().device().hostSynchronizations()).as("rank %d", rank).isZero();
+      assertThat(step.counters().device().trailingWaits()).as("rank %d", rank).isEqualTo(1);
       assertThat(step.counters().device().deviceAllocations()).as("rank %d", rank).isZero();
       assertThat(step.counters().products()).as("rank %d", rank).isPositive();
       assertThat(step.least().total())
@@ -161,13 +163,15 @@ class StepForecastTest {
             "0",
             "" + step.counters().device().launches(),
             "" + step.counters().products(),
-            "1",
+            "0",
             "0");
 
     Map<String, @Nullable Object> document = Json.parseObject(PlanDocument.of(plan));
     Map<?, ?> rank = (Map<?, ?>) Json.list(document.get("classes"), "classes").getFirst();
     Map<?, ?> counted = (Map<?, ?>) Objects.requireNonNull(rank.get("countedStep"));
     assertThat(number(counted.get("launches"))).isEqualTo(step.counters().device().launches());
+    assertThat(number(counted.get("hostSynchronizations"))).isZero();
+    assertThat(number(counted.get("trailingWaits"))).isEqualTo(1);
     assertThat(number(counted.get("bytesRead"))).isEqualTo(step.moved().bytesRead());
     Map<?, ?> leastBytes = (Map<?, ?>) Objects.requireNonNull(counted.get("leastBytes"));
     assertThat(number(leastBytes.get("total"))).isEqualTo(step.least().total());
