@@ -15,7 +15,7 @@ import org.jspecify.annotations.Nullable;
  * <p>Made, used and closed with the device's context current. Not thread-safe: it belongs to the
  * rank thread, like its device.
  */
-final class CublasHandle implements AutoCloseable {
+final class CublasHandle implements ProductQueue, AutoCloseable {
   /** What the libraries demand of a workspace. */
   private static final long WORKSPACE_ALIGNMENT = 256;
 
@@ -90,8 +90,13 @@ final class CublasHandle implements AutoCloseable {
     return open;
   }
 
-  /** C = alpha op(A) op(B) + beta C on the stream, for each index of the batch. */
-  void multiply(Gemm gemm, double alpha, double beta) {
+  @Override
+  public String name() {
+    return "cuBLAS " + version();
+  }
+
+  @Override
+  public void multiply(Gemm gemm, double alpha, double beta) {
     setScalars(gemm.type, alpha, beta);
     long alphaAt = scalars.address() + ALPHA;
     long betaAt = scalars.address() + BETA;
@@ -100,6 +105,16 @@ final class CublasHandle implements AutoCloseable {
     } else {
       library.gemmStridedBatched(blas, gemm, alphaAt, betaAt);
     }
+  }
+
+  @Override
+  public boolean multiply(MatmulForm form, long bias, long auxiliary, long a, long b, long d) {
+    MatmulPlan plan = plans().plan(form, bias, auxiliary);
+    if (plan == null) {
+      return false;
+    }
+    multiply(plan, a, b, d);
+    return true;
   }
 
   /** D = epilogue(op(A) op(B)) on the stream. The scalars are F32: there is no plan in F64. */

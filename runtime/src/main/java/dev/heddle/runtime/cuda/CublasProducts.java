@@ -9,6 +9,7 @@ import dev.heddle.runtime.Kernels;
 import dev.heddle.runtime.NDArray;
 import dev.heddle.runtime.UnaryOperation;
 import java.util.function.LongSupplier;
+import java.util.function.Supplier;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -27,8 +28,7 @@ public final class CublasProducts implements CudaProducts {
 
   private final Device device;
   private final DType dtype;
-  private final CublasStreams streams;
-  private final LongSupplier stream;
+  private final Supplier<? extends ProductQueue> queue;
   private final ProductOptions options;
   private final Gemm gemm;
   private final MatmulForm form = new MatmulForm();
@@ -57,11 +57,19 @@ public final class CublasProducts implements CudaProducts {
    *     current
    */
   CublasProducts(Device device, DType dtype, CublasStreams streams, LongSupplier stream) {
+    this(device, dtype, streams.options(), () -> streams.of(stream.getAsLong()));
+  }
+
+  /**
+   * @param device whose kernels do what the library does not
+   * @param queue where products go, asked at every call
+   */
+  CublasProducts(
+      Device device, DType dtype, ProductOptions options, Supplier<? extends ProductQueue> queue) {
     this.device = device;
     this.dtype = dtype;
-    this.streams = streams;
-    this.stream = stream;
-    this.options = streams.options();
+    this.queue = queue;
+    this.options = options;
     int type =
         switch (dtype) {
           case F32 -> Cublas.CUDA_R_32F();
@@ -85,7 +93,7 @@ public final class CublasProducts implements CudaProducts {
 
   @Override
   public String name() {
-    return "cuBLAS " + handle().version();
+    return queue.get().name();
   }
 
   @Override
@@ -130,7 +138,7 @@ public final class CublasProducts implements CudaProducts {
       return;
     }
     gemm.set(a, transposeA, b, transposeB, c);
-    handle().multiply(gemm, alpha, beta);
+    queue.get().multiply(gemm, alpha, beta);
   }
 
   /** c = beta c, not even NaN being left by beta 0: a product without an inner size. */
@@ -269,17 +277,7 @@ public final class CublasProducts implements CudaProducts {
     form.alignmentD = MatmulForm.alignment(dAddress);
     form.alignmentBias = MatmulForm.alignmentBeside(biasAddress);
     form.alignmentAuxiliary = MatmulForm.alignmentBeside(auxiliaryAddress);
-    CublasHandle handle = handle();
-    MatmulPlan plan = handle.plans().plan(form, biasAddress, auxiliaryAddress);
-    if (plan == null) {
-      return false;
-    }
-    handle.multiply(plan, aAddress, bAddress, dAddress);
-    return true;
-  }
-
-  private CublasHandle handle() {
-    return streams.of(stream.getAsLong());
+    return queue.get().multiply(form, biasAddress, auxiliaryAddress, aAddress, bAddress, dAddress);
   }
 
   private Kernels kernels() {

@@ -119,7 +119,7 @@ final class CudaAttentionKernels {
   /** Whether the GPU and the head size allow tensor cores at all. */
   private boolean hasTensorCores(long headSize) {
     return launcher.dtype() == DType.BF16
-        && launcher.device().properties().computeCapability() >= MMA_CAPABILITY
+        && launcher.computeCapability() >= MMA_CAPABILITY
         && headSize % 8 == 0
         && headSize <= 128
         && headSize > 0;

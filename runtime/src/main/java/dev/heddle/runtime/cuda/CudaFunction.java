@@ -2,10 +2,11 @@ package dev.heddle.runtime.cuda;
 
 import dev.heddle.bindings.cuda.Cuda;
 import java.lang.foreign.MemorySegment;
+import org.jspecify.annotations.Nullable;
 
 /** A kernel of a {@link CudaModule}, ready to launch; lives as long as its module. */
 public final class CudaFunction {
-  private final CudaContext context;
+  private final @Nullable CudaContext context;
   private final String name;
   private final MemorySegment address;
 
@@ -13,6 +14,25 @@ public final class CudaFunction {
     this.context = context;
     this.name = name;
     this.address = address;
+  }
+
+  private CudaFunction(String name) {
+    this.context = null;
+    this.name = name;
+    this.address = MemorySegment.NULL;
+  }
+
+  /** A kernel of a GPU on paper: a name that cannot be launched. */
+  static CudaFunction onPaper(String name) {
+    return new CudaFunction(name);
+  }
+
+  private CudaContext context() {
+    CudaContext real = context;
+    if (real == null) {
+      throw new IllegalStateException(name + " is a kernel on paper: it can be counted only");
+    }
+    return real;
   }
 
   /** The kernel's name in its module. */
@@ -40,8 +60,9 @@ public final class CudaFunction {
     if (gridX == 0 || gridY == 0 || gridZ == 0) {
       return;
     }
-    context.makeCurrent();
-    context.tally.launches++;
+    CudaContext real = context();
+    real.makeCurrent();
+    real.tally.launches++;
     int status =
         Cuda.cuLaunchKernel(
             address,
@@ -74,7 +95,7 @@ public final class CudaFunction {
 
   /** Lets launches ask for up to {@code bytes} of dynamic shared memory. */
   public void allowSharedBytes(int bytes) {
-    context.makeCurrent();
+    context().makeCurrent();
     int attribute = Cuda.CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES();
     int status = Cuda.cuFuncSetAttribute(address, attribute, bytes);
     if (status != 0) {
@@ -84,6 +105,6 @@ public final class CudaFunction {
 
   @Override
   public String toString() {
-    return name + " on cuda:" + context.ordinal();
+    return name + (context == null ? " on paper" : " on cuda:" + context.ordinal());
   }
 }

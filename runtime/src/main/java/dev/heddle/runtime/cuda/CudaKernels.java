@@ -12,6 +12,7 @@ import dev.heddle.runtime.NDArray;
 import dev.heddle.runtime.RandomKey;
 import dev.heddle.runtime.UnaryOperation;
 import java.util.List;
+import java.util.function.Supplier;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -33,9 +34,9 @@ import org.jspecify.annotations.Nullable;
  * row is taken as zeros, or added nowhere, until then.
  */
 public final class CudaKernels implements Kernels {
-  private final CudaDevice device;
   private final DType dtype;
   private final CudaLauncher launcher;
+  private final Supplier<CudaProducts> library;
 
   // Each is made at its first use, so that what is not used is not compiled.
   private @Nullable CudaProducts products;
@@ -52,9 +53,18 @@ public final class CudaKernels implements Kernels {
 
   /** The table of a device for {@code dtype}. */
   public CudaKernels(CudaDevice device, DType dtype) {
-    this.device = device;
-    this.dtype = dtype;
-    this.launcher = new CudaLauncher(device, dtype);
+    this(new GpuLauncher(device, dtype), () -> new CublasProducts(device, dtype));
+  }
+
+  /**
+   * A table whose kernels go where {@code launcher} sends them.
+   *
+   * @param library makes the products when the first is asked for
+   */
+  CudaKernels(CudaLauncher launcher, Supplier<CudaProducts> library) {
+    this.dtype = launcher.dtype();
+    this.launcher = launcher;
+    this.library = library;
   }
 
   @Override
@@ -67,7 +77,7 @@ public final class CudaKernels implements Kernels {
   private CudaProducts products() {
     CudaProducts made = products;
     if (made == null) {
-      made = new CublasProducts(device, dtype);
+      made = library.get();
       products = made;
     }
     return made;

@@ -1,6 +1,7 @@
 package dev.heddle.runtime.cuda;
 
 import dev.heddle.runtime.DType;
+import dev.heddle.runtime.Device;
 import dev.heddle.runtime.NDArray;
 import dev.heddle.runtime.memory.Block;
 import java.util.Locale;
@@ -8,10 +9,12 @@ import org.jspecify.annotations.Nullable;
 
 /**
  * What the families of kernels of one table share: the device, the names that go with the dtype,
- * and the shapes of launches. The shape of a launch depends on the sizes of its arrays alone, never
- * on the GPU, since the order of sums follows from it.
+ * and the shapes of launches. Where launches go is for subclasses to say: to a GPU ({@link
+ * GpuLauncher}), or to where they are counted ({@link PaperLauncher}). The shape of a launch
+ * depends on the sizes of its arrays alone, never on the GPU, since the order of sums follows from
+ * it.
  */
-final class CudaLauncher {
+abstract class CudaLauncher {
   /** Threads of a block that works on single elements. */
   static final int THREADS = 256;
 
@@ -21,19 +24,37 @@ final class CudaLauncher {
   /** Elements that a thread of an element-wise kernel takes at a time. */
   private static final int PACK = 4;
 
-  private final CudaDevice device;
   private final DType dtype;
   private final String suffix;
 
-  CudaLauncher(CudaDevice device, DType dtype) {
-    this.device = device;
+  CudaLauncher(DType dtype) {
     this.dtype = dtype;
     this.suffix = "_" + dtype.name().toLowerCase(Locale.ROOT);
   }
 
-  CudaDevice device() {
-    return device;
-  }
+  /** Whose memory the kernels work on. */
+  abstract Device device();
+
+  /** The device's compute capability, ten times the major and one time the minor version. */
+  abstract int computeCapability();
+
+  /** Where kernels report row numbers that are out of range. */
+  abstract CudaRowFaults rowFaults();
+
+  /** The kernel of that name in a module that is loaded if it is not yet. */
+  abstract CudaFunction function(String module, String kernel);
+
+  /** Launch arguments, to be filled and used before the next call. */
+  abstract LaunchArguments arguments();
+
+  abstract void launch(
+      CudaFunction kernel,
+      int gridX,
+      int gridY,
+      int gridZ,
+      int blockX,
+      int blockY,
+      LaunchArguments arguments);
 
   DType dtype() {
     return dtype;
@@ -41,17 +62,12 @@ final class CudaLauncher {
 
   /** A kernel compiled for this table's type: {@code name} and the module without their suffix. */
   CudaFunction real(String module, String name) {
-    return CudaPtx.function(device, module + suffix, "heddle_" + name + suffix);
+    return function(module + suffix, "heddle_" + name + suffix);
   }
 
   /** A kernel of a module that serves all types. */
   CudaFunction shared(String module, String name) {
-    return CudaPtx.function(device, module, "heddle_" + name);
-  }
-
-  /** Launch arguments, to be filled and used before the next call. */
-  LaunchArguments arguments() {
-    return device.arguments();
+    return function(module, "heddle_" + name);
   }
 
   /** A scalar of the accumulation type. */
@@ -66,7 +82,7 @@ final class CudaLauncher {
 
   /** Memory for the launches that follow at once, to be released behind them. */
   Block scratch(long bytes) {
-    return device.memory().borrow(bytes);
+    return device().memory().borrow(bytes);
   }
 
   /** Bytes of a value of the accumulation type. */
@@ -98,17 +114,6 @@ final class CudaLauncher {
       threads *= 2;
     }
     return threads;
-  }
-
-  void launch(
-      CudaFunction kernel,
-      int gridX,
-      int gridY,
-      int gridZ,
-      int blockX,
-      int blockY,
-      LaunchArguments arguments) {
-    kernel.launch(device.stream(), gridX, gridY, gridZ, blockX, blockY, 1, 0, arguments);
   }
 
   static long ceilDivide(long n, long part) {

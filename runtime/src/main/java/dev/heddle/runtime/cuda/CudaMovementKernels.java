@@ -223,7 +223,7 @@ final class CudaMovementKernels {
   // ---- gather
 
   void gatherRows(NDArray x, NDArray rows, NDArray y) {
-    CudaRowFaults faults = launcher.device().rowFaults();
+    CudaRowFaults faults = launcher.rowFaults();
     int size = sizeClass(x.dtype());
     long columns = x.dim(1);
     long fromStride = x.stride(0);
@@ -266,7 +266,7 @@ final class CudaMovementKernels {
   // ---- row numbers
 
   void localRows(NDArray rows, long first, long count, long all, NDArray local) {
-    CudaRowFaults faults = launcher.device().rowFaults();
+    CudaRowFaults faults = launcher.rowFaults();
     LaunchArguments arguments =
         launcher
             .arguments()

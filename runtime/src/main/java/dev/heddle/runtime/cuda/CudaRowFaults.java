@@ -8,6 +8,7 @@ import dev.heddle.runtime.OutOfRange;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.invoke.VarHandle;
+import org.jspecify.annotations.Nullable;
 
 /**
  * How a row number or target out of range, which only the GPU sees, becomes an exception without
@@ -29,7 +30,7 @@ final class CudaRowFaults implements CudaAttachment {
   private static final long BYTES = 32;
   private static final int WRITTEN = 2;
 
-  private final CudaContext context;
+  private final @Nullable CudaContext context;
   private MemorySegment memory = MemorySegment.NULL;
   private long address;
 
@@ -37,15 +38,24 @@ final class CudaRowFaults implements CudaAttachment {
     this.context = context;
   }
 
+  private CudaRowFaults() {
+    this.context = null;
+  }
+
+  /** Of a GPU on paper, which sees no row numbers. */
+  static CudaRowFaults onPaper() {
+    return new CudaRowFaults();
+  }
+
   /** Where the GPU writes. */
   long address() {
-    if (address == 0) {
-      open();
+    if (address == 0 && context != null) {
+      open(context);
     }
     return address;
   }
 
-  private void open() {
+  private void open(CudaContext context) {
     context.makeCurrent();
     try (Arena arena = Arena.ofConfined()) {
       MemorySegment pointer = arena.allocate(CudaDriver.POINTER);
@@ -85,7 +95,7 @@ final class CudaRowFaults implements CudaAttachment {
 
   @Override
   public void close() {
-    if (memory.address() != 0) {
+    if (context != null && memory.address() != 0) {
       context.makeCurrent();
       CudaDriver.check(Cuda.cuMemFreeHost(memory), "cuMemFreeHost");
       memory = MemorySegment.NULL;

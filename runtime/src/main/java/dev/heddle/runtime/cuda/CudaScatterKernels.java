@@ -16,7 +16,7 @@ final class CudaScatterKernels {
   }
 
   void scatterAddRows(NDArray x, NDArray rows, NDArray y) {
-    CudaRowFaults faults = launcher.device().rowFaults();
+    CudaRowFaults faults = launcher.rowFaults();
     long n = rows.size();
     long columns = x.dim(1);
     LaunchArguments arguments =

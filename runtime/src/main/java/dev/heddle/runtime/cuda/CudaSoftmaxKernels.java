@@ -43,7 +43,7 @@ final class CudaSoftmaxKernels {
       long classes,
       NDArray logSumExp,
       NDArray targetLogit) {
-    CudaRowFaults faults = launcher.device().rowFaults();
+    CudaRowFaults faults = launcher.rowFaults();
     long rows = logits.dim(0);
     long columns = logits.dim(1);
     LaunchArguments arguments =

@@ -1,5 +1,6 @@
 package dev.heddle.runtime.cuda;
 
+import dev.heddle.runtime.Device;
 import dev.heddle.runtime.memory.Block;
 import java.lang.foreign.MemorySegment;
 
@@ -37,7 +38,7 @@ final class CudaTable {
   }
 
   /** Queues the copy to the GPU, into {@code block} from byte {@code offset} on. */
-  void upload(CudaDevice device, Block block, long offset) {
+  void upload(Device device, Block block, long offset) {
     device.copyFromHost(segment.asSlice(0, byteSize()), block, offset);
   }
 }

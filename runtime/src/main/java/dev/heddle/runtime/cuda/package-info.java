@@ -28,6 +28,11 @@
  * goes through page-locked memory so that it need not wait there either. A GPU's memory is never
  * addressable by the host: blocks have segments of size zero whose address is the GPU's.
  *
+ * <p>{@link dev.heddle.runtime.cuda.PaperGpu} is a device on which all of this runs down to the
+ * launch, which is counted instead of made ({@link dev.heddle.runtime.cuda.PaperCounters}): {@code
+ * PaperLauncher} takes the place of {@code GpuLauncher}, {@code PaperProducts} that of a {@code
+ * CublasHandle}, and {@code PaperKernels} says what each launch moves.
+ *
  * <p>Nothing here touches the driver before a device is opened or a report is asked for, and a
  * machine without one is told every name that was tried and what to install.
  */

@@ -35,6 +35,22 @@ public interface GpuAccess {
      * @throws RuntimeException a fault, if they are not all live and in one allocation
      */
     MemorySegment at(long address, long byteSize, String what);
+
+    /** Says what the work reads and writes, each byte counted once; for counters. */
+    default void moves(long bytesRead, long bytesWritten) {}
+  }
+
+  /** Memory of a GPU of the simulated driver. */
+  record DriverMemory(SimulatedGpus.Memory memory) implements Memory {
+    @Override
+    public MemorySegment at(long address, long byteSize, String what) {
+      return memory.at(address, byteSize, what);
+    }
+
+    @Override
+    public void moves(long bytesRead, long bytesWritten) {
+      memory.moves(bytesRead, bytesWritten);
+    }
   }
 
   /** The GPUs that are installed when a function is called. */
@@ -52,7 +68,7 @@ public interface GpuAccess {
             kind,
             what,
             memory -> {
-              work.run(memory::at);
+              work.run(new DriverMemory(memory));
               return true;
             });
       }

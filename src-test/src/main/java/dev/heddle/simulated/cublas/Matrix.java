@@ -40,6 +40,11 @@ record Matrix(String name, ElementType type, long address, long rows, long colum
     return gpu.at(address, elements * type.byteSize(), call + " " + name);
   }
 
+  /** Bytes of its values, without what lies between columns. */
+  long valueBytes() {
+    return rows * columns * type.byteSize();
+  }
+
   /** Its values column by column, of the transposed matrix where asked. */
   double[] read(GpuAccess.Memory gpu, String call, boolean transposed) {
     MemorySegment memory = memory(gpu, call);

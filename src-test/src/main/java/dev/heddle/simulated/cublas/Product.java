@@ -97,9 +97,30 @@ record Product(
       // Whoever keeps something there, or lets two streams use it, is to notice.
       gpu.at(workspace, workspaceBytes, call + " workspace").fill(SCRIBBLE);
     }
+    gpu.moves(bytesRead(), bytesWritten());
     for (long i = 0; i < batch; i++) {
       multiply(gpu, a.shifted(i * strideA), b.shifted(i * strideB), d.shifted(i * strideD));
     }
+  }
+
+  /** Operands that are broadcast over the batch are read once. */
+  private long bytesRead() {
+    long bytes = a.valueBytes() * (strideA == 0 ? 1 : batch);
+    bytes += b.valueBytes() * (strideB == 0 ? 1 : batch);
+    bytes += beta == 0 ? 0 : d.valueBytes() * batch;
+    if (bias != null && epilogue != null && epilogue.adds()) {
+      bytes += bias.valueBytes();
+    }
+    return bytes;
+  }
+
+  private long bytesWritten() {
+    long bytes = d.valueBytes() * batch;
+    bytes += auxiliary == null ? 0 : auxiliary.valueBytes();
+    if (bias != null && epilogue != null && epilogue.gradient() != Epilogue.Gradient.NONE) {
+      bytes += bias.valueBytes();
+    }
+    return bytes;
   }
 
   private void multiply(GpuAccess.Memory gpu, Matrix left, Matrix right, Matrix to) {

@@ -1,5 +1,6 @@
 package dev.heddle.simulated.driver;
 
+import dev.heddle.simulated.simt.LaunchReport;
 import java.lang.foreign.MemorySegment;
 import java.util.List;
 import org.jspecify.annotations.Nullable;
@@ -28,8 +29,8 @@ interface KernelImage {
     /** Threads in a block at most. */
     int maximumThreads();
 
-    /** Runs all blocks to their end; a mistake is a SimulatedFault. */
-    void run(SimulatedGpu gpu, Launch launch);
+    /** Runs all blocks to their end and says what that took; a mistake is a SimulatedFault. */
+    LaunchReport run(SimulatedGpu gpu, Launch launch);
   }
 
   /** A number of blocks or threads in each direction. */

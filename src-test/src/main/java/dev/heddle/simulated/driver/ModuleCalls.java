@@ -7,6 +7,7 @@ import static java.lang.foreign.ValueLayout.JAVA_LONG;
 
 import dev.heddle.bindings.cuda.Cuda;
 import dev.heddle.simulated.memory.SimulatedFault;
+import dev.heddle.simulated.simt.LaunchReport;
 import java.lang.foreign.MemorySegment;
 import java.nio.charset.StandardCharsets;
 
@@ -190,7 +191,10 @@ final class ModuleCalls {
                       what + ": its module was unloaded before it ran");
                 }
                 machine.tally.launched(kernel.name());
-                kernel.run(gpu, launch);
+                LaunchReport report = kernel.run(gpu, launch);
+                if (gpu.execution.globalTraffic()) {
+                  machine.tally.moved(kernel.name(), report.bytesRead(), report.bytesWritten());
+                }
               }));
       return 0;
     }

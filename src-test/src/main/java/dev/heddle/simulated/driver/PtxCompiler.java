@@ -2,6 +2,7 @@ package dev.heddle.simulated.driver;
 
 import dev.heddle.simulated.ptx.PtxKernel;
 import dev.heddle.simulated.ptx.PtxModule;
+import dev.heddle.simulated.simt.LaunchReport;
 import dev.heddle.simulated.simt.Simulator;
 import java.util.HashMap;
 import java.util.List;
@@ -81,8 +82,8 @@ final class PtxCompiler implements KernelImage.Compiler {
     }
 
     @Override
-    public void run(SimulatedGpu gpu, KernelImage.Launch launch) {
-      gpu.simulator.launch(
+    public LaunchReport run(SimulatedGpu gpu, KernelImage.Launch launch) {
+      return gpu.simulator.launch(
           kernel,
           gpu,
           new dev.heddle.simulated.simt.Launch(

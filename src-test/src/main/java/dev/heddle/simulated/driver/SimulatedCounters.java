@@ -1,11 +1,15 @@
 package dev.heddle.simulated.driver;
 
+import dev.heddle.runtime.cuda.KernelTraffic;
 import java.util.Map;
 
 /**
  * What the simulated GPUs did since they were installed, all of them together.
  *
  * @param launches how often each kernel ran, by name; replays of graphs included
+ * @param traffic what each kernel and each product moved, by name: every byte that a launch reads
+ *     counted once, and every byte that it writes; kernels only where {@link
+ *     SimulatedOptions#execution()} has them counted
  * @param graphLaunches graphs launched
  * @param synchronizations how often a host thread waited: for a stream, an event, a context, a
  *     blocking copy
@@ -20,6 +24,7 @@ import java.util.Map;
  */
 public record SimulatedCounters(
     Map<String, Long> launches,
+    Map<String, KernelTraffic> traffic,
     long graphLaunches,
     long synchronizations,
     long bytesToDevice,

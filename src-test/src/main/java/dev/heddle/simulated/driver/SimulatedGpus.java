@@ -94,6 +94,22 @@ public final class SimulatedGpus implements AutoCloseable {
      * @param what what they are for, for the fault if they are not there
      */
     MemorySegment at(long address, long bytes, String what);
+
+    /** Says what the work reads and writes, each byte counted once; for the counters. */
+    default void moves(long bytesRead, long bytesWritten) {}
+  }
+
+  /** A GPU's memory as work of kind {@code kind} sees it. */
+  private record Seen(SimulatedGpu gpu, String kind) implements Memory {
+    @Override
+    public MemorySegment at(long address, long bytes, String what) {
+      return gpu.at(address, bytes, what);
+    }
+
+    @Override
+    public void moves(long bytesRead, long bytesWritten) {
+      gpu.machine.tally.moved(kind, bytesRead, bytesWritten);
+    }
   }
 
   /** Work of a simulated library on a stream, such as a product of cuBLAS. */
@@ -128,7 +144,7 @@ public final class SimulatedGpus implements AutoCloseable {
                 kind,
                 what + " on " + gpu,
                 () -> {
-                  boolean ran = task.run(gpu::at);
+                  boolean ran = task.run(new Seen(gpu, kind));
                   if (ran) {
                     machine.tally.launched(kind);
                   }

@@ -33,15 +33,22 @@ final class GlobalSpace {
       long byteSize,
       MemorySegment segment,
       boolean writable,
-      @Nullable GlobalRaces races) {}
+      @Nullable GlobalRaces races,
+      @Nullable TouchedBytes touched) {
+    /** Whether nobody wants to know who accesses it. */
+    boolean isUnwatched() {
+      return races == null && touched == null;
+    }
+  }
 
-  private static final Range EMPTY = new Range(0, 0, MemorySegment.NULL, false, null);
+  private static final Range EMPTY = new Range(0, 0, MemorySegment.NULL, false, null, null);
 
   private final GlobalMemory memory;
   private final ModuleVariables variables;
   private final Range[] slots;
   private final int granuleBytes;
   private final boolean races;
+  private final boolean traffic;
   private final Map<Long, Range> ranges = new HashMap<>();
 
   GlobalSpace(
@@ -49,11 +56,13 @@ final class GlobalSpace {
       ModuleVariables variables,
       int slotCount,
       int granuleBytes,
-      boolean races) {
+      boolean races,
+      boolean traffic) {
     this.memory = memory;
     this.variables = variables;
     this.granuleBytes = granuleBytes;
     this.races = races;
+    this.traffic = traffic;
     this.slots = new Range[slotCount];
     Arrays.fill(slots, EMPTY);
   }
@@ -64,6 +73,9 @@ final class GlobalSpace {
     if (range.races != null) {
       range.races.noteRead(warp, lane, at, size);
     }
+    if (range.touched != null) {
+      range.touched.noteRead(at, size);
+    }
     return get(range.segment, at, size);
   }
 
@@ -72,6 +84,9 @@ final class GlobalSpace {
     long at = address - range.start;
     if (range.races != null) {
       range.races.noteWrite(warp, lane, at, size, false);
+    }
+    if (range.touched != null) {
+      range.touched.noteWrite(at, size);
     }
     put(range.segment, at, size, bits);
   }
@@ -90,6 +105,10 @@ final class GlobalSpace {
     if (range.races != null) {
       range.races.noteWrite(warp, lane, at, size, true);
     }
+    if (range.touched != null) {
+      range.touched.noteRead(at, size);
+      range.touched.noteWrite(at, size);
+    }
     long old = get(range.segment, at, size);
     put(range.segment, at, size, update.apply(old, b, c));
     return old;
@@ -97,7 +116,7 @@ final class GlobalSpace {
 
   /**
    * Reads an element a lane, all lanes, if that needs no closer look: all in the allocation that
-   * was accessed last, aligned, and nobody looks for races.
+   * was accessed last, aligned, and nobody watches it.
    *
    * @param row of the addresses; {@code offset} is added to them
    * @param width of the result's register in bits
@@ -160,7 +179,7 @@ final class GlobalSpace {
   }
 
   private static boolean isSimple(Range range, long[] wide, int row, long offset, int size) {
-    if (range.races != null) {
+    if (!range.isUnwatched()) {
       return false;
     }
     long least = Long.MAX_VALUE;
@@ -208,15 +227,26 @@ final class GlobalSpace {
                       allocation.byteSize(),
                       allocation.segment(),
                       true,
-                      races ? new GlobalRaces(allocation.byteSize(), granuleBytes) : null));
+                      races ? new GlobalRaces(allocation.byteSize(), granuleBytes) : null,
+                      traffic ? new TouchedBytes(allocation.byteSize()) : null));
     } else if (address >= GLOBAL_VARIABLES && address < CONST_VARIABLES) {
       range =
           new Range(
-              GLOBAL_VARIABLES, variables.global().byteSize(), variables.global(), true, null);
+              GLOBAL_VARIABLES,
+              variables.global().byteSize(),
+              variables.global(),
+              true,
+              null,
+              null);
     } else if (address >= CONST_VARIABLES && address < MemoryAccess.PARAMETERS) {
       range =
           new Range(
-              CONST_VARIABLES, variables.constant().byteSize(), variables.constant(), false, null);
+              CONST_VARIABLES,
+              variables.constant().byteSize(),
+              variables.constant(),
+              false,
+              null,
+              null);
     }
     long at = address - range.start;
     if (at < 0 || at > range.byteSize - size) {
@@ -232,6 +262,24 @@ final class GlobalSpace {
     }
     slots[slot] = range;
     return range;
+  }
+
+  /** Bytes of device memory that were read, each counted once, if that is counted. */
+  long bytesRead() {
+    long bytes = 0;
+    for (Range range : ranges.values()) {
+      bytes += range.touched == null ? 0 : range.touched.bytesRead();
+    }
+    return bytes;
+  }
+
+  /** Bytes of device memory that were written, each counted once, if that is counted. */
+  long bytesWritten() {
+    long bytes = 0;
+    for (Range range : ranges.values()) {
+      bytes += range.touched == null ? 0 : range.touched.bytesWritten();
+    }
+    return bytes;
   }
 
   private static long get(MemorySegment segment, long at, int size) {

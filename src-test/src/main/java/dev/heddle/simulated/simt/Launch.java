@@ -39,29 +39,43 @@ public record Launch(
    * @param seed of {@link Order#RANDOM}
    * @param sharedRaces whether unordered accesses to shared memory are faults
    * @param globalRaces whether unordered accesses to global memory are faults, too; slow
+   * @param globalTraffic whether the distinct bytes of device memory that a launch reads and writes
+   *     are counted; slow
    * @param instructionLimit how many warp instructions a block may execute before it counts as
    *     running for ever
    */
   public record Options(
-      Order order, long seed, boolean sharedRaces, boolean globalRaces, long instructionLimit) {
+      Order order,
+      long seed,
+      boolean sharedRaces,
+      boolean globalRaces,
+      boolean globalTraffic,
+      long instructionLimit) {
     private static final long USUAL_LIMIT = 4_000_000_000L;
 
     /** Ordinary order, shared races are faults, global ones are not looked for. */
-    public static final Options DEFAULT = new Options(Order.ORDINARY, 0, true, false, USUAL_LIMIT);
+    public static final Options DEFAULT =
+        new Options(Order.ORDINARY, 0, true, false, false, USUAL_LIMIT);
 
     /** The same in another order. */
     public Options withOrder(Order other, long otherSeed) {
-      return new Options(other, otherSeed, sharedRaces, globalRaces, instructionLimit);
+      return new Options(
+          other, otherSeed, sharedRaces, globalRaces, globalTraffic, instructionLimit);
     }
 
     /** The same, looking for races or not. */
     public Options withRaces(boolean shared, boolean global) {
-      return new Options(order, seed, shared, global, instructionLimit);
+      return new Options(order, seed, shared, global, globalTraffic, instructionLimit);
+    }
+
+    /** The same, counting the bytes that launches move or not. */
+    public Options withTraffic(boolean counted) {
+      return new Options(order, seed, sharedRaces, globalRaces, counted, instructionLimit);
     }
 
     /** The same with another limit. */
     public Options withInstructionLimit(long limit) {
-      return new Options(order, seed, sharedRaces, globalRaces, limit);
+      return new Options(order, seed, sharedRaces, globalRaces, globalTraffic, limit);
     }
   }
 

@@ -77,7 +77,8 @@ public final class Simulator {
             variables(kernel.module()),
             ready.memorySlots(),
             ready.globalGranule(),
-            options.globalRaces());
+            options.globalRaces(),
+            options.globalTraffic());
     SharedMemory shared =
         new SharedMemory(
             kernel.staticSharedBytes() + launch.sharedBytes(),
@@ -102,7 +103,8 @@ public final class Simulator {
       warpInstructions += block.warp(i).warpInstructions;
       threadInstructions += block.warp(i).threadInstructions;
     }
-    return new LaunchReport(blocks, warpInstructions, threadInstructions);
+    return new LaunchReport(
+        blocks, warpInstructions, threadInstructions, global.bytesRead(), global.bytesWritten());
   }
 
   private DecodedKernel decoded(PtxKernel kernel) {

@@ -76,7 +76,35 @@ class LaunchTest {
   @Test
   void report_countsInstructions() {
     LaunchReport report = device.run(EMPTY.formatted(""), launch(48, 1, 1, 0));
-    assertThat(report).isEqualTo(new LaunchReport(1, 2, 48));
+    assertThat(report).isEqualTo(new LaunchReport(1, 2, 48, 0, 0));
+  }
+
+  @Test
+  void report_countsEachByteOfDeviceMemoryOnce() {
+    long values = device.ints(64, i -> i);
+    // Every thread reads its number, the first one, and the last byte of that; writes a half of its
+    // own; and adds to the last one.
+    String text =
+        """
+        .visible .entry k(.param .u64 out) {
+        .shared .align 4 .b8 fixed[4];
+        .reg .b32 %r<8>; .reg .b64 %d<8>;
+        ld.param.u64 %d1, [out]; mov.u32 %r1, %tid.x; mul.wide.u32 %d2, %r1, 4; add.s64 %d3, %d1, %d2;
+        ld.global.u32 %r2, [%d3]; ld.global.u32 %r3, [%d1]; ld.global.u8 %r4, [%d1+3];
+        st.shared.u32 [fixed], %r2; st.global.u16 [%d3], %r2;
+        atom.global.add.u32 %r5, [%d1+252], 1;
+        ret; }
+        """;
+    Launch launch = Launch.of(2, 16, 0, Device.parameters(values));
+    Launch counted = launch.with(Launch.Options.DEFAULT.withRaces(false, false).withTraffic(true));
+    LaunchReport report = device.run(text, counted);
+    assertThat(report.bytesRead()).isEqualTo(16 * 4 + 4);
+    assertThat(report.bytesWritten()).isEqualTo(16 * 2 + 4);
+    assertThat(device.ints(values, 64)[63]).isEqualTo(63 + 32);
+    LaunchReport notCounted =
+        device.run(text, launch.with(Launch.Options.DEFAULT.withRaces(false, false)));
+    assertThat(notCounted.bytesRead()).isZero();
+    assertThat(notCounted.bytesWritten()).isZero();
   }
 
   @Test

@@ -1,6 +1,5 @@
 package dev.heddle.train.cli;
 
-import dev.heddle.train.config.RunConfig;
 import java.io.PrintStream;
 
 /**
@@ -26,12 +25,11 @@ public interface Application {
 
   /**
    * Prints the layout of each component, each boundary's transfers, the schedule, the predicted
-   * memory and what was proved; runs nothing.
+   * memory and what was proved, and where asked what a step launches; runs nothing.
    *
-   * @param config the checked configuration
-   * @param json whether to print one JSON document for programs instead of text for people
+   * @param request what is to be planned
    * @param out where to print
    * @throws Exception when a plan cannot be made
    */
-  void plan(RunConfig config, boolean json, PrintStream out) throws Exception;
+  void plan(PlanRequest request, PrintStream out) throws Exception;
 }

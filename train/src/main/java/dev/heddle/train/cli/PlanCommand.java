@@ -37,6 +37,13 @@ final class PlanCommand implements Callable<Integer> {
   @Option(names = "--json", description = "Prints one JSON document for programs.")
   private boolean json;
 
+  @Option(
+      names = "--launches",
+      description =
+          "Also counts what a step asks of each rank's GPU: kernels, products, waits, allocations,"
+              + " and the bytes moved beside the fewest possible. Takes longer.")
+  private boolean launches;
+
   @SuppressWarnings("NullAway.Init") // picocli sets the required parameter.
   PlanCommand(Application application, PrintStream out) {
     this.application = application;
@@ -46,7 +53,11 @@ final class PlanCommand implements Callable<Integer> {
   @Override
   public Integer call() throws Exception {
     application.plan(
-        ConfigLoader.load(config, sets.stream().map(ConfigOverride::set).toList()), json, out);
+        new PlanRequest(
+            ConfigLoader.load(config, sets.stream().map(ConfigOverride::set).toList()),
+            launches,
+            json),
+        out);
     return CommandLine.ExitCode.OK;
   }
 }

@@ -10,9 +10,7 @@ import dev.heddle.parallel.component.ComponentProgram;
 import dev.heddle.parallel.component.ModelGraph;
 import dev.heddle.parallel.component.StagedProgram;
 import dev.heddle.parallel.layout.Holding;
-import dev.heddle.parallel.layout.Interval;
 import dev.heddle.parallel.mesh.Axis;
-import dev.heddle.parallel.mesh.Mesh;
 import dev.heddle.parallel.pipeline.Instruction.Backward;
 import dev.heddle.parallel.pipeline.Instruction.Compute;
 import dev.heddle.parallel.pipeline.Instruction.Forward;
@@ -26,16 +24,9 @@ import dev.heddle.runtime.MetaDevice;
 import dev.heddle.runtime.NDArray;
 import dev.heddle.runtime.Shape;
 import dev.heddle.runtime.memory.MemoryScope;
-import dev.heddle.train.config.ModelConfig;
 import dev.heddle.train.config.RunConfig;
 import dev.heddle.train.dataset.BatchPlan.Sample;
-import dev.heddle.train.dataset.Spectrogram;
-import dev.heddle.train.model.AudioProgram;
 import dev.heddle.train.model.CaptionModel;
-import dev.heddle.train.model.FusedBatch;
-import dev.heddle.train.model.LanguageProgram;
-import dev.heddle.train.model.VisionProgram;
-import java.util.Arrays;
 import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -56,9 +47,8 @@ final class MemoryForecast {
   private final TrainingData data;
   private final Map<String, BoundaryPlan> boundaries;
   private final DType dtype;
-  private final StepPlan plan;
+  private final BlankSamples blank;
   private final List<Sample> samples;
-  private final FusedBatch batch;
   private final List<Integer> ranks;
 
   /**
@@ -97,9 +87,9 @@ final class MemoryForecast {
     this.data = data;
     this.boundaries = boundaries;
     this.dtype = DTypes.of(config.dtype());
-    this.plan = new StepPlan(config, data);
+    StepPlan plan = new StepPlan(config, data);
+    this.blank = new BlankSamples(config, data, plan);
     this.samples = plan.samples(1, 0);
-    this.batch = plan.batch(samples);
     this.ranks = IntStream.range(0, config.parallel().ranks()).boxed().toList();
   }
 
@@ -136,7 +126,7 @@ final class MemoryForecast {
       Map<Place, StageMemory> stages = new HashMap<>();
       programs.forEach(
           (name, program) -> {
-            stage(program, name, rank);
+            blank.stage(program, name, rank, List.of(samples));
             Component component = graph.component(name);
             int pipeline = component.mesh().size(Axis.PP);
             int first = component.mesh().coordinate(rank, Axis.PP);
@@ -158,38 +148,6 @@ final class MemoryForecast {
         meta,
         dtype,
         config.seed());
-  }
-
-  /** Gives a program its samples of the first microbatch; what they show does not matter. */
-  private void stage(ComponentProgram program, String component, int rank) {
-    Mesh mesh = data.graph().mesh(component);
-    Interval lane =
-        StepPlan.lane(samples.size(), mesh.size(Axis.DP), mesh.coordinate(rank, Axis.DP));
-    List<Sample> mine = samples.subList((int) lane.start(), (int) lane.end());
-    switch (program) {
-      case VisionProgram vision -> {
-        int count = (int) mine.stream().filter(Sample::hasPicture).count();
-        int side = config.model().vision().imageSize();
-        int values = vision.readsPictures() ? count * 3 * side * side : 0;
-        vision.stage(new int[] {count}, new float[][] {new float[values]});
-      }
-      case AudioProgram audio -> {
-        int[] rows = plan.clipRows(mine);
-        ModelConfig.Audio sizes = Objects.requireNonNull(config.model().audio());
-        int values = Arrays.stream(rows).sum() * sizes.framesPerRow() * Spectrogram.BANDS;
-        audio.stage(new int[][] {rows}, new float[][] {new float[values]});
-      }
-      case LanguageProgram language -> {
-        CaptionText.Words words =
-            CaptionText.words(
-                mine.stream().map(data.dataset()::caption).toList(),
-                data.tokenizer(),
-                mine.stream().mapToInt(plan::textLength).toArray());
-        language.stage(
-            List.of(new LanguageProgram.Captions(batch, lane, words.read(), words.targets())));
-      }
-      default -> throw new IllegalStateException("plan: unknown program of " + component);
-    }
   }
 
   private StageMemory measure(

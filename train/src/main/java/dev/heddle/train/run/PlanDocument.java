@@ -48,7 +48,7 @@ final class PlanDocument {
     plan.boundaries().forEach((name, crossing) -> boundaries.add(boundary(name, crossing)));
     document.put("boundaries", boundaries);
     document.put("schedule", schedule());
-    document.put("classes", plan.classes().stream().map(PlanDocument::rankClass).toList());
+    document.put("classes", plan.classes().stream().map(this::rankClass).toList());
     document.put(
         "proof",
         Map.of(
@@ -163,7 +163,7 @@ final class PlanDocument {
     return object;
   }
 
-  private static Map<String, Object> rankClass(RankClass ranks) {
+  private Map<String, Object> rankClass(RankClass ranks) {
     Map<String, Object> object = new LinkedHashMap<>();
     object.put("ranks", new RankSet(ranks.ranks()).toString());
     object.put("count", ranks.ranks().size());
@@ -179,6 +179,10 @@ final class PlanDocument {
     bytes.put("working", memory.working());
     bytes.put("peak", memory.peak());
     object.put("predictedMemory", bytes);
+    RankStep step = plan.steps().get(ranks.first());
+    if (step != null) {
+      object.put("countedStep", countedStep(ranks.first(), step));
+    }
     object.put(
         "spans",
         ranks.spans().stream()
@@ -192,6 +196,43 @@ final class PlanDocument {
                         span.start(),
                         span.end()))
             .toList());
+    return object;
+  }
+
+  private static Map<String, Object> countedStep(int rank, RankStep step) {
+    Map<String, Object> object = new LinkedHashMap<>();
+    object.put("rank", rank);
+    object.put("launches", step.counters().device().launches());
+    object.put("products", step.counters().products());
+    object.put("hostSynchronizations", step.counters().device().hostSynchronizations());
+    object.put("trailingWaits", step.counters().device().trailingWaits());
+    object.put("deviceAllocations", step.counters().device().deviceAllocations());
+    object.put("bytesToDevice", step.counters().device().bytesToDevice());
+    object.put("bytesToHost", step.counters().device().bytesToHost());
+    object.put("bytesRead", step.moved().bytesRead());
+    object.put("bytesWritten", step.moved().bytesWritten());
+    LeastTraffic least = step.least();
+    Map<String, Object> terms = new LinkedHashMap<>();
+    terms.put("weights", least.weights());
+    terms.put("gradients", least.gradients());
+    terms.put("optimizer", least.optimizer());
+    terms.put("activations", least.activations());
+    terms.put("logits", least.logits());
+    terms.put("inputs", least.inputs());
+    terms.put("total", least.total());
+    object.put("leastBytes", terms);
+    Map<String, Object> kernels = new LinkedHashMap<>();
+    step.counters().kernels().entrySet().stream()
+        .sorted(Map.Entry.comparingByKey())
+        .forEach(
+            kernel ->
+                kernels.put(
+                    kernel.getKey(),
+                    Map.of(
+                        "launches", kernel.getValue().launches(),
+                        "bytesRead", kernel.getValue().bytesRead(),
+                        "bytesWritten", kernel.getValue().bytesWritten())));
+    object.put("kernels", kernels);
     return object;
   }
 

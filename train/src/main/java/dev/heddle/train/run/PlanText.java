@@ -36,6 +36,7 @@ final class PlanText {
     text.boundaries();
     text.schedule();
     text.memory();
+    text.launches();
     text.proof();
     return text.text.toString();
   }
@@ -184,6 +185,43 @@ final class PlanText {
           });
     }
     table(rows, "lrrrrrrr", "  ");
+    line("");
+  }
+
+  private void launches() {
+    if (plan.steps().isEmpty()) {
+      return;
+    }
+    line("launches of a step, COUNTED on a GPU on paper: the first rank of each row, bytes in MiB");
+    List<String[]> rows = new ArrayList<>();
+    rows.add(
+        new String[] {
+          "ranks",
+          "kernels",
+          "products",
+          "waits",
+          "allocations",
+          "read",
+          "written",
+          "least",
+          "of the least"
+        });
+    for (RankClass ranks : plan.classes()) {
+      RankStep step = Objects.requireNonNull(plan.steps().get(ranks.first()));
+      rows.add(
+          new String[] {
+            ranks(ranks.ranks()),
+            "" + step.counters().device().launches(),
+            "" + step.counters().products(),
+            "" + step.counters().device().hostSynchronizations(),
+            "" + step.counters().device().deviceAllocations(),
+            mebibytes(step.moved().bytesRead()),
+            mebibytes(step.moved().bytesWritten()),
+            mebibytes(step.least().total()),
+            String.format(Locale.ROOT, "%.2f", step.ofTheLeast())
+          });
+    }
+    table(rows, "lrrrrrrrr", "  ");
     line("");
   }
 

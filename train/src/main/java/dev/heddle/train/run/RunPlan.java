@@ -40,6 +40,8 @@ import java.util.TreeMap;
  * @param encodersFirst how long the step takes on paper if all encoder work comes first and last;
  *     empty where no encoder shares ranks with the language model
  * @param classes ranks that do the same, by their first rank
+ * @param steps what a step asks of the GPU of each class's first rank, by that rank; empty unless
+ *     it was counted
  */
 record RunPlan(
     RunConfig config,
@@ -48,7 +50,8 @@ record RunPlan(
     Map<String, BoundaryPlan> boundaries,
     ScheduleTimeline timeline,
     OptionalLong encodersFirst,
-    List<RankClass> classes) {
+    List<RankClass> classes,
+    Map<Integer, RankStep> steps) {
 
   /**
    * A component.
@@ -131,7 +134,25 @@ record RunPlan(
               parts(config, component, placement, forecast)));
     }
     return new RunPlan(
-        config, graph, components, boundaries, timeline, first, classes(graph, timeline, forecast));
+        config,
+        graph,
+        components,
+        boundaries,
+        timeline,
+        first,
+        classes(graph, timeline, forecast),
+        Map.of());
+  }
+
+  /** This plan with what a step asks of the GPU of each class's first rank, counted. */
+  RunPlan withSteps(TrainingData data) {
+    StepForecast forecast = new StepForecast(config, data, timeline.schedule());
+    Map<Integer, RankStep> counted = new LinkedHashMap<>();
+    for (RankClass ranks : classes) {
+      counted.put(ranks.first(), forecast.of(ranks.first()));
+    }
+    return new RunPlan(
+        config, graph, components, boundaries, timeline, encodersFirst, classes, counted);
   }
 
   /** The transfers of the first microbatch. */

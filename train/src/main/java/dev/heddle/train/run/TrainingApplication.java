@@ -4,6 +4,7 @@ import dev.heddle.train.checkpoint.Checkpoint;
 import dev.heddle.train.checkpoint.CheckpointException;
 import dev.heddle.train.checkpoint.CheckpointStore;
 import dev.heddle.train.cli.Application;
+import dev.heddle.train.cli.PlanRequest;
 import dev.heddle.train.cli.RankLauncher;
 import dev.heddle.train.cli.RunFolder;
 import dev.heddle.train.cli.TrainRequest;
@@ -26,9 +27,13 @@ public final class TrainingApplication implements Application {
   public TrainingApplication() {}
 
   @Override
-  public void plan(RunConfig config, boolean json, PrintStream out) {
-    RunPlan plan = RunPlan.of(config, TrainingData.open(config));
-    if (json) {
+  public void plan(PlanRequest request, PrintStream out) {
+    TrainingData data = TrainingData.open(request.config());
+    RunPlan plan = RunPlan.of(request.config(), data);
+    if (request.launches()) {
+      plan = plan.withSteps(data);
+    }
+    if (request.json()) {
       out.println(PlanDocument.of(plan));
     } else {
       out.print(PlanText.of(plan));

@@ -3,7 +3,6 @@ package dev.heddle.train.cli;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import dev.heddle.train.checkpoint.CheckpointStore;
-import dev.heddle.train.config.RunConfig;
 import dev.heddle.train.dataset.EmojiDataset;
 import java.io.ByteArrayOutputStream;
 import java.io.PrintStream;
@@ -29,7 +28,7 @@ class HeddleCommandTest {
   /** Remembers what it was asked for; fails when told to. */
   private static final class Recorder implements Application {
     private final List<TrainRequest> trained = new ArrayList<>();
-    private final List<RunConfig> planned = new ArrayList<>();
+    private final List<PlanRequest> planned = new ArrayList<>();
     private Exception failure = new Exception("not used");
     private boolean fails;
 
@@ -43,9 +42,9 @@ class HeddleCommandTest {
     }
 
     @Override
-    public void plan(RunConfig config, boolean json, PrintStream out) {
-      planned.add(config);
-      out.println(json ? "{\"the\": \"plan\"}" : "the plan");
+    public void plan(PlanRequest request, PrintStream out) {
+      planned.add(request);
+      out.println(request.json() ? "{\"the\": \"plan\"}" : "the plan");
     }
 
     void failWith(Exception e) {
@@ -204,7 +203,8 @@ class HeddleCommandTest {
   @Test
   void plan_printsToTheOutput() {
     assertThat(run("plan", EXAMPLE, "--set", "seed=9")).isZero();
-    assertThat(recorder.planned).extracting(RunConfig::seed).containsExactly(9L);
+    assertThat(recorder.planned).extracting(request -> request.config().seed()).containsExactly(9L);
+    assertThat(recorder.planned.getFirst().launches()).isFalse();
     assertThat(out()).contains("the plan");
     out.reset();
     assertThat(run("plan", EXAMPLE, "--json")).isZero();
@@ -233,7 +233,7 @@ class HeddleCommandTest {
         switch (command) {
           case "" -> List.of("train", "plan", "doctor", "bench", "help");
           case "train" -> List.of("--set", "--steps", "--metrics", "--resume", "--seed", "CONFIG");
-          case "plan" -> List.of("--set", "--json", "CONFIG");
+          case "plan" -> List.of("--set", "--json", "--launches", "CONFIG");
           default -> List.of("oneDNN");
         };
     assertThat(out()).contains(expected);

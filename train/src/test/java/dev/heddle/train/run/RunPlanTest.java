@@ -264,8 +264,8 @@ class RunPlanTest {
             .map(match -> ConfigOverride.set(match.group(1)))
             .toList();
     RunConfig config = ConfigLoader.load(Path.of("../examples/emoji-captions.yaml"), sets);
-    String text = PlanText.of(plan(config));
-    for (String section : text.split("\n(?=boundaries,|schedule of|memory,|proof)")) {
+    String text = PlanText.of(plan(config).withSteps(TinyRun.data(config)));
+    for (String section : text.split("\n(?=boundaries,|schedule of|memory,|launches|proof)")) {
       assertThat(document).contains(section.strip());
     }
   }
