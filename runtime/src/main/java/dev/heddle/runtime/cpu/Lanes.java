@@ -6,6 +6,7 @@ import java.nio.ByteOrder;
 import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.VectorMask;
 import jdk.incubator.vector.VectorOperators;
+import jdk.incubator.vector.VectorShuffle;
 import jdk.incubator.vector.VectorSpecies;
 
 /**
@@ -39,6 +40,11 @@ final class Lanes {
 
   static final MemorySegment MEMORY = MemorySegment.NULL.reinterpret(Long.MAX_VALUE);
 
+  private static final VectorShuffle<Float> FOLD_1 = rotation(1);
+  private static final VectorShuffle<Float> FOLD_2 = rotation(2);
+  private static final VectorShuffle<Float> FOLD_4 = rotation(4);
+  private static final VectorShuffle<Float> FOLD_8 = rotation(8);
+
   private static final FloatVector LANE_NUMBERS = FloatVector.zero(SPECIES).addIndex(1);
   private static final ByteOrder ORDER = ByteOrder.nativeOrder();
   private static final ValueLayout.OfFloat FLOAT = ValueLayout.JAVA_FLOAT_UNALIGNED;
@@ -46,6 +52,11 @@ final class Lanes {
   private static final long STRIDE_BITS = 0x0000_00ff_ffff_ffffL;
 
   private Lanes() {}
+
+  /** Lane i becomes lane i + by, around the end. */
+  private static VectorShuffle<Float> rotation(int by) {
+    return VectorShuffle.iota(SPECIES, by, 1, true);
+  }
 
   /** {@code address} itself, in a form from which the compiler sees that it is in bounds. */
   static long address(long address) {
@@ -102,22 +113,32 @@ final class Lanes {
 
   /**
    * The sum of the lanes, always in the same order. {@code reduceLanes(ADD)} may add in another
-   * order once it is compiled, which would make results depend on how warm the program is. Lanes
-   * are named by constants: with a variable, each is a branch for every lane that there is.
+   * order once it is compiled, which would make results depend on how warm the program is. The
+   * halves of the vector are added until one lane is left: a quarter of the instructions of naming
+   * every lane. There is no helper for a fold: where the compiler knows little about a run yet, it
+   * would call it, and make objects of the vectors.
    */
   static float sum(FloatVector v) {
-    return switch (LENGTH) {
-      case 4 -> sumOfFour(v, 0, 1);
-      case 8 -> sumOfFour(v, 0, 2) + sumOfFour(v, 1, 2);
-      case 16 ->
-          (sumOfFour(v, 0, 4) + sumOfFour(v, 2, 4)) + (sumOfFour(v, 1, 4) + sumOfFour(v, 3, 4));
-      default -> sumInOrder(v);
-    };
-  }
-
-  private static float sumOfFour(FloatVector v, int first, int step) {
-    return (v.lane(first) + v.lane(first + 2 * step))
-        + (v.lane(first + step) + v.lane(first + 3 * step));
+    switch (LENGTH) {
+      case 4 -> {
+        FloatVector two = v.add(v.rearrange(FOLD_2));
+        return two.add(two.rearrange(FOLD_1)).lane(0);
+      }
+      case 8 -> {
+        FloatVector four = v.add(v.rearrange(FOLD_4));
+        FloatVector two = four.add(four.rearrange(FOLD_2));
+        return two.add(two.rearrange(FOLD_1)).lane(0);
+      }
+      case 16 -> {
+        FloatVector eight = v.add(v.rearrange(FOLD_8));
+        FloatVector four = eight.add(eight.rearrange(FOLD_4));
+        FloatVector two = four.add(four.rearrange(FOLD_2));
+        return two.add(two.rearrange(FOLD_1)).lane(0);
+      }
+      default -> {
+        return sumInOrder(v);
+      }
+    }
   }
 
   private static float sumInOrder(FloatVector v) {
