@@ -6,7 +6,6 @@ import java.nio.ByteOrder;
 import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.VectorMask;
 import jdk.incubator.vector.VectorOperators;
-import jdk.incubator.vector.VectorShuffle;
 import jdk.incubator.vector.VectorSpecies;
 
 /**
@@ -40,11 +39,6 @@ final class Lanes {
 
   static final MemorySegment MEMORY = MemorySegment.NULL.reinterpret(Long.MAX_VALUE);
 
-  private static final VectorShuffle<Float> FOLD_1 = rotation(1);
-  private static final VectorShuffle<Float> FOLD_2 = rotation(2);
-  private static final VectorShuffle<Float> FOLD_4 = rotation(4);
-  private static final VectorShuffle<Float> FOLD_8 = rotation(8);
-
   private static final FloatVector LANE_NUMBERS = FloatVector.zero(SPECIES).addIndex(1);
   private static final ByteOrder ORDER = ByteOrder.nativeOrder();
   private static final ValueLayout.OfFloat FLOAT = ValueLayout.JAVA_FLOAT_UNALIGNED;
@@ -52,11 +46,6 @@ final class Lanes {
   private static final long STRIDE_BITS = 0x0000_00ff_ffff_ffffL;
 
   private Lanes() {}
-
-  /** Lane i becomes lane i + by, around the end. */
-  private static VectorShuffle<Float> rotation(int by) {
-    return VectorShuffle.iota(SPECIES, by, 1, true);
-  }
 
   /** {@code address} itself, in a form from which the compiler sees that it is in bounds. */
   static long address(long address) {
@@ -113,32 +102,24 @@ final class Lanes {
 
   /**
    * The sum of the lanes, always in the same order. {@code reduceLanes(ADD)} may add in another
-   * order once it is compiled, which would make results depend on how warm the program is. The
-   * halves of the vector are added until one lane is left: a quarter of the instructions of naming
-   * every lane. There is no helper for a fold: where the compiler knows little about a run yet, it
-   * would call it, and make objects of the vectors.
+   * order once it is compiled, which would make results depend on how warm the program is. Lanes
+   * are named by constants: with a variable, each is a branch for every lane that there is. There
+   * is no helper that adds some of them: where the compiler knows little about a run yet, it would
+   * call it, and make an object of the vector for each call.
    */
   static float sum(FloatVector v) {
-    switch (LENGTH) {
-      case 4 -> {
-        FloatVector two = v.add(v.rearrange(FOLD_2));
-        return two.add(two.rearrange(FOLD_1)).lane(0);
-      }
-      case 8 -> {
-        FloatVector four = v.add(v.rearrange(FOLD_4));
-        FloatVector two = four.add(four.rearrange(FOLD_2));
-        return two.add(two.rearrange(FOLD_1)).lane(0);
-      }
-      case 16 -> {
-        FloatVector eight = v.add(v.rearrange(FOLD_8));
-        FloatVector four = eight.add(eight.rearrange(FOLD_4));
-        FloatVector two = four.add(four.rearrange(FOLD_2));
-        return two.add(two.rearrange(FOLD_1)).lane(0);
-      }
-      default -> {
-        return sumInOrder(v);
-      }
-    }
+    return switch (LENGTH) {
+      case 4 -> (v.lane(0) + v.lane(2)) + (v.lane(1) + v.lane(3));
+      case 8 ->
+          ((v.lane(0) + v.lane(4)) + (v.lane(2) + v.lane(6)))
+              + ((v.lane(1) + v.lane(5)) + (v.lane(3) + v.lane(7)));
+      case 16 ->
+          (((v.lane(0) + v.lane(8)) + (v.lane(4) + v.lane(12)))
+                  + ((v.lane(2) + v.lane(10)) + (v.lane(6) + v.lane(14))))
+              + (((v.lane(1) + v.lane(9)) + (v.lane(5) + v.lane(13)))
+                  + ((v.lane(3) + v.lane(11)) + (v.lane(7) + v.lane(15))));
+      default -> sumInOrder(v);
+    };
   }
 
   private static float sumInOrder(FloatVector v) {
