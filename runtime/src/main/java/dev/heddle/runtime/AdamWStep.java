@@ -36,7 +36,7 @@ public record AdamWStep(
   }
 
   /** The same constants with the numbers of an {@link StepControl update} and another decay. */
-  AdamWStep with(double[] update, double decay) {
+  public AdamWStep with(double[] update, double decay) {
     return new AdamWStep(
         update[StepControl.RATE],
         beta1,

@@ -103,21 +103,23 @@ final class Lanes {
   /**
    * The sum of the lanes, always in the same order. {@code reduceLanes(ADD)} may add in another
    * order once it is compiled, which would make results depend on how warm the program is. Lanes
-   * are named by constants: with a variable, each is a branch for every lane that there is.
+   * are named by constants: with a variable, each is a branch for every lane that there is. There
+   * is no helper that adds some of them: where the compiler knows little about a run yet, it would
+   * call it, and make an object of the vector for each call.
    */
   static float sum(FloatVector v) {
     return switch (LENGTH) {
-      case 4 -> sumOfFour(v, 0, 1);
-      case 8 -> sumOfFour(v, 0, 2) + sumOfFour(v, 1, 2);
+      case 4 -> (v.lane(0) + v.lane(2)) + (v.lane(1) + v.lane(3));
+      case 8 ->
+          ((v.lane(0) + v.lane(4)) + (v.lane(2) + v.lane(6)))
+              + ((v.lane(1) + v.lane(5)) + (v.lane(3) + v.lane(7)));
       case 16 ->
-          (sumOfFour(v, 0, 4) + sumOfFour(v, 2, 4)) + (sumOfFour(v, 1, 4) + sumOfFour(v, 3, 4));
+          (((v.lane(0) + v.lane(8)) + (v.lane(4) + v.lane(12)))
+                  + ((v.lane(2) + v.lane(10)) + (v.lane(6) + v.lane(14))))
+              + (((v.lane(1) + v.lane(9)) + (v.lane(5) + v.lane(13)))
+                  + ((v.lane(3) + v.lane(11)) + (v.lane(7) + v.lane(15))));
       default -> sumInOrder(v);
     };
-  }
-
-  private static float sumOfFour(FloatVector v, int first, int step) {
-    return (v.lane(first) + v.lane(first + 2 * step))
-        + (v.lane(first + step) + v.lane(first + 3 * step));
   }
 
   private static float sumInOrder(FloatVector v) {

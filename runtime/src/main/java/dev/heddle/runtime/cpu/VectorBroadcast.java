@@ -25,10 +25,20 @@ final class VectorBroadcast {
     }
   }
 
+  /**
+   * Less than a vector goes one by one, with the same bits: to mask a vector would cost more, and
+   * very much more in a program that is not compiled yet.
+   */
   private void sameShape(BinaryOperation op, NDArray a, NDArray b, NDArray y) {
     long left = a.address();
     long right = b.address();
     long to = y.address();
+    if (y.size() < Lanes.LENGTH) {
+      for (long i = 0; i < 4 * y.size(); i += 4) {
+        Lanes.set(to + i, VectorArithmetic.apply(op, Lanes.get(left + i), Lanes.get(right + i)));
+      }
+      return;
+    }
     workers.run(
         y.size(),
         VectorElementwise.GRAIN,

@@ -1,6 +1,7 @@
 package dev.heddle.runtime.cpu;
 
 import dev.heddle.runtime.AdamWStep;
+import dev.heddle.runtime.AdamWTensor;
 import dev.heddle.runtime.AttentionMask;
 import dev.heddle.runtime.BinaryOperation;
 import dev.heddle.runtime.DType;
@@ -9,6 +10,7 @@ import dev.heddle.runtime.KernelChecks;
 import dev.heddle.runtime.Kernels;
 import dev.heddle.runtime.NDArray;
 import dev.heddle.runtime.RandomKey;
+import dev.heddle.runtime.StepControl;
 import dev.heddle.runtime.UnaryOperation;
 import dev.heddle.runtime.memory.MemoryPool;
 import java.util.List;
@@ -327,6 +329,16 @@ final class VectorKernels implements Kernels {
       @Nullable NDArray copy) {
     KernelChecks.adamW(step, weight, gradient, firstMoment, secondMoment, copy);
     updates.adamW(step, weight, gradient, firstMoment, secondMoment);
+  }
+
+  @Override
+  public void adamW(AdamWStep constants, List<AdamWTensor> tensors, NDArray update) {
+    KernelChecks.adamW(tensors, update);
+    double[] numbers = update.toDoubles();
+    if (numbers[StepControl.GO] != 0) {
+      AdamWStep decaying = constants.with(numbers, constants.weightDecay());
+      updates.adamW(decaying, constants.with(numbers, 0), tensors);
+    }
   }
 
   @Override

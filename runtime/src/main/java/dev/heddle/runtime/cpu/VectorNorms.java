@@ -32,6 +32,8 @@ final class VectorNorms {
       new RowStages(this::centerRows, this::measureRows, this::normalizeRows);
   private final RowStages backward =
       new RowStages(this::addToParameters, this::averageRows, this::writeInputGradients);
+  private final RowStages wholeBackward =
+      new RowStages(this::clearSums, this::readRows, this::writeInputGradients);
 
   private int columns;
   private long rowBytes;
@@ -227,7 +229,8 @@ final class VectorNorms {
       weightSums = block.segment().address();
       biasSums = weightSums + sumBytes;
       averages = biasSums + sumBytes;
-      workers.run(rows, grain, backward.forColumns(columns));
+      boolean all = parameters && dx != null && columns >= LENGTH;
+      workers.run(rows, grain, (all ? wholeBackward : backward).forColumns(columns));
       if (dweight != null) {
         sums.add(weightSums, rowBytes, chunks, columns, dweight.address());
       }
@@ -239,16 +242,61 @@ final class VectorNorms {
     }
   }
 
+  /** Where a chunk begins, its sums do. */
+  private void clearSums(long start, long end) {
+    if (start % grain == 0) {
+      Tiles.fill(weightSums + start / grain * rowBytes, columns, 0);
+      Tiles.fill(biasSums + start / grain * rowBytes, columns, 0);
+    }
+  }
+
+  /** {@link #addToParameters} and {@link #averageRows} in one. */
+  private void readRows(long start, long end) {
+    long dw = weightSums + start / grain * rowBytes;
+    long db = biasSums + start / grain * rowBytes;
+    long row = start;
+    for (; row + 2 <= end; row += 2) {
+      long offset = row * rowBytes;
+      NormGradients.addPair(
+          xs + offset,
+          dys + offset,
+          rowBytes,
+          mean(row),
+          Lanes.get(rstds + 4 * row),
+          mean(row + 1),
+          Lanes.get(rstds + 4 * row + 4),
+          weights,
+          dw,
+          db,
+          averages + 8 * row,
+          columns);
+    }
+    if (row < end) {
+      NormGradients.addRow(
+          xs + row * rowBytes,
+          dys + row * rowBytes,
+          mean(row),
+          Lanes.get(rstds + 4 * row),
+          weights,
+          dw,
+          db,
+          averages + 8 * row,
+          columns);
+    }
+    for (row = start; row < end; row++) {
+      long at = averages + 8 * row;
+      Lanes.set(at, Lanes.get(at) / columns);
+      Lanes.set(at + 4, Lanes.get(at + 4) / columns);
+    }
+  }
+
   private void addToParameters(long start, long end) {
     if (!parameters) {
       return;
     }
+    clearSums(start, end);
     long dw = weightSums + start / grain * rowBytes;
     long db = biasSums + start / grain * rowBytes;
-    if (start % grain == 0) {
-      Tiles.fill(dw, columns, 0);
-      Tiles.fill(db, columns, 0);
-    }
     for (long row = start; row < end; row++) {
       long offset = row * rowBytes;
       float scale = Lanes.get(rstds + 4 * row);

@@ -6,11 +6,13 @@ import static dev.heddle.runtime.cpu.Lanes.load;
 import static dev.heddle.runtime.cpu.Lanes.store;
 
 import dev.heddle.runtime.AdamWStep;
+import dev.heddle.runtime.AdamWTensor;
 import dev.heddle.runtime.GlobalIndex;
 import dev.heddle.runtime.NDArray;
 import dev.heddle.runtime.Random;
 import dev.heddle.runtime.RandomKey;
 import dev.heddle.runtime.Shape;
+import java.util.List;
 import jdk.incubator.vector.FloatVector;
 
 /** The optimizer's sweep over a parameter, and random values by global index. */
@@ -38,6 +40,42 @@ final class VectorUpdates {
     firsts = first.address();
     seconds = second.address();
     workers.run(weight.size(), VectorElementwise.GRAIN, weightTask);
+  }
+
+  /**
+   * One step on all tensors in one run of the workers, which then wait for each other once. How a
+   * tensor is cut depends on its size alone.
+   */
+  void adamW(AdamWStep decaying, AdamWStep plain, List<AdamWTensor> tensors) {
+    int count = tensors.size();
+    long[] ends = new long[count];
+    long chunks = 0;
+    for (int i = 0; i < count; i++) {
+      long size = tensors.get(i).weight().size();
+      chunks += (size + VectorElementwise.GRAIN - 1) / VectorElementwise.GRAIN;
+      ends[i] = chunks;
+    }
+    workers.run(
+        chunks,
+        1,
+        (start, end) -> {
+          int i = 0;
+          for (long chunk = start; chunk < end; chunk++) {
+            while (chunk >= ends[i]) {
+              i++;
+            }
+            AdamWTensor tensor = tensors.get(i);
+            long from = (chunk - (i == 0 ? 0 : ends[i - 1])) * VectorElementwise.GRAIN;
+            long offset = 4 * from;
+            adamW(
+                tensor.decays() ? decaying : plain,
+                tensor.weight().address() + offset,
+                tensor.gradient().address() + offset,
+                tensor.firstMoment().address() + offset,
+                tensor.secondMoment().address() + offset,
+                (int) Math.min(VectorElementwise.GRAIN, tensor.weight().size() - from));
+          }
+        });
   }
 
   private void updateWeights(long start, long end) {
