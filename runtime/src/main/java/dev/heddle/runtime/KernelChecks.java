@@ -34,6 +34,8 @@ import org.jspecify.annotations.Nullable;
  * argument. So a misuse is refused by all backends with the same words. A met check allocates
  * nothing.
  *
+ * <p>Those of the optimizer are in {@link OptimizerChecks}.
+ *
  * <p>All throw {@link IllegalArgumentException}, and {@link IllegalStateException} for an array
  * whose memory was given back. Values are not looked at: row and target numbers are checked by the
  * kernel that reads them.
@@ -708,94 +710,6 @@ public final class KernelChecks {
     if (firstColumn < 0) {
       throw refuse("%s: firstColumn is %s; wanted 0 or more", kernel, firstColumn);
     }
-  }
-
-  // ---- optimizer
-
-  /** Checks the arguments of {@link Kernels#adamW}. */
-  public static void adamW(
-      AdamWStep step,
-      NDArray weight,
-      NDArray gradient,
-      NDArray firstMoment,
-      NDArray secondMoment,
-      @Nullable NDArray copy) {
-    String kernel = "adamW";
-    if (step.step() < 1) {
-      throw refuse("%s: step is %s; wanted 1 or more: the first step is 1", kernel, step.step());
-    }
-    floating(kernel, "gradient", gradient);
-    contiguous(kernel, "gradient", gradient);
-    optimizerState(kernel, "weight", weight, gradient);
-    optimizerState(kernel, "firstMoment", firstMoment, gradient);
-    optimizerState(kernel, "secondMoment", secondMoment, gradient);
-    distinct(kernel, "weight", weight, "gradient", gradient);
-    distinct(kernel, "firstMoment", firstMoment, "gradient", gradient);
-    distinct(kernel, "secondMoment", secondMoment, "gradient", gradient);
-    distinct(kernel, "firstMoment", firstMoment, "weight", weight);
-    distinct(kernel, "secondMoment", secondMoment, "weight", weight);
-    distinct(kernel, "secondMoment", secondMoment, "firstMoment", firstMoment);
-    if (copy != null) {
-      if (gradient.dtype() == weight.dtype()) {
-        throw refuse(
-            "%s: copy is given but gradient and weight are both %s: the weight itself is the "
-                + "copy; pass null",
-            kernel, weight.dtype());
-      }
-      contiguousLike(kernel, "copy", copy, "gradient", gradient);
-      distinct(kernel, "copy", copy, "gradient", gradient);
-    }
-  }
-
-  /** A step that the arrays of a tensor can be checked with. */
-  private static final AdamWStep ANY_STEP = new AdamWStep(0, 0, 0, 1, 0, 1, 1);
-
-  /** Checks the arguments of {@link Kernels#adamW(AdamWStep, List, NDArray)}. */
-  public static void adamW(List<AdamWTensor> tensors, NDArray update) {
-    String kernel = "adamW";
-    for (int i = 0; i < tensors.size(); i++) {
-      AdamWTensor t = tensors.get(i);
-      adamW(ANY_STEP, t.weight(), t.gradient(), t.firstMoment(), t.secondMoment(), t.copy());
-      if (t.gradient().dtype() != tensors.get(0).gradient().dtype()) {
-        throw refuse(
-            "%s: gradient %s is %s and gradient 0 is %s; wanted one type: call it once for each",
-            kernel, i, t.gradient().dtype(), tensors.get(0).gradient().dtype());
-      }
-    }
-    if (!tensors.isEmpty()) {
-      device(kernel, "update", update, "a gradient", tensors.get(0).gradient());
-    }
-    numbers(kernel, "update", update, StepControl.UPDATE_LENGTH);
-  }
-
-  /** Checks the arguments of {@link Kernels#concludeStep}. */
-  public static void concludeStep(NDArray control, NDArray state) {
-    String kernel = "concludeStep";
-    live(control);
-    if (control.rank() != 1 || control.size() < StepControl.FIRST_RATE) {
-      throw refuse(
-          "%s: control is %s; wanted a vector of at least %s numbers",
-          kernel, control.shape(), StepControl.FIRST_RATE);
-    }
-    device(kernel, "state", state, "control", control);
-    numbers(kernel, "control", control, control.size());
-    int optimizers = Math.toIntExact(control.size()) - StepControl.FIRST_RATE;
-    numbers(kernel, "state", state, StepControl.stateLength(optimizers));
-    distinct(kernel, "state", state, "control", control);
-  }
-
-  private static void numbers(String kernel, String name, NDArray x, long length) {
-    dtype(kernel, name, x, DType.F64);
-    if (x.rank() != 1 || x.size() != length) {
-      throw refuse("%s: %s is %s; wanted [%s]", kernel, name, x.shape(), length);
-    }
-    contiguous(kernel, name, x);
-  }
-
-  private static void optimizerState(String kernel, String name, NDArray state, NDArray gradient) {
-    statistic(kernel, name, state, "gradient", gradient);
-    sameShape(kernel, name, state, "gradient", gradient);
-    contiguous(kernel, name, state);
   }
 
   // ---- random

@@ -331,7 +331,7 @@ public interface Kernels {
    * @param update four elements of F64: see {@link StepControl}. If GO is 0 nothing is changed
    */
   default void adamW(AdamWStep constants, List<AdamWTensor> tensors, NDArray update) {
-    KernelChecks.adamW(tensors, update);
+    OptimizerChecks.adamW(tensors, update);
     double[] numbers = update.toDoubles();
     if (numbers[StepControl.GO] == 0) {
       return;
@@ -357,7 +357,7 @@ public interface Kernels {
    * @param state of as many optimizers, brought up to date
    */
   default void concludeStep(NDArray control, NDArray state) {
-    KernelChecks.concludeStep(control, state);
+    OptimizerChecks.concludeStep(control, state);
     double[] numbers = state.toDoubles();
     StepControl.conclude(control.toDoubles(), numbers);
     state.writeDoubles(numbers);

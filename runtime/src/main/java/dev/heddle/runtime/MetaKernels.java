@@ -235,17 +235,17 @@ final class MetaKernels implements Kernels {
       NDArray firstMoment,
       NDArray secondMoment,
       @Nullable NDArray copy) {
-    KernelChecks.adamW(step, weight, gradient, firstMoment, secondMoment, copy);
+    OptimizerChecks.adamW(step, weight, gradient, firstMoment, secondMoment, copy);
   }
 
   @Override
   public void adamW(AdamWStep constants, List<AdamWTensor> tensors, NDArray update) {
-    KernelChecks.adamW(tensors, update);
+    OptimizerChecks.adamW(tensors, update);
   }
 
   @Override
   public void concludeStep(NDArray control, NDArray state) {
-    KernelChecks.concludeStep(control, state);
+    OptimizerChecks.concludeStep(control, state);
   }
 
   @Override

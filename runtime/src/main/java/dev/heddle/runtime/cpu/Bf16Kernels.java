@@ -8,6 +8,7 @@ import dev.heddle.runtime.GlobalIndex;
 import dev.heddle.runtime.KernelChecks;
 import dev.heddle.runtime.Kernels;
 import dev.heddle.runtime.NDArray;
+import dev.heddle.runtime.OptimizerChecks;
 import dev.heddle.runtime.RandomKey;
 import dev.heddle.runtime.UnaryOperation;
 import dev.heddle.runtime.memory.MemoryPool;
@@ -134,7 +135,7 @@ final class Bf16Kernels implements Kernels {
       NDArray firstMoment,
       NDArray secondMoment,
       @Nullable NDArray copy) {
-    KernelChecks.adamW(step, weight, gradient, firstMoment, secondMoment, copy);
+    OptimizerChecks.adamW(step, weight, gradient, firstMoment, secondMoment, copy);
     try (MemoryScope scratch = MemoryScope.open()) {
       floats.adamW(step, weight, wide(gradient), firstMoment, secondMoment, null);
       if (copy != null) {

@@ -7,6 +7,7 @@ import dev.heddle.runtime.GlobalIndex;
 import dev.heddle.runtime.KernelChecks;
 import dev.heddle.runtime.Kernels;
 import dev.heddle.runtime.NDArray;
+import dev.heddle.runtime.OptimizerChecks;
 import dev.heddle.runtime.RandomKey;
 import dev.heddle.runtime.UnaryOperation;
 import java.util.List;
@@ -277,7 +278,7 @@ public class ReferenceKernels implements Kernels {
       NDArray firstMoment,
       NDArray secondMoment,
       @Nullable NDArray copy) {
-    KernelChecks.adamW(step, weight, gradient, firstMoment, secondMoment, copy);
+    OptimizerChecks.adamW(step, weight, gradient, firstMoment, secondMoment, copy);
     ReferenceUpdates.adamW(step, weight, gradient, firstMoment, secondMoment, copy);
   }
 

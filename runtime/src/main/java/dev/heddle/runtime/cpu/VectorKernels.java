@@ -9,6 +9,7 @@ import dev.heddle.runtime.GlobalIndex;
 import dev.heddle.runtime.KernelChecks;
 import dev.heddle.runtime.Kernels;
 import dev.heddle.runtime.NDArray;
+import dev.heddle.runtime.OptimizerChecks;
 import dev.heddle.runtime.RandomKey;
 import dev.heddle.runtime.StepControl;
 import dev.heddle.runtime.UnaryOperation;
@@ -327,13 +328,13 @@ final class VectorKernels implements Kernels {
       NDArray firstMoment,
       NDArray secondMoment,
       @Nullable NDArray copy) {
-    KernelChecks.adamW(step, weight, gradient, firstMoment, secondMoment, copy);
+    OptimizerChecks.adamW(step, weight, gradient, firstMoment, secondMoment, copy);
     updates.adamW(step, weight, gradient, firstMoment, secondMoment);
   }
 
   @Override
   public void adamW(AdamWStep constants, List<AdamWTensor> tensors, NDArray update) {
-    KernelChecks.adamW(tensors, update);
+    OptimizerChecks.adamW(tensors, update);
     double[] numbers = update.toDoubles();
     if (numbers[StepControl.GO] != 0) {
       AdamWStep decaying = constants.with(numbers, constants.weightDecay());

@@ -9,6 +9,7 @@ import dev.heddle.runtime.GlobalIndex;
 import dev.heddle.runtime.KernelChecks;
 import dev.heddle.runtime.Kernels;
 import dev.heddle.runtime.NDArray;
+import dev.heddle.runtime.OptimizerChecks;
 import dev.heddle.runtime.RandomKey;
 import dev.heddle.runtime.UnaryOperation;
 import java.util.List;
@@ -490,14 +491,14 @@ public final class CudaKernels implements Kernels {
       NDArray firstMoment,
       NDArray secondMoment,
       @Nullable NDArray copy) {
-    KernelChecks.adamW(step, weight, gradient, firstMoment, secondMoment, copy);
+    OptimizerChecks.adamW(step, weight, gradient, firstMoment, secondMoment, copy);
     mine("adamW", "gradient", gradient);
     updates().adamW(step, weight, gradient, firstMoment, secondMoment, copy);
   }
 
   @Override
   public void adamW(AdamWStep constants, List<AdamWTensor> tensors, NDArray update) {
-    KernelChecks.adamW(tensors, update);
+    OptimizerChecks.adamW(tensors, update);
     if (!tensors.isEmpty()) {
       mine("adamW", "gradient 0", tensors.get(0).gradient());
       updates().adamW(constants, tensors, update);
@@ -506,7 +507,7 @@ public final class CudaKernels implements Kernels {
 
   @Override
   public void concludeStep(NDArray control, NDArray state) {
-    KernelChecks.concludeStep(control, state);
+    OptimizerChecks.concludeStep(control, state);
     mine("concludeStep", "control", control);
     steps().conclude(control, state);
   }
