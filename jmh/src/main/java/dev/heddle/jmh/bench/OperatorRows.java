@@ -25,6 +25,9 @@ final class OperatorRows {
   /** Sums over a million numbers in F32, in another order. */
   private static final double TOLERANCE = 1e-4;
 
+  /** Turns that have to pass without an operator's getting faster. */
+  private static final int SETTLING_TURNS = 20;
+
   private final BenchOptions options;
   private final Peers peers;
 
@@ -136,17 +139,20 @@ final class OperatorRows {
     return rows;
   }
 
-  /** Runs until compiled, and returns how many runs fill a turn. */
+  /** Runs until it gets no faster, and returns how many runs fill a turn. */
   private int warmUp(Side side) {
-    long budget = (options.quick() ? 300L : 1500L) * 1_000_000;
+    long least = (options.quick() ? 300L : 1500L) * 1_000_000;
+    long most = (options.quick() ? 5_000L : 15_000L) * 1_000_000;
     long turn = (options.quick() ? 20L : 60L) * 1_000_000;
+    Settling settling = new Settling(SETTLING_TURNS);
     long start = System.nanoTime();
     int count = 1;
     while (true) {
       long before = System.nanoTime();
       side.turn(count);
       long now = System.nanoTime();
-      if (now - start > budget) {
+      settling.add((double) (now - before) / count);
+      if (now - start > most || now - start > least && settling.isSettled()) {
         return (int) Math.clamp(count * turn / Math.max(1, now - before), 1, 1000);
       }
       if (now - before < turn) {

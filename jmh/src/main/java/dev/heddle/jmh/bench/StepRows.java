@@ -31,6 +31,11 @@ final class StepRows {
   /** Steps whose losses must agree; later ones drift apart with rounding. */
   private static final int COMPARED_LOSSES = 3;
 
+  /** Steps that have to pass without getting faster, and the most that are waited for. */
+  private static final int SETTLING_STEPS = 4;
+
+  private static final int MOST_STEPS = 40;
+
   private final BenchOptions options;
   private final Peers peers;
 
@@ -63,12 +68,18 @@ final class StepRows {
 
     void warmUp(int steps) {
       for (int i = 0; i < steps; i++) {
-        Cost cost = process.step();
-        losses.add(cost.loss());
+        double millis = warmUp();
         if (i > 0) {
-          fastest = Math.min(fastest, millis(cost));
+          fastest = Math.min(fastest, millis);
         }
       }
+    }
+
+    /** One step; what it took, in milliseconds. */
+    double warmUp() {
+      Cost cost = process.step();
+      losses.add(cost.loss());
+      return millis(cost);
     }
 
     void turn() {
@@ -119,7 +130,11 @@ final class StepRows {
   /** The JIT needs some steps until all is compiled. */
   private void warmUp(Side ours) {
     ours.process.awaitReady();
-    ours.warmUp(options.quick() ? 7 : 15);
+    int least = options.quick() ? 7 : 15;
+    Settling settling = new Settling(SETTLING_STEPS);
+    for (int step = 0; step < MOST_STEPS && (step < least || !settling.isSettled()); step++) {
+      settling.add(ours.warmUp());
+    }
   }
 
   private List<Row> compare(BenchmarkModel model, Precision precision, int threads) {
