@@ -8,6 +8,7 @@ import dev.heddle.parallel.data.GradientReduction;
 import dev.heddle.parallel.mesh.Axis;
 import dev.heddle.parallel.mesh.Mesh;
 import dev.heddle.runtime.NDArray;
+import dev.heddle.runtime.StepControl;
 import java.util.ArrayList;
 import java.util.Collection;
 import java.util.Comparator;
@@ -215,14 +216,19 @@ public final class ComponentOptimizer {
   /**
    * Updates the parameters.
    *
-   * @param update on the device, see {@link dev.heddle.runtime.StepControl}
+   * @param update on the device, see {@link StepControl}
    */
   void step(NDArray update) {
+    // Where the host can look without waiting, a step that is skipped communicates nothing either.
+    boolean atHand = !update.device().isAsynchronous();
+    if (atHand && update.toDoubles()[StepControl.GO] == 0) {
+      return;
+    }
     // No gradient on any rank is a gradient of zero, also where no reduction has made it one:
     // whether decay and moments go on must not depend on the layout.
     parameters.forEach(parameter -> parameter.tensor().gradientOrZeros());
     adamW.step(update);
-    // Also where nothing was updated, which the host does not know yet.
+    // On a device that computes on its own also where nothing was updated: the host does not know.
     reductions.forEach(GradientReduction::gatherWeights);
   }
 }
