@@ -14,10 +14,14 @@ import dev.heddle.train.config.RunConfig;
 import dev.heddle.train.run.CountedTraining;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
-import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.Arguments;
+import org.junit.jupiter.params.provider.MethodSource;
 
 /**
  * A steady step on several simulated GPUs that communicate by the simulated NCCL waits for the
@@ -33,22 +37,26 @@ class ParallelStepCountTest {
 
   @TempDir private Path folder;
 
+  private static final String[] LAYOUTS = {
+    "one GPU | 1 | {ranks: 0} | {ranks: 0}",
+    "tp | 2 | {ranks: 0-1, dp: 2} | {ranks: 0-1, tp: 2}",
+    "tp of the encoder | 2 | {ranks: 0-1, tp: 2} | {ranks: 0-1, tp: 2}",
+    "sequence-parallel tp | 2 | {ranks: 0-1, dp: 2} | {ranks: 0-1, tp: 2, sequenceParallel: true}",
+    "dp | 2 | {ranks: 0-1, dp: 2} | {ranks: 0-1, dp: 2}",
+    "dp, divided optimizer | 2 | {ranks: 0-1, dp: 2} | {ranks: 0-1, dp: 2, shardOptimizer: true}",
+    "cp, ring | 2 | {ranks: 0-1, dp: 2} | {ranks: 0-1, cp: 2}",
+    "cp, all-gather | 2 | {ranks: 0-1, dp: 2} | {ranks: 0-1, cp: 2, cpMethod: all-gather}",
+    "cp, all-to-all | 2 | {ranks: 0-1, dp: 2} | {ranks: 0-1, cp: 2, cpMethod: all-to-all}",
+    "pp | 2 | {ranks: 0-1, dp: 2} | {ranks: 0-1, pp: 2}",
+    "components apart | 2 | {ranks: 1} | {ranks: 0}",
+  };
+
+  static Stream<Arguments> layouts() {
+    return Arrays.stream(LAYOUTS).map(line -> Arguments.of((Object[]) line.split(" \\| ")));
+  }
+
   @ParameterizedTest(name = "{0}")
-  @CsvSource(
-      delimiter = '|',
-      value = {
-        "one GPU | 1 | {ranks: 0} | {ranks: 0}",
-        "tp | 2 | {ranks: 0-1, dp: 2} | {ranks: 0-1, tp: 2}",
-        "tp of the encoder | 2 | {ranks: 0-1, tp: 2} | {ranks: 0-1, tp: 2}",
-        "sequence-parallel tp | 2 | {ranks: 0-1, dp: 2} | {ranks: 0-1, tp: 2, sequenceParallel: true}",
-        "dp | 2 | {ranks: 0-1, dp: 2} | {ranks: 0-1, dp: 2}",
-        "dp, divided optimizer | 2 | {ranks: 0-1, dp: 2} | {ranks: 0-1, dp: 2, shardOptimizer: true}",
-        "cp, ring | 2 | {ranks: 0-1, dp: 2} | {ranks: 0-1, cp: 2}",
-        "cp, all-gather | 2 | {ranks: 0-1, dp: 2} | {ranks: 0-1, cp: 2, cpMethod: all-gather}",
-        "cp, all-to-all | 2 | {ranks: 0-1, dp: 2} | {ranks: 0-1, cp: 2, cpMethod: all-to-all}",
-        "pp | 2 | {ranks: 0-1, dp: 2} | {ranks: 0-1, pp: 2}",
-        "components apart | 2 | {ranks: 1} | {ranks: 0}",
-      })
+  @MethodSource("layouts")
   void steadyStep_waitsForTheDeviceNoMoreThanOnOneGpu(
       String name, int gpus, String vision, String language) {
     for (CudaCounters step : steady(train(gpus, vision, language, false))) {
@@ -56,6 +64,12 @@ class ParallelStepCountTest {
       assertThat(step.trailingWaits()).as("waits for the step before, %s", name).isLessThan(2);
       assertThat(step.deviceAllocations()).as("allocations of a steady step, %s", name).isZero();
     }
+  }
+
+  @Tag("thorough")
+  @ParameterizedTest(name = "{0}")
+  @MethodSource("layouts")
+  void recordedStep_isAFewGraphs(String name, int gpus, String vision, String language) {
     for (CudaCounters step : steady(train(gpus, vision, language, true))) {
       assertThat(step.hostSynchronizations()).as("waits of a recorded step, %s", name).isZero();
       assertThat(step.trailingWaits()).as("waits for the step before, %s", name).isLessThan(2);
