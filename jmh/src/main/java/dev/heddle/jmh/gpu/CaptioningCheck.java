@@ -23,7 +23,9 @@ import org.jspecify.annotations.Nullable;
 
 /** The captioning example, small, trained a few steps on the processor and on GPUs. */
 final class CaptioningCheck {
-  private static final int STEPS = 3;
+  /** With a graph the first is run, the second recorded, and two are repetitions. */
+  private static final int STEPS = 4;
+
   private static final double TOLERANCE = 1e-4;
   private static final String ANSWER = "LOSSES";
 
@@ -49,12 +51,18 @@ final class CaptioningCheck {
    *
    * @param layout where the components are
    * @param exchange how ranks exchange arrays
+   * @param graph whether steps were recorded and repeated
    * @param cpu the processor's losses
    * @param gpu the GPUs' losses; empty where the run failed
    * @param failure what went wrong; empty text if nothing did
    */
   record Result(
-      String layout, String exchange, List<Double> cpu, List<Double> gpu, String failure) {
+      String layout,
+      String exchange,
+      boolean graph,
+      List<Double> cpu,
+      List<Double> gpu,
+      String failure) {
     /** The largest difference of a loss, relative to the processor's. */
     double difference() {
       if (gpu.size() != cpu.size()) {
@@ -76,6 +84,7 @@ final class CaptioningCheck {
       Map<String, @Nullable Object> map = new LinkedHashMap<>();
       map.put("layout", layout);
       map.put("exchange", exchange);
+      map.put("graph", graph);
       map.put("cpu_losses", cpu);
       map.put("gpu_losses", gpu);
       map.put("largest_relative_difference", difference());
@@ -106,7 +115,7 @@ final class CaptioningCheck {
   }
 
   /**
-   * All layouts. Two ranks share a GPU where there is only one.
+   * All layouts, each step by step and as a graph. Two ranks share a GPU where there is only one.
    *
    * @param nccl whether NCCL is there and each of two ranks has a GPU
    * @param alsoWithout whether to run once more without NCCL, in a JVM that has it switched off
@@ -114,14 +123,16 @@ final class CaptioningCheck {
   static List<Result> run(Path root, boolean nccl, boolean alsoWithout) {
     List<Result> results = new ArrayList<>();
     for (Map.Entry<String, List<String>> layout : LAYOUTS.entrySet()) {
-      List<Double> control = losses(root, layout.getKey(), DeviceKind.cpu);
-      boolean alone = layout.getKey().equals("1 rank");
+      String name = layout.getKey();
+      List<Double> control = losses(root, name, DeviceKind.cpu, false);
+      boolean alone = name.equals("1 rank");
       String exchange = alone ? "none" : nccl ? "NCCL" : "main memory";
-      results.add(result(layout.getKey(), exchange, control, () -> gpu(root, layout.getKey())));
-      if (nccl && alsoWithout && !alone) {
-        results.add(
-            result(
-                layout.getKey(), "main memory", control, () -> withoutNccl(root, layout.getKey())));
+      for (boolean graph : new boolean[] {false, true}) {
+        results.add(result(name, exchange, graph, control, () -> gpu(root, name, graph)));
+        if (nccl && alsoWithout && !alone) {
+          results.add(
+              result(name, "main memory", graph, control, () -> withoutNccl(root, name, graph)));
+        }
       }
     }
     return results;
@@ -132,22 +143,22 @@ final class CaptioningCheck {
   }
 
   private static Result result(
-      String layout, String exchange, List<Double> control, Losses losses) {
+      String layout, String exchange, boolean graph, List<Double> control, Losses losses) {
     try {
-      return new Result(layout, exchange, control, losses.get(), "");
+      return new Result(layout, exchange, graph, control, losses.get(), "");
     } catch (InterruptedException stopped) {
       Thread.currentThread().interrupt();
-      return new Result(layout, exchange, control, List.of(), stopped.toString());
+      return new Result(layout, exchange, graph, control, List.of(), stopped.toString());
     } catch (IOException | RuntimeException failure) {
-      return new Result(layout, exchange, control, List.of(), failure.toString());
+      return new Result(layout, exchange, graph, control, List.of(), failure.toString());
     }
   }
 
-  private static List<Double> gpu(Path root, String layout) {
-    return losses(root, layout, DeviceKind.cuda);
+  private static List<Double> gpu(Path root, String layout, boolean graph) {
+    return losses(root, layout, DeviceKind.cuda, graph);
   }
 
-  private static List<Double> losses(Path root, String layout, DeviceKind device) {
+  private static List<Double> losses(Path root, String layout, DeviceKind device, boolean graph) {
     List<String> settings = new ArrayList<>(SMALL);
     settings.addAll(LAYOUTS.getOrDefault(layout, List.of()));
     try {
@@ -159,7 +170,7 @@ final class CaptioningCheck {
                 root.resolve("examples").resolve("emoji-captions.yaml"),
                 settings.stream().map(ConfigOverride::set).toList());
         List<Double> losses = new ArrayList<>();
-        new TrainingRun(config, TrainingData.open(config), device)
+        new TrainingRun(config, TrainingData.open(config), device, graph)
             .train(null, STEPS, step -> losses.add(step.loss()));
         return losses;
       } finally {
@@ -179,7 +190,7 @@ final class CaptioningCheck {
   }
 
   /** A library once loaded stays, so this takes another JVM. */
-  private static List<Double> withoutNccl(Path root, String layout)
+  private static List<Double> withoutNccl(Path root, String layout, boolean graph)
       throws IOException, InterruptedException {
     List<String> command = new ArrayList<>();
     command.add(Path.of(System.getProperty("java.home"), "bin", "java").toString());
@@ -190,6 +201,7 @@ final class CaptioningCheck {
     command.add(CaptioningCheck.class.getName());
     command.add(root.toString());
     command.add(layout);
+    command.add(String.valueOf(graph));
     Process process =
         new ProcessBuilder(command).redirectError(ProcessBuilder.Redirect.INHERIT).start();
     String output;
@@ -207,10 +219,14 @@ final class CaptioningCheck {
         .toList();
   }
 
-  /** One run on GPUs in a JVM of its own. Arguments: Heddle's folder and the layout's name. */
+  /**
+   * One run on GPUs in a JVM of its own. Arguments: Heddle's folder, the layout's name, and whether
+   * as a graph.
+   */
   public static void main(String[] arguments) {
     StringBuilder answer = new StringBuilder(ANSWER);
-    gpu(Path.of(arguments[0]), arguments[1]).forEach(loss -> answer.append(' ').append(loss));
+    gpu(Path.of(arguments[0]), arguments[1], Boolean.parseBoolean(arguments[2]))
+        .forEach(loss -> answer.append(' ').append(loss));
     System.out.println(answer);
   }
 }

@@ -101,7 +101,7 @@ public final class GpuCheck {
     for (String dtype : List.of("F32", "BF16", "F64")) {
       attempt("kernels in " + dtype, () -> sheet.kernels(KernelCheck.run(dtype, options.tiny())));
     }
-    sheet.heading("The captioning example, 3 steps: losses on the GPU against the processor's");
+    sheet.heading("The captioning example, 4 steps: losses on the GPU against the processor's");
     attempt(
         "captioning example",
         () -> CaptioningCheck.run(options.root(), nccl, !simulated).forEach(sheet::losses));

@@ -66,10 +66,11 @@ final class Sheet {
     losses.add(result);
     out.printf(
         Locale.ROOT,
-        "  %-6s %-46s by %-12s largest difference %.1e%n",
+        "  %-6s %-46s by %-12s %-12s largest difference %.1e%n",
         result.isRight() ? "right" : "WRONG",
         result.layout(),
         result.exchange(),
+        result.graph() ? "as a graph" : "step by step",
         result.difference());
     if (!result.failure().isEmpty()) {
       out.println("         " + result.failure());

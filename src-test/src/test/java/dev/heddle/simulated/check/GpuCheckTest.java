@@ -98,8 +98,9 @@ class GpuCheckTest {
     assertThat(rows(file.get("kernels"), "kernels"))
         .allSatisfy(row -> assertThat(Json.whole(row.get("passed"), "passed")).isGreaterThan(9));
     assertThat(rows(file.get("losses"), "losses"))
-        .extracting(row -> row.get("exchange"))
-        .containsExactly("none", "NCCL", "NCCL");
+        .extracting(row -> row.get("exchange") + " " + row.get("graph"))
+        .containsExactly(
+            "none false", "none true", "NCCL false", "NCCL true", "NCCL false", "NCCL true");
     List<Map<String, @Nullable Object>> figures = rows(file.get("figures"), "figures");
     assertThat(figures)
         .allSatisfy(
@@ -141,8 +142,14 @@ class GpuCheckTest {
     assertThat(file)
         .containsEntry("not_measured", List.of("collectives and boundaries: there is one GPU"));
     assertThat(rows(file.get("losses"), "losses"))
-        .extracting(row -> row.get("exchange"))
-        .containsExactly("none", "main memory", "main memory");
+        .extracting(row -> row.get("exchange") + " " + row.get("graph"))
+        .containsExactly(
+            "none false",
+            "none true",
+            "main memory false",
+            "main memory true",
+            "main memory false",
+            "main memory true");
   }
 
   @Test
