@@ -114,6 +114,15 @@ public interface Communicator {
   // ---- the end
 
   /**
+   * Does nothing if this group can still communicate, as far as this rank has heard; for a rank
+   * that waits for something else and has to know when to give up. Does not wait.
+   *
+   * @throws CommunicationException what the next operation would throw, the group or the run having
+   *     failed
+   */
+  void requireUsable();
+
+  /**
    * Says that this rank has failed and stops the whole run, as if its program had thrown {@code
    * cause}; then lets go of all that this rank has under way, in every group. When it returns,
    * nothing reads or writes this rank's arrays any more, so the memory may be given back: a program

@@ -38,7 +38,7 @@ public final class TraceFile {
    */
   public static void write(TracingCommunicator world, long clock, Device device, Appendable out)
       throws IOException {
-    Communicator ranks = world.untraced();
+    Communicator ranks = world.target();
     TraceRecorder recorder = world.recorder();
     long firstLost =
         ranks.allReduce(

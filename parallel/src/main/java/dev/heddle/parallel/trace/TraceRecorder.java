@@ -80,7 +80,7 @@ public final class TraceRecorder {
   public static @Nullable TraceRecorder of(Communicator world) {
     return switch (world) {
       case TracingCommunicator tracing -> tracing.recorder();
-      case RecordingCommunicator recording -> of(recording.delegate());
+      case RecordingCommunicator recording -> of(recording.target());
       default -> null;
     };
   }

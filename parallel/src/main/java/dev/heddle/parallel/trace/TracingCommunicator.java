@@ -6,11 +6,9 @@ import dev.heddle.parallel.comm.Communicator;
 import dev.heddle.parallel.comm.Handle;
 import dev.heddle.parallel.comm.Message;
 import dev.heddle.parallel.comm.ReduceOp;
+import dev.heddle.parallel.comm.support.ForwardingCommunicator;
 import dev.heddle.runtime.NDArray;
-import java.util.IdentityHashMap;
 import java.util.List;
-import java.util.Map;
-import java.util.Optional;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -18,10 +16,8 @@ import org.jspecify.annotations.Nullable;
  * TraceRecorder}, from the call to the moment this rank sees that it is complete: its kind, group
  * and bytes, as {@link CommunicationStatistics} count them. So do the subgroups made through it.
  */
-public final class TracingCommunicator implements Communicator {
-  private final Communicator delegate;
+public final class TracingCommunicator extends ForwardingCommunicator {
   private final TraceRecorder recorder;
-  private final Map<Communicator, TracingCommunicator> known;
   private final int group;
   private final int[] operations = new int[CommunicationKind.values().length];
   private final int[] waits = new int[operations.length];
@@ -30,21 +26,33 @@ public final class TracingCommunicator implements Communicator {
 
   /** Traces the operations of {@code world}, the group of all ranks of a run. */
   public TracingCommunicator(Communicator world, TraceRecorder recorder) {
-    this(world, recorder, new IdentityHashMap<>());
+    super(world);
+    this.recorder = recorder;
+    this.group = recorder.number(world.name() + " " + world.globalRanks());
+    this.sentTo = new long[world.size()];
+    this.receivedFrom = new long[world.size()];
+    numberKinds();
   }
 
-  private TracingCommunicator(
-      Communicator delegate, TraceRecorder recorder, Map<Communicator, TracingCommunicator> known) {
-    this.delegate = delegate;
-    this.recorder = recorder;
-    this.known = known;
-    this.group = recorder.number(delegate.name() + " " + delegate.globalRanks());
-    this.sentTo = new long[delegate.size()];
-    this.receivedFrom = new long[delegate.size()];
+  private TracingCommunicator(Communicator group, TracingCommunicator parent) {
+    super(group, parent);
+    this.recorder = parent.recorder;
+    this.group = recorder.number(group.name() + " " + group.globalRanks());
+    this.sentTo = new long[group.size()];
+    this.receivedFrom = new long[group.size()];
+    numberKinds();
+  }
+
+  private void numberKinds() {
     for (CommunicationKind kind : CommunicationKind.values()) {
       operations[kind.ordinal()] = recorder.number(kind.label());
       waits[kind.ordinal()] = recorder.number("wait for " + kind.label());
     }
+  }
+
+  @Override
+  protected Communicator before(Communicator subgroup) {
+    return new TracingCommunicator(subgroup, this);
   }
 
   /** Where this rank's operations are recorded. */
@@ -52,95 +60,54 @@ public final class TracingCommunicator implements Communicator {
     return recorder;
   }
 
-  /** The communicator that does the work; what is done through it is not recorded. */
-  Communicator untraced() {
-    return delegate;
-  }
-
-  // ---- the group
-
-  @Override
-  public String name() {
-    return delegate.name();
-  }
-
-  @Override
-  public int rank() {
-    return delegate.rank();
-  }
-
-  @Override
-  public int size() {
-    return delegate.size();
-  }
-
-  @Override
-  public int globalRank(int member) {
-    return delegate.globalRank(member);
-  }
-
-  @Override
-  public List<Integer> globalRanks() {
-    return delegate.globalRanks();
-  }
-
-  @Override
-  public Optional<Communicator> subgroup(String name, List<Integer> globalRanks) {
-    return delegate
-        .subgroup(name, globalRanks)
-        .map(
-            group ->
-                known.computeIfAbsent(group, key -> new TracingCommunicator(key, recorder, known)));
-  }
-
   // ---- collectives
 
   @Override
   public Handle allReduce(NDArray array, ReduceOp op) {
     Operation operation = new Operation(CommunicationKind.ALL_REDUCE);
-    return operation.posted(delegate.allReduce(array, op));
+    return operation.posted(target().allReduce(array, op));
   }
 
   @Override
   public Handle reduce(NDArray array, ReduceOp op, int root) {
     Operation operation = new Operation(CommunicationKind.REDUCE);
-    return operation.posted(delegate.reduce(array, op, root));
+    return operation.posted(target().reduce(array, op, root));
   }
 
   @Override
   public Handle broadcast(NDArray array, int root) {
     Operation operation = new Operation(CommunicationKind.BROADCAST);
-    return operation.posted(delegate.broadcast(array, root));
+    return operation.posted(target().broadcast(array, root));
   }
 
   @Override
   public Handle allGather(NDArray part, List<NDArray> wholes) {
     Operation operation = new Operation(CommunicationKind.ALL_GATHER);
-    return operation.posted(delegate.allGather(part, wholes));
+    return operation.posted(target().allGather(part, wholes));
   }
 
   @Override
   public Handle gather(NDArray part, List<NDArray> wholes, int root) {
     Operation operation = new Operation(CommunicationKind.GATHER);
-    return operation.posted(delegate.gather(part, wholes, root));
+    return operation.posted(target().gather(part, wholes, root));
   }
 
   @Override
   public Handle scatter(List<NDArray> wholes, NDArray part, int root) {
     Operation operation = new Operation(CommunicationKind.SCATTER);
-    return operation.posted(delegate.scatter(wholes, part, root));
+    return operation.posted(target().scatter(wholes, part, root));
   }
 
   @Override
   public Handle reduceScatter(List<NDArray> wholes, NDArray part, ReduceOp op) {
     Operation operation = new Operation(CommunicationKind.REDUCE_SCATTER);
-    return operation.posted(delegate.reduceScatter(wholes, part, op));
+    return operation.posted(target().reduceScatter(wholes, part, op));
   }
 
   @Override
   public Handle allToAll(List<NDArray> sources, List<NDArray> destinations) {
     Operation operation = new Operation(CommunicationKind.ALL_TO_ALL);
-    return operation.posted(delegate.allToAll(sources, destinations));
+    return operation.posted(target().allToAll(sources, destinations));
   }
 
   // ---- point to point
@@ -148,7 +115,7 @@ public final class TracingCommunicator implements Communicator {
   @Override
   public Handle exchange(List<Message> messages) {
     Operation operation = new Operation(CommunicationKind.EXCHANGE);
-    Handle handle = delegate.exchange(messages);
+    Handle handle = target().exchange(messages);
     operation.messages = numbered(messages);
     return operation.posted(handle);
   }
@@ -184,14 +151,14 @@ public final class TracingCommunicator implements Communicator {
   @Override
   public void barrier() {
     Operation operation = new Operation(CommunicationKind.BARRIER);
-    delegate.barrier();
+    target().barrier();
     operation.blocked();
   }
 
   @Override
   public double allReduce(double value, ReduceOp op) {
     Operation operation = new Operation(CommunicationKind.HOST_ALL_REDUCE);
-    double result = delegate.allReduce(value, op);
+    double result = target().allReduce(value, op);
     operation.blocked();
     return result;
   }
@@ -199,14 +166,14 @@ public final class TracingCommunicator implements Communicator {
   @Override
   public void allReduce(double[] values, ReduceOp op) {
     Operation operation = new Operation(CommunicationKind.HOST_ALL_REDUCE);
-    delegate.allReduce(values, op);
+    target().allReduce(values, op);
     operation.blocked();
   }
 
   @Override
   public long allReduce(long value, ReduceOp op) {
     Operation operation = new Operation(CommunicationKind.HOST_ALL_REDUCE);
-    long result = delegate.allReduce(value, op);
+    long result = target().allReduce(value, op);
     operation.blocked();
     return result;
   }
@@ -214,35 +181,16 @@ public final class TracingCommunicator implements Communicator {
   @Override
   public void allReduce(long[] values, ReduceOp op) {
     Operation operation = new Operation(CommunicationKind.HOST_ALL_REDUCE);
-    delegate.allReduce(values, op);
+    target().allReduce(values, op);
     operation.blocked();
   }
 
   @Override
   public long[][] allGather(long[] values) {
     Operation operation = new Operation(CommunicationKind.HOST_ALL_GATHER);
-    long[][] result = delegate.allGather(values);
+    long[][] result = target().allGather(values);
     operation.blocked();
     return result;
-  }
-
-  // ---- the end
-
-  @Override
-  public void abort(Throwable cause) {
-    delegate.abort(cause);
-  }
-
-  // ---- counting
-
-  @Override
-  public CommunicationStatistics statistics() {
-    return delegate.statistics();
-  }
-
-  @Override
-  public CommunicationStatistics totalStatistics() {
-    return delegate.totalStatistics();
   }
 
   /** One operation, from before its call on. */
@@ -255,12 +203,12 @@ public final class TracingCommunicator implements Communicator {
 
     Operation(CommunicationKind kind) {
       this.kind = kind;
-      this.before = delegate.statistics().of(kind);
+      this.before = target().statistics().of(kind);
       this.span = recorder.posted(operations[kind.ordinal()], group);
     }
 
     private void count() {
-      CommunicationStatistics.Traffic after = delegate.statistics().of(kind);
+      CommunicationStatistics.Traffic after = target().statistics().of(kind);
       span[TraceRecorder.SENT] = after.sentBytes() - before.sentBytes();
       span[TraceRecorder.RECEIVED] = after.receivedBytes() - before.receivedBytes();
     }

@@ -131,6 +131,11 @@ record RecordingCommunicator(Communicator inside, List<String> events) implement
   }
 
   @Override
+  public void requireUsable() {
+    inside.requireUsable();
+  }
+
+  @Override
   public void abort(Throwable cause) {
     inside.abort(cause);
   }

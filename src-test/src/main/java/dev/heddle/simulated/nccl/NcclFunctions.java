@@ -335,7 +335,10 @@ final class NcclFunctions {
     boolean connected =
         SimulatedGpus.await(
             "connecting for " + calls.get(0).call + " by " + calls.get(0).communicator,
-            () -> connections.stream().allMatch(BooleanSupplier::getAsBoolean));
+            () -> isAborted(calls) || connections.stream().allMatch(BooleanSupplier::getAsBoolean));
+    if (isAborted(calls)) {
+      throw new NcclError(Nccl.ncclInternalError(), calls.get(0).communicator + " was aborted");
+    }
     if (!connected) {
       throw new NcclError(
           Nccl.ncclSystemError(),
@@ -345,6 +348,10 @@ final class NcclFunctions {
               + " waits on the host to connect with a rank that makes no such call; let all ranks"
               + " connect before they go separate ways");
     }
+  }
+
+  private static boolean isAborted(List<Pending> calls) {
+    return calls.stream().anyMatch(each -> each.communicator.state == Communicator.State.ABORTED);
   }
 
   private static @Nullable Void launch(

@@ -9,6 +9,7 @@ import dev.heddle.bindings.nccl.Nccl;
 import dev.heddle.parallel.comm.local.LocalWorld;
 import dev.heddle.parallel.comm.local.LocalWorldFactory;
 import dev.heddle.parallel.comm.nccl.NcclWorld;
+import dev.heddle.parallel.comm.support.GroupIdentity;
 import dev.heddle.runtime.DType;
 import dev.heddle.runtime.NDArray;
 import dev.heddle.runtime.Shape;
@@ -23,6 +24,7 @@ import dev.heddle.simulated.nccl.SimulatedNccl;
 import java.time.Duration;
 import java.util.List;
 import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.CopyOnWriteArrayList;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 
@@ -66,6 +68,55 @@ class NcclWorldTest {
       return failure.getCause();
     }
     throw new AssertionError("the run must fail");
+  }
+
+  // ---- meeting
+
+  @Test
+  @SuppressWarnings("try") // the simulations are there to be installed
+  void aRankThatFails_whereTheOthersMeet_doesNotLeaveThemWaiting() {
+    List<Throwable> told = new CopyOnWriteArrayList<>();
+    long start = System.nanoTime();
+    RankFailedException failure = null;
+    try (SimulatedGpus gpus = SimulatedGpus.install(2, SimulatedOptions.lazily());
+        SimulatedNccl nccl = SimulatedNccl.install()) {
+      LocalWorld.run(
+          2,
+          control -> {
+            try (CudaDevice device = ReferenceGpuKernels.open(control.rank())) {
+              NcclWorld.run(
+                  control,
+                  device,
+                  World.PATIENT,
+                  world -> {
+                    if (world.rank() == 0) {
+                      // It comes as far as the control communicator can tell, and not to NCCL.
+                      control
+                          .subgroup(GroupIdentity.meetingOf("pair"), List.of(1, 0))
+                          .orElseThrow()
+                          .allGather(new long[0]);
+                      throw new IllegalStateException("boom");
+                    }
+                    try {
+                      world.subgroup("pair", List.of(1, 0));
+                    } catch (CommunicationException stopped) {
+                      told.add(stopped);
+                      throw stopped;
+                    }
+                  });
+            }
+          });
+    } catch (RankFailedException failed) {
+      failure = failed;
+    }
+    assertThat(failure).hasMessage("rank 0 failed: java.lang.IllegalStateException: boom");
+    assertThat(failure.getSuppressed()).isEmpty();
+    assertThat(told).hasSize(1).hasOnlyElementsOfType(RankStoppedException.class);
+    assertThat(told.get(0).getSuppressed()).isEmpty();
+    assertThat(Duration.ofNanos(System.nanoTime() - start)).isLessThan(Duration.ofSeconds(5));
+    assertThat(Thread.getAllStackTraces().keySet())
+        .extracting(Thread::getName)
+        .doesNotContain("heddle-nccl-meeting");
   }
 
   // ---- what the host does

@@ -125,6 +125,9 @@ record PaperGroup(String name, List<Integer> globalRanks, int rank) implements C
   }
 
   @Override
+  public void requireUsable() {}
+
+  @Override
   public void abort(Throwable cause) {}
 
   @Override

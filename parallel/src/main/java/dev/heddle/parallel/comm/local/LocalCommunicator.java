@@ -84,6 +84,12 @@ final class LocalCommunicator extends CheckedCommunicator {
   }
 
   @Override
+  public void requireUsable() {
+    me.checkThread();
+    group.requireUsable();
+  }
+
+  @Override
   public void abort(Throwable cause) {
     me.abort(cause);
   }

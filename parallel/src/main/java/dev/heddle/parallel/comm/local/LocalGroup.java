@@ -137,6 +137,11 @@ final class LocalGroup {
 
   // ---- failure
 
+  /** Throws if the group cannot be used any more. */
+  synchronized void requireUsable() {
+    refuseIfFailed();
+  }
+
   /** Throws if the group cannot be used any more; the lock is held. */
   void refuseIfFailed() {
     Failure known = knownFailure();

@@ -61,6 +61,12 @@ final class MpiCommunicator extends CheckedCommunicator {
   }
 
   @Override
+  public void requireUsable() {
+    me.checkThread();
+    refuseIfFailed();
+  }
+
+  @Override
   public void abort(Throwable cause) {
     me.abort(cause);
   }
@@ -88,7 +94,7 @@ final class MpiCommunicator extends CheckedCommunicator {
     refuseIfFailed();
     long sequence = nextOperation++;
     MpiCollective call = new MpiCollective(this, arguments, sequence);
-    me.posted(call);
+    me.posted(call, identity());
     recent.set((int) (sequence % REMEMBERED), call);
     open.put(sequence, call);
     call.begin();
@@ -103,7 +109,7 @@ final class MpiCommunicator extends CheckedCommunicator {
   protected Handle postExchange(List<Message> messages) {
     refuseIfFailed();
     MpiExchange call = new MpiExchange(this, messages, nextExchange++);
-    me.posted(call);
+    me.posted(call, identity());
     openExchanges++;
     call.begin();
     return call;

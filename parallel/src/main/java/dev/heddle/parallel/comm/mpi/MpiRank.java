@@ -4,6 +4,7 @@ import dev.heddle.parallel.comm.CommunicationException;
 import dev.heddle.parallel.comm.CommunicationStatistics;
 import dev.heddle.parallel.comm.support.Failure;
 import dev.heddle.parallel.comm.support.GroupIdentity;
+import dev.heddle.parallel.comm.support.LastCall;
 import dev.heddle.parallel.comm.support.OpenCalls;
 import dev.heddle.parallel.comm.support.PostedCall;
 import dev.heddle.parallel.comm.support.Reducer;
@@ -54,7 +55,7 @@ final class MpiRank {
   private final Thread thread = Thread.currentThread();
   private final int spins;
   private volatile boolean ended;
-  private volatile @Nullable PostedCall lastCall;
+  private final LastCall lastCall = new LastCall();
 
   /**
    * The rank of the calling thread.
@@ -248,8 +249,8 @@ final class MpiRank {
 
   // ---- what it did, for messages
 
-  void posted(PostedCall call) {
-    lastCall = call;
+  void posted(PostedCall call, GroupIdentity group) {
+    lastCall.posted(call, group);
   }
 
   void end() {
@@ -257,6 +258,6 @@ final class MpiRank {
   }
 
   String whereabouts() {
-    return Whereabouts.of(globalRank, lastCall, ended, thread);
+    return Whereabouts.of(globalRank, lastCall.get(), ended, thread);
   }
 }

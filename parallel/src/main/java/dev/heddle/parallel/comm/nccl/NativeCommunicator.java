@@ -54,7 +54,7 @@ final class NativeCommunicator {
 
   private final CudaDevice device;
   private final String where;
-  private MemorySegment address;
+  private volatile MemorySegment address;
   private @Nullable CudaStream stream;
   private @Nullable CudaEvent ready;
   private final ArrayDeque<Mark> resting = new ArrayDeque<>();
@@ -128,9 +128,10 @@ final class NativeCommunicator {
   /**
    * Makes calls for the sake of the connections that NCCL makes for them; later work of the device
    * waits for them. All members do this together: NCCL connects two ranks in the first call that
-   * needs it, on the host, and waits there for the other one.
+   * needs it, on the host, and waits there for the other one. Not one of the methods that take
+   * turns: {@link #abort} must get through while this waits, and ends the wait.
    */
-  synchronized void connect(Calls calls) {
+  void connect(Calls calls) {
     CudaStream ours = openStream();
     CudaEvent mark = openReady();
     device.stream().record(mark);

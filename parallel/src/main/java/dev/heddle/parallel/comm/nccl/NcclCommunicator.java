@@ -127,6 +127,13 @@ final class NcclCommunicator extends CheckedCommunicator {
   // ---- the end
 
   @Override
+  public void requireUsable() {
+    me.checkThread();
+    control.requireUsable();
+    refuseIfFailed();
+  }
+
+  @Override
   public void abort(Throwable cause) {
     me.checkThread();
     // Told on the control communicator first, so that other ranks name this one as the reason.

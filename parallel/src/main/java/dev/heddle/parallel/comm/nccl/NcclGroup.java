@@ -11,7 +11,6 @@ import dev.heddle.parallel.comm.support.Failure;
 import dev.heddle.parallel.comm.support.GroupIdentity;
 import dev.heddle.runtime.DType;
 import dev.heddle.runtime.NDArray;
-import dev.heddle.runtime.cuda.CudaDevice;
 import dev.heddle.runtime.memory.MemoryScope;
 import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
@@ -54,6 +53,9 @@ final class NcclGroup {
    */
   private static final int MESSAGE_BLOCKS = 8;
 
+  /** What NCCL may take to connect members beside the time that their operations may take. */
+  private static final long MEETING_GRACE_NANOS = 60_000_000_000L;
+
   /** How long the control communicator may ask absent ranks where they are. */
   private static final long COMPARISON_GRACE_NANOS = 5_000_000_000L;
 
@@ -61,7 +63,7 @@ final class NcclGroup {
   final GroupBoard board;
   final NativeCommunicator collectives;
   private final NativeCommunicator[] messages;
-  private final List<NativeCommunicator> all = new ArrayList<>();
+  private final List<NativeCommunicator> all;
   private final int member;
   private final @Nullable CallCheck checks;
 
@@ -69,43 +71,51 @@ final class NcclGroup {
       GroupIdentity identity,
       int member,
       GroupBoard board,
-      NativeCommunicator collectives,
-      NativeCommunicator[] messages,
+      List<NativeCommunicator> made,
       @Nullable CallCheck checks) {
     this.checks = checks;
     this.identity = identity;
     this.member = member;
     this.board = board;
-    this.collectives = collectives;
-    this.messages = messages;
-    all.add(collectives);
-    all.addAll(List.of(messages));
+    this.all = made;
+    this.collectives = made.get(0);
+    this.messages = made.subList(1, made.size()).toArray(NativeCommunicator[]::new);
   }
 
   /** Meets the other members, over their control communicator first and then by NCCL. */
+  @SuppressWarnings("try") // the scope owns the bytes
   static NcclGroup meet(GroupIdentity identity, Communicator control, NcclRank rank) {
     int size = identity.size();
     int member = control.rank();
     long[] own = member == 0 ? NcclLibrary.uniqueId() : new long[0];
     // A group of its own, so that who does not come is told as missing here and not in an
     // operation.
-    String meeting = "NCCL meeting of " + identity.name();
+    String meeting = GroupIdentity.meetingOf(identity.name());
     Communicator place = control.subgroup(meeting, identity.globalRanks()).orElseThrow();
     long[] id = place.allGather(own)[0];
     GroupBoard board = GroupBoard.join(id, identity, member, rank);
-    try {
-      NativeCommunicator first =
-          NativeCommunicator.meet(rank.device, identity.describe(), size, member, id);
+    try (MemoryScope scope = MemoryScope.open()) {
       int digits = Integer.SIZE - Integer.numberOfLeadingZeros(size - 1);
-      NativeCommunicator[] messages = new NativeCommunicator[2 * digits];
-      for (int i = 0; i < messages.length; i++) {
-        messages[i] = first.again(member, MESSAGE_BLOCKS);
-      }
+      NDArray bytes = NDArray.empty(rank.device, DType.U8, 2L * size);
+      List<NativeCommunicator> made =
+          NativeMeeting.hold(
+              identity.describe(),
+              place,
+              2 * rank.timeoutNanos() + MEETING_GRACE_NANOS,
+              work -> {
+                NativeCommunicator first =
+                    work.made(
+                        NativeCommunicator.meet(
+                            rank.device, identity.describe(), size, member, id));
+                NativeCommunicator[] messages = new NativeCommunicator[2 * digits];
+                for (int i = 0; i < messages.length; i++) {
+                  messages[i] = work.made(first.again(member, MESSAGE_BLOCKS));
+                }
+                connect(size, member, first, messages, bytes);
+              });
       CallCheck checks =
           board.spansProcesses() && CallCheck.isOn() ? new CallCheck(control, rank.shapes()) : null;
-      NcclGroup group = new NcclGroup(identity, member, board, first, messages, checks);
-      group.connect(rank.device);
-      return group;
+      return new NcclGroup(identity, member, board, made, checks);
     } catch (RuntimeException failure) {
       board.leave();
       throw failure;
@@ -113,52 +123,49 @@ final class NcclGroup {
   }
 
   /** Sends a byte between all pairs, and reduces one. */
-  @SuppressWarnings("try") // the scope owns the bytes
-  private void connect(CudaDevice device) {
-    int size = identity.size();
-    try (MemoryScope scope = MemoryScope.open()) {
-      NDArray bytes = NDArray.empty(device, DType.U8, 2L * size);
-      for (NativeCommunicator each : all) {
-        each.connect(
-            (communicator, stream) -> {
-              for (int peer = 0; peer < size; peer++) {
-                if (peer != member) {
-                  connect(each, peer, bytes.address(), communicator, stream);
+  private static void connect(
+      int size,
+      int member,
+      NativeCommunicator collectives,
+      NativeCommunicator[] messages,
+      NDArray bytes) {
+    List<NativeCommunicator> all = new ArrayList<>(List.of(messages));
+    all.add(0, collectives);
+    for (NativeCommunicator each : all) {
+      each.connect(
+          (communicator, stream) -> {
+            for (int peer = 0; peer < size; peer++) {
+              if (peer != member) {
+                boolean always = each == collectives;
+                int type = NcclLibrary.type(DType.U8);
+                if (always || each == between(messages, member, peer)) {
+                  MemorySegment from = MemorySegment.ofAddress(bytes.address() + member);
+                  each.check(Nccl.ncclSend(from, 1, type, peer, communicator, stream), "ncclSend");
+                }
+                if (always || each == between(messages, peer, member)) {
+                  MemorySegment to = MemorySegment.ofAddress(bytes.address() + size + peer);
+                  each.check(Nccl.ncclRecv(to, 1, type, peer, communicator, stream), "ncclRecv");
                 }
               }
-            });
-      }
-      collectives.connect(
-          (communicator, stream) -> {
-            MemorySegment one = MemorySegment.ofAddress(bytes.address());
-            int type = NcclLibrary.type(DType.U8);
-            int op = NcclLibrary.op(ReduceOp.MAX);
-            collectives.check(
-                Nccl.ncclAllReduce(one, one, 1, type, op, communicator, stream), "ncclAllReduce");
+            }
           });
     }
-  }
-
-  /** Sends and receives a byte where messages of that communicator go between the two. */
-  private void connect(
-      NativeCommunicator each,
-      int peer,
-      long bytes,
-      MemorySegment communicator,
-      MemorySegment stream) {
-    int type = NcclLibrary.type(DType.U8);
-    if (each == collectives || each == between(member, peer)) {
-      MemorySegment from = MemorySegment.ofAddress(bytes + member);
-      each.check(Nccl.ncclSend(from, 1, type, peer, communicator, stream), "ncclSend");
-    }
-    if (each == collectives || each == between(peer, member)) {
-      MemorySegment to = MemorySegment.ofAddress(bytes + identity.size() + peer);
-      each.check(Nccl.ncclRecv(to, 1, type, peer, communicator, stream), "ncclRecv");
-    }
+    collectives.connect(
+        (communicator, stream) -> {
+          MemorySegment one = MemorySegment.ofAddress(bytes.address());
+          int type = NcclLibrary.type(DType.U8);
+          int op = NcclLibrary.op(ReduceOp.MAX);
+          collectives.check(
+              Nccl.ncclAllReduce(one, one, 1, type, op, communicator, stream), "ncclAllReduce");
+        });
   }
 
   /** The communicator of messages from one member to another. */
   NativeCommunicator between(int from, int to) {
+    return between(messages, from, to);
+  }
+
+  private static NativeCommunicator between(NativeCommunicator[] messages, int from, int to) {
     int digit = Integer.SIZE - 1 - Integer.numberOfLeadingZeros(from ^ to);
     return messages[2 * digit + (from < to ? 0 : 1)];
   }

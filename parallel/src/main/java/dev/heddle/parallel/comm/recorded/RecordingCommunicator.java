@@ -1,16 +1,13 @@
 package dev.heddle.parallel.comm.recorded;
 
-import dev.heddle.parallel.comm.CommunicationStatistics;
 import dev.heddle.parallel.comm.Communicator;
 import dev.heddle.parallel.comm.Handle;
 import dev.heddle.parallel.comm.Message;
 import dev.heddle.parallel.comm.ReduceOp;
+import dev.heddle.parallel.comm.support.ForwardingCommunicator;
 import dev.heddle.runtime.NDArray;
 import dev.heddle.runtime.WorkRecorder;
-import java.util.IdentityHashMap;
 import java.util.List;
-import java.util.Map;
-import java.util.Optional;
 import java.util.function.Supplier;
 import org.jspecify.annotations.Nullable;
 
@@ -21,10 +18,8 @@ import org.jspecify.annotations.Nullable;
  * <p>Numbers of the host cannot be communicated within a recording: they would be those of the
  * recorded run for ever.
  */
-public final class RecordingCommunicator implements Communicator {
-  private final Communicator delegate;
+public final class RecordingCommunicator extends ForwardingCommunicator {
   private final Supplier<@Nullable WorkRecorder> recorder;
-  private final Map<Communicator, RecordingCommunicator> known;
 
   /**
    * Records what is communicated through it and its subgroups.
@@ -32,58 +27,18 @@ public final class RecordingCommunicator implements Communicator {
    * @param recorder the recording that is open, or null
    */
   public RecordingCommunicator(Communicator world, Supplier<@Nullable WorkRecorder> recorder) {
-    this(world, recorder, new IdentityHashMap<>());
-  }
-
-  private RecordingCommunicator(
-      Communicator delegate,
-      Supplier<@Nullable WorkRecorder> recorder,
-      Map<Communicator, RecordingCommunicator> known) {
-    this.delegate = delegate;
+    super(world);
     this.recorder = recorder;
-    this.known = known;
   }
 
-  /** The communicator that does the work. */
-  public Communicator delegate() {
-    return delegate;
-  }
-
-  // ---- the group
-
-  @Override
-  public String name() {
-    return delegate.name();
+  private RecordingCommunicator(Communicator group, RecordingCommunicator parent) {
+    super(group, parent);
+    this.recorder = parent.recorder;
   }
 
   @Override
-  public int rank() {
-    return delegate.rank();
-  }
-
-  @Override
-  public int size() {
-    return delegate.size();
-  }
-
-  @Override
-  public int globalRank(int member) {
-    return delegate.globalRank(member);
-  }
-
-  @Override
-  public List<Integer> globalRanks() {
-    return delegate.globalRanks();
-  }
-
-  @Override
-  public Optional<Communicator> subgroup(String name, List<Integer> globalRanks) {
-    return delegate
-        .subgroup(name, globalRanks)
-        .map(
-            group ->
-                known.computeIfAbsent(
-                    group, key -> new RecordingCommunicator(key, recorder, known)));
+  protected Communicator before(Communicator group) {
+    return new RecordingCommunicator(group, this);
   }
 
   // ---- what is recorded
@@ -139,47 +94,47 @@ public final class RecordingCommunicator implements Communicator {
 
   @Override
   public Handle allReduce(NDArray array, ReduceOp op) {
-    return post(() -> delegate.allReduce(array.ofNow(), op));
+    return post(() -> target().allReduce(array.ofNow(), op));
   }
 
   @Override
   public Handle reduce(NDArray array, ReduceOp op, int root) {
-    return post(() -> delegate.reduce(array.ofNow(), op, root));
+    return post(() -> target().reduce(array.ofNow(), op, root));
   }
 
   @Override
   public Handle broadcast(NDArray array, int root) {
-    return post(() -> delegate.broadcast(array.ofNow(), root));
+    return post(() -> target().broadcast(array.ofNow(), root));
   }
 
   @Override
   public Handle allGather(NDArray part, List<NDArray> wholes) {
-    return post(() -> delegate.allGather(part.ofNow(), ofNow(wholes)));
+    return post(() -> target().allGather(part.ofNow(), ofNow(wholes)));
   }
 
   @Override
   public Handle gather(NDArray part, List<NDArray> wholes, int root) {
-    return post(() -> delegate.gather(part.ofNow(), ofNow(wholes), root));
+    return post(() -> target().gather(part.ofNow(), ofNow(wholes), root));
   }
 
   @Override
   public Handle scatter(List<NDArray> wholes, NDArray part, int root) {
-    return post(() -> delegate.scatter(ofNow(wholes), part.ofNow(), root));
+    return post(() -> target().scatter(ofNow(wholes), part.ofNow(), root));
   }
 
   @Override
   public Handle reduceScatter(List<NDArray> wholes, NDArray part, ReduceOp op) {
-    return post(() -> delegate.reduceScatter(ofNow(wholes), part.ofNow(), op));
+    return post(() -> target().reduceScatter(ofNow(wholes), part.ofNow(), op));
   }
 
   @Override
   public Handle allToAll(List<NDArray> sources, List<NDArray> destinations) {
-    return post(() -> delegate.allToAll(ofNow(sources), ofNow(destinations)));
+    return post(() -> target().allToAll(ofNow(sources), ofNow(destinations)));
   }
 
   @Override
   public Handle exchange(List<Message> messages) {
-    return post(() -> delegate.exchange(messages.stream().map(Message::ofNow).toList()));
+    return post(() -> target().exchange(messages.stream().map(Message::ofNow).toList()));
   }
 
   // ---- what cannot be
@@ -198,53 +153,36 @@ public final class RecordingCommunicator implements Communicator {
   @Override
   public void barrier() {
     refuse("barrier");
-    delegate.barrier();
+    target().barrier();
   }
 
   @Override
   public double allReduce(double value, ReduceOp op) {
     refuse("all-reduce of a number");
-    return delegate.allReduce(value, op);
+    return target().allReduce(value, op);
   }
 
   @Override
   public void allReduce(double[] values, ReduceOp op) {
     refuse("all-reduce of numbers");
-    delegate.allReduce(values, op);
+    target().allReduce(values, op);
   }
 
   @Override
   public long allReduce(long value, ReduceOp op) {
     refuse("all-reduce of a number");
-    return delegate.allReduce(value, op);
+    return target().allReduce(value, op);
   }
 
   @Override
   public void allReduce(long[] values, ReduceOp op) {
     refuse("all-reduce of numbers");
-    delegate.allReduce(values, op);
+    target().allReduce(values, op);
   }
 
   @Override
   public long[][] allGather(long[] values) {
     refuse("all-gather of numbers");
-    return delegate.allGather(values);
-  }
-
-  // ---- the end, and counting
-
-  @Override
-  public void abort(Throwable cause) {
-    delegate.abort(cause);
-  }
-
-  @Override
-  public CommunicationStatistics statistics() {
-    return delegate.statistics();
-  }
-
-  @Override
-  public CommunicationStatistics totalStatistics() {
-    return delegate.totalStatistics();
+    return target().allGather(values);
   }
 }

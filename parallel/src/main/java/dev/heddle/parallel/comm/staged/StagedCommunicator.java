@@ -50,6 +50,11 @@ public final class StagedCommunicator implements Communicator, AutoCloseable {
   }
 
   @Override
+  public void requireUsable() {
+    below.requireUsable();
+  }
+
+  @Override
   public void abort(Throwable cause) {
     below.abort(cause);
     staging.abandon();

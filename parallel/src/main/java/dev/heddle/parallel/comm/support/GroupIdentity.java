@@ -10,9 +10,24 @@ import java.util.stream.Collectors;
  * @param globalRanks the members' numbers in the world, in member order
  */
 public record GroupIdentity(String name, List<Integer> globalRanks) {
+  private static final String MEETING = "NCCL meeting of ";
+
   /** A group of its own list. */
   public GroupIdentity {
     globalRanks = List.copyOf(globalRanks);
+  }
+
+  /**
+   * What the group is called over whose control communicator the members of {@code group} meet
+   * before they can communicate.
+   */
+  public static String meetingOf(String group) {
+    return MEETING + group;
+  }
+
+  /** Whether the group is one for a {@linkplain #meetingOf meeting}. */
+  public boolean isMeeting() {
+    return name.startsWith(MEETING);
   }
 
   /** The number of members. */
