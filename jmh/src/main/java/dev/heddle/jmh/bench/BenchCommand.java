@@ -4,7 +4,9 @@ import dev.heddle.jmh.BenchmarkModel;
 import dev.heddle.jmh.Precision;
 import java.io.IOException;
 import java.lang.management.ManagementFactory;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
+import java.time.LocalDate;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
@@ -50,6 +52,14 @@ public final class BenchCommand implements Callable<Integer> {
       paramLabel = "FILE",
       description = "also writes the rows to a file, as an array of objects")
   private @Nullable Path json;
+
+  @Option(
+      names = "--record",
+      paramLabel = "RELEASE",
+      description =
+          "also keeps the rows in docs/timings/RELEASE.json, in place of those of the same names, and"
+              + " plots all releases anew")
+  private @Nullable String release;
 
   @Option(
       names = "--quick",
@@ -105,6 +115,30 @@ public final class BenchCommand implements Callable<Integer> {
             .execute(arguments));
   }
 
+  private static void record(String release, List<Row> rows)
+      throws IOException, InterruptedException {
+    Path root = Path.of(System.getProperty("heddle.bench.root", "."));
+    Path folder = root.resolve("docs").resolve("timings");
+    Timings.readOrEmpty(folder, release)
+        .with(rows, LocalDate.now().toString(), commit(root), Timings.thisMachine())
+        .write(folder);
+    TimingsPlot.draw(Timings.readAll(folder), folder);
+    System.out.println("kept in " + Timings.file(folder, release));
+  }
+
+  private static String commit(Path root) throws InterruptedException {
+    try {
+      Process git =
+          new ProcessBuilder("git", "-C", root.toString(), "describe", "--always", "--dirty")
+              .redirectError(ProcessBuilder.Redirect.DISCARD)
+              .start();
+      String described = new String(git.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
+      return git.waitFor() == 0 ? described.strip() : "unknown";
+    } catch (IOException absent) {
+      return "unknown";
+    }
+  }
+
   @Override
   public Integer call() throws IOException, InterruptedException {
     Peers peers = new Peers();
@@ -157,6 +191,10 @@ public final class BenchCommand implements Callable<Integer> {
     }
     if (json != null) {
       BenchTable.write(json, rows);
+    }
+    String recorded = release;
+    if (recorded != null && !rows.isEmpty()) {
+      record(recorded, rows);
     }
     options.failures().forEach(failure -> System.out.println("not measured: " + failure));
     return options.failures().isEmpty() ? 0 : 1;

@@ -1,5 +1,6 @@
 package dev.heddle.jmh.bench;
 
+import dev.heddle.train.json.Json;
 import java.util.LinkedHashMap;
 import java.util.Map;
 import org.jspecify.annotations.Nullable;
@@ -34,6 +35,19 @@ record Row(
   /** Whether a target was set and is missed. */
   boolean isBehind() {
     return ratio() > target;
+  }
+
+  /** Reads what {@link #json} wrote. */
+  static Row of(Map<String, @Nullable Object> map) {
+    return new Row(
+        Json.text(map.get("name"), "name"),
+        Math.toIntExact(Json.whole(map.get("threads"), "threads")),
+        Json.text(map.get("dtype"), "dtype"),
+        Json.number(map.get("ours"), "ours"),
+        Json.number(map.get("peer"), "peer"),
+        Json.text(map.get("peerName"), "peerName"),
+        Json.text(map.get("unit"), "unit"),
+        Json.number(map.get("target"), "target"));
   }
 
   /** What a JSON file says of it. */

@@ -1,0 +1,108 @@
+package dev.heddle.jmh.bench;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+class TimingsTest {
+  @TempDir private Path folder;
+
+  private static Row row(String name, double ours, String peerName) {
+    return new Row(name, 1, "f32", ours, 10, peerName, "ms", Double.NaN);
+  }
+
+  private static Timings release(String name, String date, Row... rows) {
+    return new Timings(name, date, "c0ffee", "a machine", List.of(rows));
+  }
+
+  @Test
+  void whatIsWritten_isReadAgain_inTheOrderOfDates() throws IOException {
+    Timings second = release("0.2.0", "2027-01-01", row("gpt", 5, "libtorch"));
+    Timings first = release("0.1.0", "2026-11-26", row("gpt", 8, "libtorch"), row("vit", 9, "x"));
+    second.write(folder);
+    first.write(folder);
+    assertThat(Timings.readAll(folder)).containsExactly(first, second);
+    assertThat(Timings.readOrEmpty(folder, "0.3.0").rows()).isEmpty();
+    assertThat(Files.list(folder)).hasSize(2);
+  }
+
+  @Test
+  void newerRows_takeThePlaceOfThoseOfTheirName_andOnlyOfThose() {
+    Timings old =
+        release(
+            "0.1.0",
+            "2026-11-26",
+            row("gpt", 8, "libtorch 2.13, OpenBLAS"),
+            row("gpt", 7, "DJL 0.33"),
+            row("vit", 9, "libtorch 2.13, OpenBLAS"));
+    Timings merged =
+        old.with(List.of(row("gpt", 5, "libtorch 2.13, MKL")), "2026-12-01", "beef", "another");
+    assertThat(merged.rows())
+        .containsExactly(
+            row("gpt", 5, "libtorch 2.13, MKL"),
+            row("gpt", 7, "DJL 0.33"),
+            row("vit", 9, "libtorch 2.13, OpenBLAS"));
+    assertThat(merged.date()).isEqualTo("2026-12-01");
+    assertThat(merged.commit()).isEqualTo("beef");
+  }
+
+  @Test
+  void aReleaseThatNamesNoFile_andAFileThatIsCutOff_areRefused() throws IOException {
+    assertThatThrownBy(() -> release("../0.1.0", "2026-11-26"))
+        .isInstanceOf(IllegalArgumentException.class)
+        .hasMessageContaining("../0.1.0");
+    release("0.1.0", "2026-11-26", row("gpt", 8, "libtorch")).write(folder);
+    Path file = Timings.file(folder, "0.1.0");
+    Files.writeString(file, Files.readString(file).substring(0, 60));
+    assertThatThrownBy(() -> Timings.readAll(folder))
+        .isInstanceOf(IOException.class)
+        .hasMessageContaining("0.1.0.json is no file of timings");
+  }
+
+  @Test
+  void rows_areGatheredByWhatTheyAreAbout() {
+    assertThat(TimingsPlot.part(row("all-reduce of 64 KiB", 1, "Open MPI in C")))
+        .isEqualTo("collectives, beside Open MPI");
+    assertThat(TimingsPlot.part(row("gelu 2048x1536 backward", 1, "libtorch")))
+        .isEqualTo("operators");
+    assertThat(TimingsPlot.part(row("gpt", 1, "libtorch"))).isEmpty();
+    assertThat(TimingsPlot.step(row("gpt", 1, "libtorch"))).isEqualTo("gpt f32, threads: 1");
+    assertThat(TimingsPlot.step(row("gpt", 1, "DJL"))).isEmpty();
+    List<Timings> releases =
+        List.of(
+            release("a", "1", row("add", 10, "x"), row("gelu", 30, "x"), row("norm", 20, "x")),
+            release("b", "2", row("add", 5, "x")));
+    assertThat(TimingsPlot.series(releases, TimingsPlot::part))
+        .containsOnlyKeys("operators")
+        .extractingByKey("operators")
+        .satisfies(ratios -> assertThat(ratios).containsEntry("a", 2.0).containsEntry("b", 0.5));
+  }
+
+  @Test
+  void pictures_growByWhatIsMeasured_alsoWhereAReleaseLacksARow() throws IOException {
+    Row gpt = row("gpt", 8, "libtorch");
+    int one = shapes("steps.svg", release("0.1.0", "1", gpt), release("0.2.0", "2", gpt));
+    int two =
+        shapes(
+            "steps.svg",
+            release("0.1.0", "1", gpt),
+            release("0.2.0", "2", gpt, row("vit", 7, "libtorch")));
+    assertThat(two).isGreaterThan(one);
+    int none = shapes("parts.svg", release("0.1.0", "1", gpt));
+    int operators = shapes("parts.svg", release("0.1.0", "1", gpt, row("gelu", 3, "libtorch")));
+    assertThat(operators).isGreaterThan(none);
+  }
+
+  private int shapes(String file, Timings... releases) throws IOException {
+    TimingsPlot.draw(List.of(releases), folder);
+    String picture = Files.readString(folder.resolve(file)).strip();
+    assertThat(picture).startsWith("<?xml").endsWith("</svg>");
+    return picture.split("<", -1).length;
+  }
+}
