@@ -20,10 +20,16 @@ import org.openjdk.jmh.annotations.State;
 import org.openjdk.jmh.annotations.Warmup;
 
 /** The optimizer on one tensor: 28 bytes read and written a parameter. */
+// A step takes as long as its bytes: the mean of many, to set beside a copy of as many.
 @BenchmarkMode(Mode.AverageTime)
+// From some ten to some thousand of them.
 @OutputTimeUnit(TimeUnit.MICROSECONDS)
+// C2 is through with an operator's loops after two or three seconds.
 @Warmup(iterations = 4, time = 1)
+// Five, so that one disturbed second shows as such.
 @Measurement(iterations = 5, time = 1)
+// A JVM of its own: type profiles of other benchmarks would make kernels slower. Vectors and native
+// calls as ./heddle has them; the leak detector would be measured too.
 @Fork(
     value = 1,
     jvmArgsAppend = {
@@ -31,6 +37,7 @@ import org.openjdk.jmh.annotations.Warmup;
       "--enable-native-access=ALL-UNNAMED",
       "-Dheddle.leaks=off"
     })
+// The thread that opened a scope of memory must close it.
 @State(Scope.Thread)
 public class AdamWBenchmark {
   private static final AdamWStep STEP = new AdamWStep(3e-4, 0.9, 0.95, 1e-8, 0.01, 7, 1);

@@ -23,10 +23,16 @@ import org.openjdk.jmh.annotations.Warmup;
  * record. One element is added, so there is nearly nothing else. {@code -prof gc} tells the heap
  * bytes of each call.
  */
+// A call is about as long as reading the clock: only averages over many can be told.
 @BenchmarkMode(Mode.AverageTime)
+// Tens to hundreds of them.
 @OutputTimeUnit(TimeUnit.NANOSECONDS)
+// C2 is through with an operator's loops after two or three seconds.
 @Warmup(iterations = 4, time = 1)
+// Five, so that one disturbed second shows as such.
 @Measurement(iterations = 5, time = 1)
+// A JVM of its own: type profiles of other benchmarks would make kernels slower. Vectors and native
+// calls as ./heddle has them; the leak detector would be measured too.
 @Fork(
     value = 1,
     jvmArgsAppend = {
@@ -34,6 +40,7 @@ import org.openjdk.jmh.annotations.Warmup;
       "--enable-native-access=ALL-UNNAMED",
       "-Dheddle.leaks=off"
     })
+// The thread that opened a scope of memory must close it.
 @State(Scope.Thread)
 public class DispatchBenchmark {
   private Tensor a;

@@ -19,10 +19,16 @@ import org.openjdk.jmh.annotations.State;
 import org.openjdk.jmh.annotations.Warmup;
 
 /** Matrix products in F32, of the sizes of a small transformer's layers; also in GFLOP/s. */
+// So that the auxiliary counter can be read as floating-point operations in a second.
 @BenchmarkMode(Mode.Throughput)
+// The counter counts 10^9 operations, so this makes GFLOP/s.
 @OutputTimeUnit(TimeUnit.SECONDS)
+// C2 is through with an operator's loops after two or three seconds.
 @Warmup(iterations = 4, time = 1)
+// Five, so that one disturbed second shows as such.
 @Measurement(iterations = 5, time = 1)
+// A JVM of its own: type profiles of other benchmarks would make kernels slower. Vectors and native
+// calls as ./heddle has them; the leak detector would be measured too.
 @Fork(
     value = 1,
     jvmArgsAppend = {
@@ -30,6 +36,7 @@ import org.openjdk.jmh.annotations.Warmup;
       "--enable-native-access=ALL-UNNAMED",
       "-Dheddle.leaks=off"
     })
+// The thread that opened a scope of memory must close it.
 @State(Scope.Thread)
 public class GemmBenchmark {
   /** Which operands are transposed: neither, the second (a linear layer), the first (its dw). */

@@ -24,10 +24,16 @@ import org.openjdk.jmh.annotations.State;
 import org.openjdk.jmh.annotations.Warmup;
 
 /** Each operator of a transformer's step, forward alone and forward with backward. */
+// One call takes longer than reading the clock by far, and its spread is the machine's: means.
 @BenchmarkMode(Mode.AverageTime)
+// From some ten to some ten thousand of them.
 @OutputTimeUnit(TimeUnit.MICROSECONDS)
+// C2 is through with an operator's loops after two or three seconds.
 @Warmup(iterations = 4, time = 1)
+// Five, so that one disturbed second shows as such.
 @Measurement(iterations = 5, time = 1)
+// A JVM of its own: type profiles of other benchmarks would make kernels slower. Vectors and native
+// calls as ./heddle has them; the leak detector would be measured too.
 @Fork(
     value = 1,
     jvmArgsAppend = {
@@ -35,6 +41,7 @@ import org.openjdk.jmh.annotations.Warmup;
       "--enable-native-access=ALL-UNNAMED",
       "-Dheddle.leaks=off"
     })
+// The thread that opened a scope of memory must close it.
 @State(Scope.Thread)
 public class OperatorBenchmark {
   /** What is measured. */
