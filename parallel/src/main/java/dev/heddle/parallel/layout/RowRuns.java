@@ -85,6 +85,20 @@ public final class RowRuns {
     return builder.build();
   }
 
+  /** The places of a buffer of {@code bufferRows} rows that none of the rows lies at. */
+  public Intervals freePlaces(long bufferRows) {
+    Integer[] byPlace = new Integer[count()];
+    Arrays.setAll(byPlace, run -> run);
+    Arrays.sort(byPlace, Comparator.comparingLong(run -> places[run]));
+    Intervals.Builder free = new Intervals.Builder();
+    long next = 0;
+    for (int run : byPlace) {
+      free.add(next, places[run]);
+      next = places[run] + ends[run] - starts[run];
+    }
+    return free.add(next, bufferRows).build();
+  }
+
   /** The index of the run that has the row, or -1 when none has. */
   public int runOf(long row) {
     int found = Arrays.binarySearch(starts, row);

@@ -51,7 +51,8 @@ public final class BoundaryExchange {
   private final @Nullable Route backward;
 
   /** One direction of the plan, as far as it concerns this rank. */
-  private record Route(TransferPlan plan, List<Leg> legs, boolean identity) {}
+  private record Route(
+      TransferPlan plan, List<Leg> legs, boolean identity, Map<PlanBuffer, BlankPlaces> blanks) {}
 
   /** This rank's part of a phase: what it sends and receives, in the plan's order. */
   private record Leg(Phase phase, Communicator group, List<Parcel> parcels) {}
@@ -184,7 +185,17 @@ public final class BoundaryExchange {
         legs.add(new Leg(phase, group, parcels));
       }
     }
-    return new Route(transfers, legs, identity);
+    Map<PlanBuffer, BlankPlaces> blanks = new EnumMap<>(PlanBuffer.class);
+    transfers
+        .buffers()
+        .forEach(
+            (name, holdings) -> {
+              Holding mine = holdings.find(rank);
+              if (mine != null) {
+                blanks.put(name, new BlankPlaces(mine));
+              }
+            });
+    return new Route(transfers, legs, identity, blanks);
   }
 
   private static int member(int globalRank, Communicator group, Map<Integer, Integer> members) {
@@ -261,9 +272,7 @@ public final class BoundaryExchange {
       boolean isDestination = route.plan.buffer(PlanBuffer.OUTPUT).find(rank) != null;
       // A destination rank that brings nothing needs no rows, but still a buffer for none of them.
       NDArray output =
-          isDestination && input == null
-              ? make(route.plan, PlanBuffer.OUTPUT, device, dtype)
-              : input;
+          isDestination && input == null ? make(route, PlanBuffer.OUTPUT, device, dtype) : input;
       return new Arrived(isDestination ? output : null);
     }
     return new Journey(route, input, device, dtype);
@@ -303,7 +312,7 @@ public final class BoundaryExchange {
     Journey(Route route, @Nullable NDArray input, Device device, DType dtype) {
       this.route = route;
       for (PlanBuffer name : route.plan.buffers().keySet()) {
-        NDArray buffer = name == PlanBuffer.INPUT ? input : make(route.plan, name, device, dtype);
+        NDArray buffer = name == PlanBuffer.INPUT ? input : make(route, name, device, dtype);
         if (buffer != null) {
           buffers.put(name, buffer);
           if (name != PlanBuffer.INPUT) {
@@ -430,17 +439,14 @@ public final class BoundaryExchange {
     }
   }
 
-  private @Nullable NDArray make(
-      TransferPlan transfers, PlanBuffer name, Device device, DType dtype) {
-    Holding holding = transfers.buffer(name).find(rank);
-    if (holding == null) {
+  private @Nullable NDArray make(Route route, PlanBuffer name, Device device, DType dtype) {
+    Holding holding = route.plan.buffer(name).find(rank);
+    BlankPlaces blanks = route.blanks.get(name);
+    if (holding == null || blanks == null) {
       return null;
     }
     NDArray buffer = NDArray.empty(device, dtype, holding.bufferRows(), holding.features().size());
-    if (holding.runs().size() < holding.bufferRows()) {
-      // Places of other rows, such as words: what belongs there is added to zeros.
-      buffer.kernels().fill(buffer, 0);
-    }
+    blanks.clear(buffer);
     return buffer;
   }
 

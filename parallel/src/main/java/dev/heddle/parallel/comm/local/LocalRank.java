@@ -23,9 +23,16 @@ final class LocalRank {
     boolean isReady();
   }
 
-  private static final int MANY_SPINS = 4_000;
-  private static final int FEW_SPINS = 40;
-  private static final int YIELDS = 4;
+  // Checks in a row: some microseconds where a rank has its core to itself, else well below one.
+  private static final int MANY_SPINS = 200;
+  private static final int FEW_SPINS = 10;
+
+  // How long a rank that has a core goes on checking before it parks; waking it would take as long.
+  private static final long AWAKE_NANOS = 100_000;
+  private static final int YIELDS_WITHOUT_CORE = 4;
+
+  // A yield that takes longer than this has let another thread run.
+  private static final long SWITCH_NANOS = 1_000;
   private static final long LONGEST_PARK_NANOS = 1_000_000_000L;
 
   final LocalRun run;
@@ -41,7 +48,8 @@ final class LocalRank {
   /** What this rank has under way. */
   final OpenCalls<PostedCall> open = new OpenCalls<>();
 
-  private final int spins;
+  private final boolean coreEach;
+  private boolean coreIsShared;
   private volatile @Nullable Thread thread;
   private volatile boolean parked;
   private volatile boolean ended;
@@ -52,9 +60,8 @@ final class LocalRank {
     this.globalRank = globalRank;
     this.sources = cursors(rankCount);
     this.destinations = cursors(rankCount);
-    // Spinning pays while every rank has a core; else it takes the core from the rank waited for.
-    boolean coreEach = rankCount <= Runtime.getRuntime().availableProcessors();
-    this.spins = coreEach ? MANY_SPINS : FEW_SPINS;
+    this.coreEach = rankCount <= Runtime.getRuntime().availableProcessors();
+    this.coreIsShared = !coreEach;
   }
 
   private static RunCursor[] cursors(int count) {
@@ -110,17 +117,8 @@ final class LocalRank {
    * @return whether it is; false when the time was up
    */
   boolean waitFor(Condition condition, long timeoutNanos) {
-    for (int i = 0; i < spins; i++) {
-      if (condition.isReady()) {
-        return true;
-      }
-      Thread.onSpinWait();
-    }
-    for (int i = 0; i < YIELDS; i++) {
-      if (condition.isReady()) {
-        return true;
-      }
-      Thread.yield();
+    if (isSoonReady(condition)) {
+      return true;
     }
     long deadline = System.nanoTime() + timeoutNanos;
     try {
@@ -143,6 +141,41 @@ final class LocalRank {
     } finally {
       parked = false;
     }
+  }
+
+  /**
+   * Checks for some time without parking. Spinning pays while the rank has a core to itself; else
+   * it keeps from running who is waited for. A system may leave two busy threads on one core though
+   * another is idle, for long, so that is found out again and again, by how long a yield takes.
+   */
+  private boolean isSoonReady(Condition condition) {
+    if (spin(condition)) {
+      return true;
+    }
+    long start = System.nanoTime();
+    long now = start;
+    for (int i = 0; coreEach ? now - start < AWAKE_NANOS : i < YIELDS_WITHOUT_CORE; i++) {
+      Thread.yield();
+      long before = now;
+      now = System.nanoTime();
+      coreIsShared = !coreEach || now - before > SWITCH_NANOS;
+      if (spin(condition)) {
+        return true;
+      }
+      now = System.nanoTime();
+    }
+    return false;
+  }
+
+  private boolean spin(Condition condition) {
+    int spins = coreIsShared ? FEW_SPINS : MANY_SPINS;
+    for (int i = 0; i < spins; i++) {
+      if (condition.isReady()) {
+        return true;
+      }
+      Thread.onSpinWait();
+    }
+    return false;
   }
 
   /** Wakes the rank if it waits; called after what it waits for was made true. */

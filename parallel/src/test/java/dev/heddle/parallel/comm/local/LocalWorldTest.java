@@ -26,6 +26,8 @@ import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicReference;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /** What is particular to ranks that are threads. */
 @Timeout(60)
@@ -295,11 +297,13 @@ class LocalWorldTest {
     }
   }
 
-  @Test
-  void ranksThatWait_useLittleProcessorTime() {
+  /** With a core for each rank, and with more ranks than cores. */
+  @ParameterizedTest
+  @ValueSource(ints = {2, 64})
+  void ranksThatWait_useLittleProcessorTime(int ranks) {
     java.lang.management.ThreadMXBean threads = ManagementFactory.getThreadMXBean();
     LocalWorld.run(
-        8,
+        ranks,
         world -> {
           if (world.rank() == 0) {
             Thread.sleep(400);
