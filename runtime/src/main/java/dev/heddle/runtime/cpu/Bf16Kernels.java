@@ -29,6 +29,8 @@ final class Bf16Kernels implements Kernels {
   private final Bf16Products products;
   private final Bf16Arrays arrays;
   private final Bf16Elementwise elementwise;
+  private final Bf16Attention attention;
+  private final Bf16AttentionBackward attentionBackward;
 
   /**
    * Over the F32 table of the same device.
@@ -40,6 +42,8 @@ final class Bf16Kernels implements Kernels {
     this.products = products;
     this.arrays = new Bf16Arrays(workers);
     this.elementwise = new Bf16Elementwise(workers, memory);
+    this.attention = new Bf16Attention(workers, memory);
+    this.attentionBackward = new Bf16AttentionBackward(workers, memory);
   }
 
   /** The product directly into F32, then bias and activation there, rounded once at the end. */
@@ -417,6 +421,10 @@ final class Bf16Kernels implements Kernels {
       NDArray out,
       NDArray logSumExp) {
     KernelChecks.attention(q, k, v, mask, scale, out, logSumExp);
+    if (products.areInstructions() && Bf16AttentionBlocks.suits(q, k)) {
+      attention.attention(q, k, v, mask, scale, out, logSumExp);
+      return;
+    }
     try (MemoryScope scratch = MemoryScope.open()) {
       NDArray outWide = room(out);
       floats.attention(wide(q), wide(k), wide(v), mask, scale, outWide, logSumExp);
@@ -438,6 +446,10 @@ final class Bf16Kernels implements Kernels {
       NDArray dk,
       NDArray dv) {
     KernelChecks.attentionBackward(q, k, v, out, logSumExp, dout, mask, scale, dq, dk, dv);
+    if (products.areInstructions() && Bf16AttentionBlocks.suits(q, k)) {
+      attentionBackward.attentionBackward(q, k, v, out, logSumExp, dout, mask, scale, dq, dk, dv);
+      return;
+    }
     try (MemoryScope scratch = MemoryScope.open()) {
       NDArray dqWide = room(dq);
       NDArray dkWide = room(dk);
