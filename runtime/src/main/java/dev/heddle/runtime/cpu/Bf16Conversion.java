@@ -16,61 +16,85 @@ import jdk.incubator.vector.VectorSpecies;
 
 /** Between bf16 and F32 at raw addresses: a shift up, and a rounding to nearest even down. */
 final class Bf16Conversion {
-  /** As many shorts as a float vector has lanes, where a vector of that size exists. */
+  /** As many shorts as a float vector has lanes, of which there are at least four. */
   private static final VectorSpecies<Short> SHORTS =
-      VectorSpecies.of(
-          short.class, VectorShape.forBitSize(Math.max(64, Lanes.LENGTH * Short.SIZE)));
+      VectorSpecies.of(short.class, VectorShape.forBitSize(Lanes.LENGTH * Short.SIZE));
 
   private static final int LENGTH = Lanes.LENGTH;
   private static final ByteOrder ORDER = ByteOrder.nativeOrder();
   private static final ValueLayout.OfShort SHORT = ValueLayout.JAVA_SHORT_UNALIGNED;
   private static final IntVector HALF = IntVector.broadcast(Lanes.INTS, 0x7fff);
   private static final IntVector ONE = IntVector.broadcast(Lanes.INTS, 1);
+  private static final IntVector MAGNITUDE = IntVector.broadcast(Lanes.INTS, 0x7fff_ffff);
+  private static final IntVector INFINITY = IntVector.broadcast(Lanes.INTS, 0x7f80_0000);
+  private static final IntVector QUIET = IntVector.broadcast(Lanes.INTS, 0x0040_0000);
 
   private Bf16Conversion() {}
 
+  /** A vector of bf16 values, widened. The address is one that {@link Lanes#address} made. */
+  static FloatVector load(long address) {
+    ShortVector halves = ShortVector.fromMemorySegment(SHORTS, Lanes.MEMORY, address, ORDER);
+    IntVector bits = (IntVector) halves.convertShape(VectorOperators.S2I, Lanes.INTS, 0);
+    return bits.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats();
+  }
+
+  /** Writes a vector, rounded, as {@link DType#floatToBf16} rounds; addresses as above. */
+  static void store(FloatVector x, long address) {
+    IntVector bits = x.reinterpretAsInts();
+    IntVector odd = bits.lanewise(VectorOperators.LSHR, 16).and(ONE);
+    // A NaN could overflow into another number.
+    VectorMask<Integer> nan = bits.and(MAGNITUDE).compare(VectorOperators.GT, INFINITY);
+    IntVector rounded = bits.add(HALF).add(odd).blend(bits.or(QUIET), nan);
+    ((ShortVector)
+            rounded.lanewise(VectorOperators.LSHR, 16).convertShape(VectorOperators.I2S, SHORTS, 0))
+        .intoMemorySegment(Lanes.MEMORY, address, ORDER);
+  }
+
+  /** {@code factor} times {@code count} floats at {@code from} become bf16 values at {@code to}. */
+  static void narrowScaled(long from, float factor, long to, int count) {
+    long source = Lanes.address(from);
+    long target = Lanes.address(to);
+    FloatVector factors = Lanes.broadcast(factor);
+    int bound = count & -LENGTH;
+    for (int i = 0; i < bound; i += LENGTH) {
+      store(Lanes.load(source + 4L * i).mul(factors), target + 2L * i);
+    }
+    for (int i = bound; i < count; i++) {
+      set(to + 2L * i, Lanes.get(from + 4L * i) * factor);
+    }
+  }
+
+  static float get(long address) {
+    return DType.bf16ToFloat(Lanes.MEMORY.get(SHORT, address));
+  }
+
+  static void set(long address, float value) {
+    Lanes.MEMORY.set(SHORT, address, DType.floatToBf16(value));
+  }
+
   /** {@code count} bf16 values at {@code from} become floats at {@code to}. */
   static void widen(long from, long to, long count) {
+    long source = Lanes.address(from);
+    long target = Lanes.address(to);
     long i = 0;
-    if (SHORTS.length() == LENGTH) {
-      for (; i <= count - LENGTH; i += LENGTH) {
-        ShortVector halves =
-            ShortVector.fromMemorySegment(SHORTS, Lanes.MEMORY, Lanes.address(from + 2 * i), ORDER);
-        IntVector bits = (IntVector) halves.convertShape(VectorOperators.S2I, Lanes.INTS, 0);
-        Lanes.store(
-            bits.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats(),
-            Lanes.address(to + 4 * i));
-      }
+    for (; i <= count - LENGTH; i += LENGTH) {
+      Lanes.store(load(source + 2 * i), target + 4 * i);
     }
     for (; i < count; i++) {
-      Lanes.set(to + 4 * i, DType.bf16ToFloat(Lanes.MEMORY.get(SHORT, from + 2 * i)));
+      Lanes.set(to + 4 * i, get(from + 2 * i));
     }
   }
 
   /** {@code count} floats at {@code from} become bf16 values at {@code to}. */
   static void narrow(long from, long to, long count) {
+    long source = Lanes.address(from);
+    long target = Lanes.address(to);
     long i = 0;
-    if (SHORTS.length() == LENGTH) {
-      for (; i <= count - LENGTH; i += LENGTH) {
-        FloatVector x = Lanes.load(Lanes.address(from + 4 * i));
-        VectorMask<Float> nan = x.test(VectorOperators.IS_NAN);
-        if (nan.anyTrue()) {
-          narrowEach(from, to, i, i + LENGTH);
-          continue;
-        }
-        IntVector bits = x.reinterpretAsInts();
-        IntVector odd = bits.lanewise(VectorOperators.LSHR, 16).and(ONE);
-        IntVector rounded = bits.add(HALF).add(odd).lanewise(VectorOperators.LSHR, 16);
-        ((ShortVector) rounded.convertShape(VectorOperators.I2S, SHORTS, 0))
-            .intoMemorySegment(Lanes.MEMORY, Lanes.address(to + 2 * i), ORDER);
-      }
+    for (; i <= count - LENGTH; i += LENGTH) {
+      store(Lanes.load(source + 4 * i), target + 2 * i);
     }
-    narrowEach(from, to, i, count);
-  }
-
-  private static void narrowEach(long from, long to, long start, long end) {
-    for (long i = start; i < end; i++) {
-      Lanes.MEMORY.set(SHORT, to + 2 * i, DType.floatToBf16(Lanes.get(from + 4 * i)));
+    for (; i < count; i++) {
+      set(to + 2 * i, Lanes.get(from + 4 * i));
     }
   }
 

@@ -82,43 +82,4 @@ final class Bf16Elementwise {
       block.release();
     }
   }
-
-  /**
-   * The end of a linear layer, a row at a time: {@code preActivation = sums + bias}, {@code y =
-   * activation(preActivation)}, both rounded from F32.
-   *
-   * @param sums [R,N] F32, contiguous; overwritten
-   * @param bias [N] F32, or null
-   * @param preActivation receives sums + bias, or null
-   */
-  void finishLinear(
-      NDArray sums,
-      @Nullable NDArray bias,
-      UnaryOperation activation,
-      NDArray y,
-      @Nullable NDArray preActivation) {
-    int columns = Math.toIntExact(sums.dim(1));
-    long from = sums.address();
-    long biases = bias == null ? 0 : bias.address();
-    long before = preActivation == null ? 0 : preActivation.address();
-    long to = y.address();
-    workers.run(
-        sums.dim(0),
-        Bf16Arrays.grain(columns),
-        (start, end) -> {
-          for (long row = start; row < end; row++) {
-            long at = from + 4 * row * columns;
-            if (biases != 0) {
-              VectorArithmetic.apply(BinaryOperation.ADD, at, biases, at, columns);
-            }
-            if (before != 0) {
-              Bf16Conversion.narrow(at, before + 2 * row * columns, columns);
-            }
-            if (activation != UnaryOperation.IDENTITY) {
-              VectorUnary.apply(activation, at, at, columns);
-            }
-            Bf16Conversion.narrow(at, to + 2 * row * columns, columns);
-          }
-        });
-  }
 }

@@ -28,7 +28,11 @@ final class Bf16Kernels implements Kernels {
   private final Kernels reference = new ReferenceKernels();
   private final Bf16Products products;
   private final Bf16Arrays arrays;
+  private final Bf16Rows rows;
+  private final VectorMovement movement;
   private final Bf16Elementwise elementwise;
+  private final Bf16Attention attention;
+  private final Bf16AttentionBackward attentionBackward;
 
   /**
    * Over the F32 table of the same device.
@@ -39,10 +43,17 @@ final class Bf16Kernels implements Kernels {
     this.floats = floats;
     this.products = products;
     this.arrays = new Bf16Arrays(workers);
+    this.rows = new Bf16Rows(floats, arrays);
+    this.movement = new VectorMovement(workers);
     this.elementwise = new Bf16Elementwise(workers, memory);
+    this.attention = new Bf16Attention(workers, memory);
+    this.attentionBackward = new Bf16AttentionBackward(workers, memory);
   }
 
-  /** The product directly into F32, then bias and activation there, rounded once at the end. */
+  /**
+   * The product with its bias, rounded, then the activation of that, which so is the activation of
+   * what a backward pass gets as {@code preActivation}.
+   */
   private boolean linearByInstructions(
       NDArray x,
       NDArray w,
@@ -50,18 +61,12 @@ final class Bf16Kernels implements Kernels {
       UnaryOperation activation,
       NDArray y,
       @Nullable NDArray preActivation) {
-    if (!products.areInstructions()) {
+    NDArray sums = preActivation == null ? y : preActivation;
+    if (!products.multiply(x, false, w, true, 1, 0, sums, bias)) {
       return false;
     }
-    if (bias == null && activation == UnaryOperation.IDENTITY) {
-      return products.multiply(x, false, w, true, 1, 0, y);
-    }
-    try (MemoryScope scratch = MemoryScope.open()) {
-      NDArray sums = NDArray.empty(y.device(), DType.F32, y.shape());
-      if (!products.multiply(x, false, w, true, 1, 0, sums)) {
-        return false;
-      }
-      elementwise.finishLinear(sums, wideOrNull(bias), activation, y, preActivation);
+    if (activation != UnaryOperation.IDENTITY) {
+      elementwise.unary(activation, sums, y);
     }
     return true;
   }
@@ -136,22 +141,13 @@ final class Bf16Kernels implements Kernels {
       NDArray secondMoment,
       @Nullable NDArray copy) {
     OptimizerChecks.adamW(step, weight, gradient, firstMoment, secondMoment, copy);
-    try (MemoryScope scratch = MemoryScope.open()) {
-      floats.adamW(step, weight, wide(gradient), firstMoment, secondMoment, null);
-      if (copy != null) {
-        Bf16Conversion.narrow(weight.address(), copy.address(), copy.size());
-      }
-    }
+    rows.adamW(step, weight, gradient, firstMoment, secondMoment, copy);
   }
 
   @Override
   public void gatherRows(NDArray x, NDArray rows, NDArray y) {
     KernelChecks.gatherRows(x, rows, y);
-    try (MemoryScope scratch = MemoryScope.open()) {
-      NDArray yWide = room(y);
-      floats.gatherRows(wide(x), rows, yWide);
-      narrow(yWide, y);
-    }
+    movement.gatherRows(x, rows, y);
   }
 
   @Override
@@ -187,6 +183,9 @@ final class Bf16Kernels implements Kernels {
     boolean alike = a.shape().equals(y.shape()) && b.shape().equals(y.shape());
     if (alike && a.isContiguous() && b.isContiguous() && y.isContiguous()) {
       elementwise.binary(op, a, b, y);
+      return;
+    }
+    if (rows.binary(elementwise, op, a, b, y)) {
       return;
     }
     try (MemoryScope scratch = MemoryScope.open()) {
@@ -233,6 +232,9 @@ final class Bf16Kernels implements Kernels {
   @Override
   public void sumTo(NDArray x, NDArray y) {
     KernelChecks.sumTo(x, y);
+    if (rows.sumTo(x, y)) {
+      return;
+    }
     try (MemoryScope scratch = MemoryScope.open()) {
       NDArray yWide = room(y);
       floats.sumTo(wide(x), yWide);
@@ -339,11 +341,7 @@ final class Bf16Kernels implements Kernels {
       NDArray mean,
       NDArray rstd) {
     KernelChecks.layerNorm(x, weight, bias, epsilon, y, mean, rstd);
-    try (MemoryScope scratch = MemoryScope.open()) {
-      NDArray yWide = room(y);
-      floats.layerNorm(wide(x), wide(weight), wideOrNull(bias), epsilon, yWide, mean, rstd);
-      narrow(yWide, y);
-    }
+    rows.layerNorm(x, weight, bias, epsilon, y, mean, rstd);
   }
 
   @Override
@@ -357,26 +355,13 @@ final class Bf16Kernels implements Kernels {
       @Nullable NDArray dweight,
       @Nullable NDArray dbias) {
     KernelChecks.layerNormBackward(x, weight, mean, rstd, dy, dx, dweight, dbias);
-    try (MemoryScope scratch = MemoryScope.open()) {
-      @Nullable NDArray dxWide = roomOrNull(dx);
-      @Nullable NDArray dweightWide = roomOrNull(dweight);
-      @Nullable NDArray dbiasWide = roomOrNull(dbias);
-      floats.layerNormBackward(
-          wide(x), wide(weight), mean, rstd, wide(dy), dxWide, dweightWide, dbiasWide);
-      narrowOrNot(dxWide, dx);
-      narrowOrNot(dweightWide, dweight);
-      narrowOrNot(dbiasWide, dbias);
-    }
+    rows.normBackward(x, weight, mean, rstd, dy, dx, dweight, dbias);
   }
 
   @Override
   public void rmsNorm(NDArray x, NDArray weight, double epsilon, NDArray y, NDArray rstd) {
     KernelChecks.rmsNorm(x, weight, epsilon, y, rstd);
-    try (MemoryScope scratch = MemoryScope.open()) {
-      NDArray yWide = room(y);
-      floats.rmsNorm(wide(x), wide(weight), epsilon, yWide, rstd);
-      narrow(yWide, y);
-    }
+    rows.rmsNorm(x, weight, epsilon, y, rstd);
   }
 
   @Override
@@ -388,13 +373,7 @@ final class Bf16Kernels implements Kernels {
       @Nullable NDArray dx,
       @Nullable NDArray dweight) {
     KernelChecks.rmsNormBackward(x, weight, rstd, dy, dx, dweight);
-    try (MemoryScope scratch = MemoryScope.open()) {
-      @Nullable NDArray dxWide = roomOrNull(dx);
-      @Nullable NDArray dweightWide = roomOrNull(dweight);
-      floats.rmsNormBackward(wide(x), wide(weight), rstd, wide(dy), dxWide, dweightWide);
-      narrowOrNot(dxWide, dx);
-      narrowOrNot(dweightWide, dweight);
-    }
+    rows.normBackward(x, weight, null, rstd, dy, dx, dweight, null);
   }
 
   @Override
@@ -417,6 +396,10 @@ final class Bf16Kernels implements Kernels {
       NDArray out,
       NDArray logSumExp) {
     KernelChecks.attention(q, k, v, mask, scale, out, logSumExp);
+    if (products.areInstructions() && Bf16AttentionBlocks.suits(q, k)) {
+      attention.attention(q, k, v, mask, scale, out, logSumExp);
+      return;
+    }
     try (MemoryScope scratch = MemoryScope.open()) {
       NDArray outWide = room(out);
       floats.attention(wide(q), wide(k), wide(v), mask, scale, outWide, logSumExp);
@@ -438,6 +421,10 @@ final class Bf16Kernels implements Kernels {
       NDArray dk,
       NDArray dv) {
     KernelChecks.attentionBackward(q, k, v, out, logSumExp, dout, mask, scale, dq, dk, dv);
+    if (products.areInstructions() && Bf16AttentionBlocks.suits(q, k)) {
+      attentionBackward.attentionBackward(q, k, v, out, logSumExp, dout, mask, scale, dq, dk, dv);
+      return;
+    }
     try (MemoryScope scratch = MemoryScope.open()) {
       NDArray dqWide = room(dq);
       NDArray dkWide = room(dk);
@@ -469,9 +456,7 @@ final class Bf16Kernels implements Kernels {
       NDArray logSumExp,
       NDArray targetLogit) {
     KernelChecks.crossEntropy(logits, targets, firstColumn, classes, logSumExp, targetLogit);
-    try (MemoryScope scratch = MemoryScope.open()) {
-      floats.crossEntropy(wide(logits), targets, firstColumn, classes, logSumExp, targetLogit);
-    }
+    rows.crossEntropy(logits, targets, firstColumn, classes, logSumExp, targetLogit);
   }
 
   @Override
@@ -483,12 +468,7 @@ final class Bf16Kernels implements Kernels {
       NDArray dloss,
       NDArray dlogits) {
     KernelChecks.crossEntropyBackward(logits, targets, firstColumn, logSumExp, dloss, dlogits);
-    try (MemoryScope scratch = MemoryScope.open()) {
-      NDArray dlogitsWide = room(dlogits);
-      floats.crossEntropyBackward(
-          wide(logits), targets, firstColumn, logSumExp, dloss, dlogitsWide);
-      narrow(dlogitsWide, dlogits);
-    }
+    rows.crossEntropyBackward(logits, targets, firstColumn, logSumExp, dloss, dlogits);
   }
 
   @Override

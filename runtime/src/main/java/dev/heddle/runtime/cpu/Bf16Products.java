@@ -2,12 +2,22 @@ package dev.heddle.runtime.cpu;
 
 import dev.heddle.runtime.DType;
 import dev.heddle.runtime.NDArray;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Products of bf16 matrices by oneDNN's matmul primitive, on processors with bf16 instructions. On
  * others {@link Bf16Kernels} multiplies in F32, which is faster there.
  */
 final class Bf16Products {
+  /** Parts to cut a product into, so that a few threads end at about the same time. */
+  private static final int PARTS = 4;
+
+  /** A part has at least this many rows or columns. */
+  private static final long SMALLEST_PART = 64;
+
+  /** Parts end at multiples of this: whole vectors. */
+  private static final long PART_UNIT = 16;
+
   private final WorkerPool workers;
   private final boolean instructions;
 
@@ -26,10 +36,23 @@ final class Bf16Products {
     return instructions;
   }
 
+  /** {@link #multiply(NDArray, boolean, NDArray, boolean, double, double, NDArray, NDArray)}. */
+  boolean multiply(
+      NDArray a,
+      boolean transposeA,
+      NDArray b,
+      boolean transposeB,
+      double alpha,
+      double beta,
+      NDArray c) {
+    return multiply(a, transposeA, b, transposeB, alpha, beta, c, null);
+  }
+
   /**
    * c = op(a) op(b) for matrices or batches of them, a and b bf16, c bf16 or F32, if it can: with
    * alpha 1 and beta 0 on a processor with the instructions.
    *
+   * @param bias bf16, one value a column of c, added before c is rounded; or null
    * @return whether c was computed
    */
   boolean multiply(
@@ -39,48 +62,58 @@ final class Bf16Products {
       boolean transposeB,
       double alpha,
       double beta,
-      NDArray c) {
+      NDArray c,
+      @Nullable NDArray bias) {
     boolean empty = a.size() == 0 || c.size() == 0;
     if (!instructions || alpha != 1 || beta != 0 || empty) {
       return false;
     }
     long batch = c.rank() == 3 ? c.dim(0) : 1;
     long rows = c.dim(-2);
+    long columns = c.dim(-1);
     long depth = a.dim(transposeA ? -2 : -1);
-    // Borders depend on sizes only, so that results do not depend on the number of threads.
-    boolean alongBatch = batch > 1;
-    long size = alongBatch ? batch : rows;
-    long grain = Math.max(alongBatch ? 1 : 64, (size + 3) / 4);
     OneDnnMatmul.Steps left = steps(a, transposeA);
     OneDnnMatmul.Steps right = steps(b, transposeB);
     OneDnnMatmul.Steps result = steps(c, false);
-    long from = a.address();
-    long other = b.address();
-    long to = c.address();
+    long biases = bias == null ? 0 : bias.address();
+    OneDnnMatmul.Addend addend =
+        bias == null ? OneDnnMatmul.Addend.NOTHING : OneDnnMatmul.Addend.BIAS;
+    // Cut along the longer side: each part packs what lies along the other again.
+    boolean alongBatch = batch > 1;
+    boolean alongColumns = !alongBatch && columns > rows;
+    long size = alongBatch ? batch : alongColumns ? columns : rows;
+    // Borders depend on sizes only, so that results do not depend on the number of threads.
+    long grain = (size + PARTS - 1) / PARTS;
+    if (!alongBatch) {
+      grain = AttentionBlocks.roundUp(Math.max(SMALLEST_PART, grain), PART_UNIT);
+    }
     workers.run(
         size,
         grain,
         (start, end) -> {
-          long first = alongBatch ? start * left.batch() : start * left.row();
-          long second = alongBatch ? start * right.batch() : 0;
-          long target = alongBatch ? start * result.batch() : start * result.row();
+          long count = end - start;
           OneDnnMatmul.Form form =
               new OneDnnMatmul.Form(
                   DType.BF16,
                   c.dtype(),
-                  alongBatch ? end - start : 1,
-                  alongBatch ? rows : end - start,
-                  c.dim(-1),
+                  alongBatch ? count : 1,
+                  alongBatch || alongColumns ? rows : count,
+                  alongColumns ? count : columns,
                   depth,
                   left,
                   right,
-                  result);
+                  result,
+                  addend);
+          long first = alongBatch ? left.batch() : alongColumns ? 0 : left.row();
+          long second = alongBatch ? right.batch() : alongColumns ? right.column() : 0;
+          long target = alongBatch ? result.batch() : alongColumns ? 1 : result.row();
           OneDnnMatmul.ofThisThread()
               .multiply(
                   form,
-                  from + first * a.dtype().byteSize(),
-                  other + second * b.dtype().byteSize(),
-                  to + target * c.dtype().byteSize());
+                  a.address() + start * first * a.dtype().byteSize(),
+                  b.address() + start * second * b.dtype().byteSize(),
+                  c.address() + start * target * c.dtype().byteSize(),
+                  biases + (alongColumns ? start * Short.BYTES : 0));
         });
     return true;
   }

@@ -16,9 +16,10 @@ final class HeadRows {
 
   void describe(NDArray x) {
     start = x.address();
-    batchBytes = 4 * x.stride(0);
-    rowBytes = 4 * x.stride(1);
-    headBytes = 4 * x.stride(2);
+    long size = x.dtype().byteSize();
+    batchBytes = size * x.stride(0);
+    rowBytes = size * x.stride(1);
+    headBytes = size * x.stride(2);
   }
 
   /** Address of the vector at a position of one head. */

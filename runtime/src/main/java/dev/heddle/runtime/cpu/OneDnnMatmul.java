@@ -9,6 +9,7 @@ import java.lang.foreign.ValueLayout;
 import java.util.Iterator;
 import java.util.LinkedHashMap;
 import java.util.Map;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Batched matrix products by oneDNN's matmul primitive, F32 or bf16 in, F32 or bf16 out. Making a
@@ -24,6 +25,16 @@ final class OneDnnMatmul {
 
   private static final int OPERANDS = 3;
 
+  /** What is added to a product while it is in registers, before it is rounded. */
+  enum Addend {
+    /** Nothing. */
+    NOTHING,
+    /** What c holds already. */
+    RESULT,
+    /** One value a column, of the type of a and b. */
+    BIAS
+  }
+
   private static final ThreadLocal<OneDnnMatmul> OF_THREAD =
       ThreadLocal.withInitial(OneDnnMatmul::new);
 
@@ -35,6 +46,7 @@ final class OneDnnMatmul {
    * @param aStrides steps of a [batch,rows,depth] along each dim; transposition is in them
    * @param bStrides steps of b [batch,depth,columns]
    * @param cStrides steps of c
+   * @param addend what is added
    */
   record Form(
       DType in,
@@ -45,7 +57,22 @@ final class OneDnnMatmul {
       long depth,
       Steps aStrides,
       Steps bStrides,
-      Steps cStrides) {}
+      Steps cStrides,
+      Addend addend) {
+    /** A product that nothing is added to. */
+    Form(
+        DType in,
+        DType out,
+        long batch,
+        long rows,
+        long columns,
+        long depth,
+        Steps aStrides,
+        Steps bStrides,
+        Steps cStrides) {
+      this(in, out, batch, rows, columns, depth, aStrides, bStrides, cStrides, Addend.NOTHING);
+    }
+  }
 
   /** Steps along batch, row and column. */
   record Steps(long batch, long row, long column) {
@@ -93,12 +120,18 @@ final class OneDnnMatmul {
     return compiled.size();
   }
 
+  /** {@link #multiply(Form, long, long, long, long)} of a form without a bias. */
+  void multiply(Form form, long a, long b, long c) {
+    multiply(form, a, b, c, 0);
+  }
+
   /**
-   * Computes c = a b.
+   * Computes c = a b, and adds what the form says.
    *
+   * @param bias address of the bias; not used where the form has none
    * @throws IllegalStateException naming the call and the form if the library refuses
    */
-  void multiply(Form form, long a, long b, long c) {
+  void multiply(Form form, long a, long b, long c, long bias) {
     Compiled ready = compiled.get(form);
     if (ready == null) {
       ready = compile(form);
@@ -113,9 +146,13 @@ final class OneDnnMatmul {
     setOperand(ready.memories[0], a);
     setOperand(ready.memories[1], b);
     setOperand(ready.memories[2], c);
+    if (form.addend == Addend.BIAS) {
+      setOperand(ready.memories[OPERANDS], bias);
+    }
     check(
         "dnnl_primitive_execute",
-        OneDnn.dnnl_primitive_execute(ready.primitive, stream, OPERANDS, ready.arguments));
+        OneDnn.dnnl_primitive_execute(
+            ready.primitive, stream, ready.memories.length, ready.arguments));
     check("dnnl_stream_wait", OneDnn.dnnl_stream_wait(stream));
   }
 
@@ -128,11 +165,20 @@ final class OneDnnMatmul {
   private Compiled compile(Form form) {
     try (Arena temporary = Arena.ofConfined()) {
       MemorySegment handle = temporary.allocate(ValueLayout.ADDRESS);
-      MemorySegment[] descriptors = {
-        describe(temporary, form.batch, form.rows, form.depth, form.in, form.aStrides),
-        describe(temporary, form.batch, form.depth, form.columns, form.in, form.bStrides),
-        describe(temporary, form.batch, form.rows, form.columns, form.out, form.cStrides)
-      };
+      boolean biased = form.addend == Addend.BIAS;
+      int operands = biased ? OPERANDS + 1 : OPERANDS;
+      MemorySegment[] descriptors = new MemorySegment[operands];
+      descriptors[0] =
+          describe(temporary, form.batch, form.rows, form.depth, form.in, form.aStrides);
+      descriptors[1] =
+          describe(temporary, form.batch, form.depth, form.columns, form.in, form.bStrides);
+      descriptors[2] =
+          describe(temporary, form.batch, form.rows, form.columns, form.out, form.cStrides);
+      if (biased) {
+        Steps steps = new Steps(form.columns, form.columns, 1);
+        descriptors[OPERANDS] = describe(temporary, 1, 1, form.columns, form.in, steps);
+      }
+      MemorySegment attributes = attributes(form, handle);
       check(
           "dnnl_matmul_primitive_desc_create of " + form,
           OneDnn.dnnl_matmul_primitive_desc_create(
@@ -140,18 +186,26 @@ final class OneDnnMatmul {
               engine,
               descriptors[0],
               descriptors[1],
-              MemorySegment.NULL,
+              biased ? descriptors[OPERANDS] : MemorySegment.NULL,
               descriptors[2],
-              MemorySegment.NULL));
+              attributes == null ? MemorySegment.NULL : attributes));
       MemorySegment description = handle.get(ValueLayout.ADDRESS, 0);
+      if (attributes != null) {
+        check("dnnl_primitive_attr_destroy", OneDnn.dnnl_primitive_attr_destroy(attributes));
+      }
       check("dnnl_primitive_create", OneDnn.dnnl_primitive_create(handle, description));
       MemorySegment primitive = handle.get(ValueLayout.ADDRESS, 0);
       check("dnnl_primitive_desc_destroy", OneDnn.dnnl_primitive_desc_destroy(description));
 
-      int[] roles = {OneDnn.DNNL_ARG_SRC(), OneDnn.DNNL_ARG_WEIGHTS(), OneDnn.DNNL_ARG_DST()};
-      MemorySegment[] memories = new MemorySegment[OPERANDS];
-      MemorySegment arguments = dnnl_exec_arg_t.allocateArray(OPERANDS, arena);
-      for (int i = 0; i < OPERANDS; i++) {
+      int[] roles = {
+        OneDnn.DNNL_ARG_SRC(),
+        OneDnn.DNNL_ARG_WEIGHTS(),
+        OneDnn.DNNL_ARG_DST(),
+        OneDnn.DNNL_ARG_BIAS()
+      };
+      MemorySegment[] memories = new MemorySegment[operands];
+      MemorySegment arguments = dnnl_exec_arg_t.allocateArray(operands, arena);
+      for (int i = 0; i < operands; i++) {
         check(
             "dnnl_memory_create",
             OneDnn.dnnl_memory_create(handle, descriptors[i], engine, MemorySegment.NULL));
@@ -163,6 +217,25 @@ final class OneDnnMatmul {
       }
       return new Compiled(primitive, memories, arguments);
     }
+  }
+
+  /** Attributes that have the result added, or null where nothing is. */
+  private static @Nullable MemorySegment attributes(Form form, MemorySegment handle) {
+    if (form.addend != Addend.RESULT) {
+      return null;
+    }
+    check("dnnl_post_ops_create", OneDnn.dnnl_post_ops_create(handle));
+    MemorySegment after = handle.get(ValueLayout.ADDRESS, 0);
+    check(
+        "dnnl_post_ops_append_sum",
+        OneDnn.dnnl_post_ops_append_sum(after, 1, 0, OneDnn.dnnl_data_type_undef()));
+    check("dnnl_primitive_attr_create", OneDnn.dnnl_primitive_attr_create(handle));
+    MemorySegment attributes = handle.get(ValueLayout.ADDRESS, 0);
+    check(
+        "dnnl_primitive_attr_set_post_ops",
+        OneDnn.dnnl_primitive_attr_set_post_ops(attributes, after));
+    check("dnnl_post_ops_destroy", OneDnn.dnnl_post_ops_destroy(after));
+    return attributes;
   }
 
   private static MemorySegment describe(

@@ -4,6 +4,7 @@ import dev.heddle.runtime.DType;
 import dev.heddle.runtime.NDArray;
 import dev.heddle.runtime.OutOfRange;
 import dev.heddle.runtime.Shape;
+import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 
 /** Fills, copies, gathers and scatters of float arrays, by rows. */
@@ -88,10 +89,12 @@ final class VectorMovement {
   void gatherRows(NDArray x, NDArray rows, NDArray y) {
     long from = x.address();
     long to = y.address();
-    long fromStride = 4 * x.stride(0);
-    long toStride = 4 * y.stride(0);
+    long size = x.dtype().byteSize();
+    long fromStride = size * x.stride(0);
+    long toStride = size * y.stride(0);
     long limit = x.dim(0);
     int columns = Math.toIntExact(x.dim(1));
+    boolean isFloat = x.dtype() == DType.F32;
     workers.run(
         rows.size(),
         rowGrain(columns),
@@ -102,9 +105,16 @@ final class VectorMovement {
               throw OutOfRange.row("gatherRows", i, row, "x", limit);
             }
             if (row < 0) {
-              Tiles.fill(to + i * toStride, columns, 0);
-            } else {
+              Tiles.zeroBytes(to + i * toStride, size * columns);
+            } else if (isFloat) {
               Tiles.copy(from + row * fromStride, to + i * toStride, columns);
+            } else {
+              MemorySegment.copy(
+                  Lanes.MEMORY,
+                  from + row * fromStride,
+                  Lanes.MEMORY,
+                  to + i * toStride,
+                  size * columns);
             }
           }
         });

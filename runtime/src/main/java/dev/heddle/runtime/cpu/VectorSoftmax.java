@@ -138,16 +138,26 @@ final class VectorSoftmax {
     firstColumn = column;
     xs = logits.address();
     targets = newTargets.address();
-    for (long row = 0; row < logits.dim(0); row++) {
-      long target = Lanes.MEMORY.get(LONG, targets + 8 * row);
-      if (target >= classes) {
-        throw OutOfRange.target(row, target, classes);
-      }
-    }
+    checkTargets(newTargets, classes);
     // The maxima are kept where their log-sum-exps come.
     maxima = logSumExp.address();
     picked = targetLogit.address();
     workers.run(logits.dim(0), rowGrain(columns), crossEntropy.forColumns(columns));
+  }
+
+  /**
+   * Looks for a target that is no class.
+   *
+   * @throws IndexOutOfBoundsException naming the row
+   */
+  static void checkTargets(NDArray targets, long classes) {
+    long from = targets.address();
+    for (long row = 0; row < targets.size(); row++) {
+      long target = Lanes.MEMORY.get(LONG, from + 8 * row);
+      if (target >= classes) {
+        throw OutOfRange.target(row, target, classes);
+      }
+    }
   }
 
   private void logSums(long start, long end) {

@@ -1,0 +1,371 @@
+package dev.heddle.runtime.cpu;
+
+import static dev.heddle.runtime.cpu.AttentionBlocks.roundUp;
+import static dev.heddle.runtime.cpu.Lanes.LENGTH;
+import static dev.heddle.runtime.cpu.Lanes.address;
+import static dev.heddle.runtime.cpu.Lanes.broadcast;
+import static dev.heddle.runtime.cpu.Lanes.load;
+
+import dev.heddle.runtime.AttentionMask;
+import dev.heddle.runtime.DType;
+import dev.heddle.runtime.NDArray;
+import dev.heddle.runtime.memory.Block;
+import dev.heddle.runtime.memory.MemoryPool;
+import jdk.incubator.vector.FloatVector;
+
+/**
+ * The gradient of attention in bf16 on processors with bf16 instructions: with p = exp(scale k q -
+ * logSumExp) and δ = Σ_d dout out, dv = p dout, ds = scale p (v dout - δ), dk = ds q, dq = dsᵀ k.
+ *
+ * <p>All five products are oneDNN's. Scores are computed transposed, a row a key, a column a query:
+ * then a block of keys has its dk and dv at once, two of three products read p and ds as they lie,
+ * and what differs by query, logSumExp and δ, is read by vectors. p and ds are F32 until they are
+ * rounded for their products.
+ *
+ * <p>A task is one key head with all query heads that read it: it alone adds to its part of dk and
+ * dv, always in the same order.
+ */
+final class Bf16AttentionBackward {
+  /** Scores of a block that fit the cache, with their gradients, in F32 and beside it in bf16. */
+  private static final long BLOCK_SCORES = 43 << 10;
+
+  private final WorkerPool workers;
+  private final MemoryPool memory;
+  private final WorkerPool.WorkerTask task = this::headRange;
+  private final AttentionBlocks.Stage[] stages = {
+    this::scoreRows, this::probabilityRows, this::keyGradients, this::addToQueries
+  };
+
+  private final Bf16AttentionBlocks blocks = new Bf16AttentionBlocks();
+  private final HeadRows q = new HeadRows();
+  private final HeadRows k = new HeadRows();
+  private final HeadRows v = new HeadRows();
+  private final HeadRows out = new HeadRows();
+  private final HeadRows dout = new HeadRows();
+  private final HeadRows dq = new HeadRows();
+  private final HeadRows dk = new HeadRows();
+  private final HeadRows dv = new HeadRows();
+  private long logSumExp;
+  private float scale;
+
+  /** Keys in a block. */
+  private int rows;
+
+  private int lengthStep;
+
+  // The products of each block of keys.
+  private OneDnnMatmul.Form[] keyScores = {};
+  private OneDnnMatmul.Form[] valueScores = {};
+  private OneDnnMatmul.Form[] keySums = {};
+  private OneDnnMatmul.Form[] valueSums = {};
+  private OneDnnMatmul.Form[] querySums = {};
+
+  // Scratch: where the parts of a thread's share lie. The scores come first.
+  private long scratch;
+  private long scratchBytes;
+  private long stride;
+  private long sumStride;
+  private long dscores;
+  private long rounded;
+  private long drounded;
+  private long dqSums;
+  private long dkSums;
+  private long dvSums;
+  private long shifts;
+  private long deltas;
+
+  Bf16AttentionBackward(WorkerPool workers, MemoryPool memory) {
+    this.workers = workers;
+    this.memory = memory;
+  }
+
+  /** See {@link dev.heddle.runtime.Kernels#attentionBackward}; no size is 0. */
+  void attentionBackward(
+      NDArray newQ,
+      NDArray newK,
+      NDArray newV,
+      NDArray newOut,
+      NDArray newLogSumExp,
+      NDArray newDout,
+      AttentionMask mask,
+      double newScale,
+      NDArray newDq,
+      NDArray newDk,
+      NDArray newDv) {
+    Bf16AttentionBlocks g = blocks;
+    g.describe(newQ, newK, mask);
+    q.describe(newQ);
+    k.describe(newK);
+    v.describe(newV);
+    out.describe(newOut);
+    dout.describe(newDout);
+    dq.describe(newDq);
+    dk.describe(newDk);
+    dv.describe(newDv);
+    logSumExp = newLogSumExp.address();
+    scale = (float) newScale;
+    divideScratch();
+    describeProducts();
+    Block block = memory.borrow(workers.threads() * scratchBytes);
+    try {
+      scratch = block.segment().address();
+      workers.runOnWorkers(g.batch * g.keyHeads, 1, task);
+    } finally {
+      block.release();
+    }
+  }
+
+  /** Whether several heads add to one dk, which is then summed in F32. */
+  private boolean isShared() {
+    return blocks.group > 1;
+  }
+
+  private void divideScratch() {
+    Bf16AttentionBlocks g = blocks;
+    rows = g.blockRows(g.keys, g.queries, BLOCK_SCORES);
+    lengthStep = Bf16AttentionBlocks.lengthStep(g.queries, rows);
+    stride = Bf16AttentionBlocks.stride(g.queries);
+    sumStride = roundUp(g.headSize, LENGTH);
+    long line = MemoryPool.ALIGNMENT;
+    long keyBytes = isShared() ? 4 * g.keys * sumStride : 0;
+    // Vectors of queries may begin anywhere in the last one.
+    long queryBytes = roundUp(4L * (g.queries + LENGTH), line);
+    dscores = roundUp(4 * rows * stride, line);
+    rounded = 2 * dscores;
+    drounded = rounded + roundUp(2 * rows * stride, line);
+    dqSums = drounded + roundUp(2 * rows * stride, line);
+    dkSums = dqSums + 4 * g.queries * sumStride;
+    dvSums = dkSums + keyBytes;
+    shifts = dvSums + keyBytes;
+    deltas = shifts + queryBytes;
+    scratchBytes = roundUp(deltas + queryBytes, 2 * line);
+  }
+
+  private void describeProducts() {
+    Bf16AttentionBlocks g = blocks;
+    int count = (g.keys + rows - 1) / rows;
+    keyScores = new OneDnnMatmul.Form[count];
+    valueScores = new OneDnnMatmul.Form[count];
+    keySums = new OneDnnMatmul.Form[count];
+    valueSums = new OneDnnMatmul.Form[count];
+    querySums = new OneDnnMatmul.Form[count];
+    for (int i = 0; i < count; i++) {
+      int keys = Math.min(rows, g.keys - i * rows);
+      int queries = g.queries - firstQuery(i * rows);
+      keyScores[i] = scores(keys, queries, k, q);
+      valueScores[i] = scores(keys, queries, v, dout);
+      keySums[i] = sums(keys, queries, q, dk);
+      valueSums[i] = sums(keys, queries, dout, dv);
+      querySums[i] =
+          Bf16AttentionBlocks.form(
+              DType.F32,
+              queries,
+              g.headSize,
+              keys,
+              stride,
+              true,
+              k.rowBytes / 2,
+              false,
+              sumStride,
+              true);
+    }
+  }
+
+  /** Keys (or values) times queries (or gradients). */
+  private OneDnnMatmul.Form scores(int keys, int queries, HeadRows left, HeadRows right) {
+    return Bf16AttentionBlocks.form(
+        DType.F32,
+        keys,
+        queries,
+        blocks.headSize,
+        left.rowBytes / 2,
+        false,
+        right.rowBytes / 2,
+        true,
+        stride,
+        false);
+  }
+
+  /** Probabilities (or their gradients) times gradients (or queries). */
+  private OneDnnMatmul.Form sums(int keys, int queries, HeadRows right, HeadRows to) {
+    return Bf16AttentionBlocks.form(
+        isShared() ? DType.F32 : DType.BF16,
+        keys,
+        blocks.headSize,
+        queries,
+        stride,
+        false,
+        right.rowBytes / 2,
+        false,
+        isShared() ? sumStride : to.rowBytes / 2,
+        isShared());
+  }
+
+  /** The first query that a block of keys is multiplied by: it, or later ones, see a key of it. */
+  private int firstQuery(int firstKey) {
+    int first = blocks.firstQuery(firstKey);
+    return first == blocks.queries ? first : first / lengthStep * lengthStep;
+  }
+
+  private void headRange(int worker, long start, long end) {
+    Bf16AttentionBlocks g = blocks;
+    long own = scratch + worker * scratchBytes;
+    for (long unit = start; unit < end; unit++) {
+      long batch = unit / g.keyHeads;
+      long keyHead = unit % g.keyHeads;
+      // dkSums and dvSums are neighbours, and empty where they are not needed.
+      Tiles.fill(own + dkSums, (shifts - dkSums) / 4, 0);
+      for (long head = keyHead * g.group; head < (keyHead + 1) * g.group; head++) {
+        describeQueries(batch, head, own);
+        Tiles.fill(own + dqSums, g.queries * sumStride, 0);
+        for (int first = 0; first < g.keys; first += rows) {
+          // More than two kinds of stages: the compiler then compiles each for itself.
+          for (AttentionBlocks.Stage stage : stages) {
+            stage.run(batch, head, first, Math.min(rows, g.keys - first), own);
+          }
+        }
+        narrow(own + dqSums, dq.at(batch, 0, head), dq.rowBytes, g.queries);
+      }
+      if (isShared()) {
+        narrow(own + dkSums, dk.at(batch, 0, keyHead), dk.rowBytes, g.keys);
+        narrow(own + dvSums, dv.at(batch, 0, keyHead), dv.rowBytes, g.keys);
+      }
+    }
+  }
+
+  private void narrow(long from, long to, long rowBytes, int count) {
+    for (int row = 0; row < count; row++) {
+      Bf16Conversion.narrow(from + 4 * row * sumStride, to + row * rowBytes, blocks.headSize);
+    }
+  }
+
+  /** δ of a head's queries, and what their scores are shifted by. */
+  private void describeQueries(long batch, long head, long own) {
+    Bf16AttentionBlocks g = blocks;
+    long statistic = logSumExp + 4 * (batch * g.heads + head) * g.queries;
+    for (int query = 0; query < g.queries; query++) {
+      float logSum = Lanes.get(statistic + 4L * query);
+      // A query that sees nothing: a score minus minus infinity would be NaN.
+      float shift = logSum == Float.NEGATIVE_INFINITY ? Float.POSITIVE_INFINITY : logSum;
+      Lanes.set(own + shifts + 4L * query, shift);
+      float delta = dot(dout.at(batch, query, head), out.at(batch, query, head), g.headSize);
+      Lanes.set(own + deltas + 4L * query, delta);
+    }
+    Tiles.fill(own + shifts + 4L * g.queries, LENGTH, Float.POSITIVE_INFINITY);
+    Tiles.fill(own + deltas + 4L * g.queries, LENGTH, 0);
+  }
+
+  private void scoreRows(long batch, long head, int first, int count, long own) {
+    int from = firstQuery(first);
+    if (from < blocks.queries) {
+      long keyHead = head / blocks.group;
+      int block = first / rows;
+      OneDnnMatmul products = OneDnnMatmul.ofThisThread();
+      products.multiply(
+          keyScores[block], k.at(batch, first, keyHead), q.at(batch, from, head), own);
+      products.multiply(
+          valueScores[block],
+          v.at(batch, first, keyHead),
+          dout.at(batch, from, head),
+          own + dscores);
+    }
+  }
+
+  private void probabilityRows(long batch, long head, int first, int count, long own) {
+    Bf16AttentionBlocks g = blocks;
+    int from = firstQuery(first);
+    for (int row = 0; row < count && from < g.queries; row++) {
+      long at = own + 4 * row * stride;
+      long to = own + 2 * row * stride;
+      int hidden = g.firstQuery(first + row) - from;
+      int start = hidden & -LENGTH;
+      probabilities(
+          at + 4L * start,
+          at + dscores + 4L * start,
+          scale,
+          own + shifts + 4L * (from + start),
+          own + deltas + 4L * (from + start),
+          to + rounded + 2L * start,
+          to + drounded + 2L * start,
+          g.queries - from - start);
+      Tiles.zeroBytes(to + rounded, 2L * hidden);
+      Tiles.zeroBytes(to + drounded, 2L * hidden);
+    }
+  }
+
+  private void keyGradients(long batch, long head, int first, int count, long own) {
+    Bf16AttentionBlocks g = blocks;
+    long keyHead = head / g.group;
+    long keys = isShared() ? own + dkSums + 4 * first * sumStride : dk.at(batch, first, keyHead);
+    long values = isShared() ? own + dvSums + 4 * first * sumStride : dv.at(batch, first, keyHead);
+    int from = firstQuery(first);
+    if (from < g.queries) {
+      int block = first / rows;
+      OneDnnMatmul products = OneDnnMatmul.ofThisThread();
+      products.multiply(valueSums[block], own + rounded, dout.at(batch, from, head), values);
+      products.multiply(keySums[block], own + drounded, q.at(batch, from, head), keys);
+    } else if (!isShared()) {
+      for (int row = 0; row < count; row++) {
+        Tiles.zeroBytes(keys + row * dk.rowBytes, 2L * g.headSize);
+        Tiles.zeroBytes(values + row * dv.rowBytes, 2L * g.headSize);
+      }
+    }
+  }
+
+  private void addToQueries(long batch, long head, int first, int count, long own) {
+    int from = firstQuery(first);
+    if (from < blocks.queries) {
+      OneDnnMatmul.ofThisThread()
+          .multiply(
+              querySums[first / rows],
+              own + drounded,
+              k.at(batch, first, head / blocks.group),
+              own + dqSums + 4 * from * sumStride);
+    }
+  }
+
+  /**
+   * Probabilities p of scores x, and their gradients scale p (gradient - delta), both rounded; the
+   * last vector may be one that only begins here.
+   */
+  private static void probabilities(
+      long scores,
+      long gradients,
+      float scale,
+      long shiftStart,
+      long deltaStart,
+      long roundedStart,
+      long droundedStart,
+      int count) {
+    long x = address(scores);
+    long dx = address(gradients);
+    long shift = address(shiftStart);
+    long delta = address(deltaStart);
+    long to = address(roundedStart);
+    long dto = address(droundedStart);
+    FloatVector scales = broadcast(scale);
+    for (int i = 0; i < count; i += LENGTH) {
+      long at = 4L * i;
+      FloatVector p = VectorMath.expOfNonPositive(load(x + at).mul(scales).sub(load(shift + at)));
+      Bf16Conversion.store(p, to + 2L * i);
+      FloatVector centered = load(dx + at).sub(load(delta + at));
+      Bf16Conversion.store(centered.mul(p).mul(scales), dto + 2L * i);
+    }
+  }
+
+  /** Σ a b. */
+  private static float dot(long a, long b, int count) {
+    long left = address(a);
+    long right = address(b);
+    FloatVector sums = Lanes.zero();
+    int bound = count & -LENGTH;
+    for (int i = 0; i < bound; i += LENGTH) {
+      sums = Bf16Conversion.load(left + 2L * i).fma(Bf16Conversion.load(right + 2L * i), sums);
+    }
+    float rest = 0;
+    for (int i = bound; i < count; i++) {
+      rest = Math.fma(Bf16Conversion.get(a + 2L * i), Bf16Conversion.get(b + 2L * i), rest);
+    }
+    return Lanes.sum(sums) + rest;
+  }
+}

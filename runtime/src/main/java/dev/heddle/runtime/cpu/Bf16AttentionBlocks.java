@@ -1,0 +1,126 @@
+package dev.heddle.runtime.cpu;
+
+import dev.heddle.runtime.AttentionMask;
+import dev.heddle.runtime.DType;
+import dev.heddle.runtime.NDArray;
+
+/**
+ * The geometry of one attention call in bf16: its sizes, and how the rows of its scores are cut
+ * into blocks that stay in the second-level cache. Mutable and described anew for every call.
+ *
+ * <p>Hidden scores are skipped in whole blocks only: the library's products take time to start, and
+ * each size of one is a primitive that has to be made and kept.
+ */
+final class Bf16AttentionBlocks {
+  /** Multiply-adds of one head's scores below which the F32 loops are faster. */
+  private static final long SMALL = 1L << 15;
+
+  /** Rows of a block at least, where there are as many: the library packs the other side again. */
+  private static final int MIN_ROWS = 64;
+
+  /** Rows of a block at most, if nothing is hidden. */
+  private static final int MAX_ROWS = 256;
+
+  /** The same under a causal mask: smaller blocks skip more. */
+  private static final int MAX_CAUSAL_ROWS = 128;
+
+  /** How many different lengths the rows of scores have at most. */
+  private static final int LENGTHS = 8;
+
+  private AttentionMask mask = AttentionMask.FULL;
+
+  long batch;
+  int queries;
+  int keys;
+  long heads;
+  long keyHeads;
+  int headSize;
+
+  /** Query heads that read the same keys. */
+  long group;
+
+  void describe(NDArray q, NDArray k, AttentionMask newMask) {
+    mask = newMask;
+    batch = q.dim(0);
+    queries = Math.toIntExact(q.dim(1));
+    heads = q.dim(2);
+    headSize = Math.toIntExact(q.dim(3));
+    keys = Math.toIntExact(k.dim(1));
+    keyHeads = k.dim(2);
+    group = keyHeads == 0 ? 0 : heads / keyHeads;
+  }
+
+  /** Whether products by the library are faster than the F32 loops. */
+  static boolean suits(NDArray q, NDArray k) {
+    return q.size() > 0 && q.dim(1) * k.dim(1) * q.dim(3) >= SMALL;
+  }
+
+  /** Keys that a query sees: always the first ones. */
+  int visible(long query) {
+    return (int) mask.visibleKeys(query, keys);
+  }
+
+  /** The first query that sees a key; {@link #queries} if none does. */
+  int firstQuery(long key) {
+    long first = mask.causal() ? mask.keyStart() + key - mask.queryStart() : 0;
+    return (int) Math.clamp(first, 0, queries);
+  }
+
+  /**
+   * Rows of a block of scores, where there are {@code all} rows of at most {@code length}.
+   *
+   * @param scores how many scores of a block fit the cache
+   */
+  int blockRows(int all, int length, long scores) {
+    long most = mask.causal() ? MAX_CAUSAL_ROWS : MAX_ROWS;
+    long wanted = Math.clamp(scores / Math.max(1, length), MIN_ROWS, most);
+    long blocks = (all + wanted - 1) / wanted;
+    long rows = AttentionBlocks.roundUp((all + blocks - 1) / Math.max(1, blocks), Lanes.LENGTH);
+    return (int) Math.clamp(rows, 1, Math.max(1, all));
+  }
+
+  /** In what steps rows of up to {@code length} scores get longer, for blocks of {@code rows}. */
+  static int lengthStep(int length, int rows) {
+    return Math.max(rows, (int) AttentionBlocks.roundUp(length / LENGTHS, Lanes.LENGTH));
+  }
+
+  /** Elements from a row of {@code length} scores to the next: whole vectors, and an odd line. */
+  static long stride(int length) {
+    return AttentionBlocks.roundUp(length, 2L * Lanes.LENGTH) + Lanes.LENGTH;
+  }
+
+  /**
+   * A product of bf16 matrices whose columns (or rows, where one is transposed) are contiguous.
+   *
+   * @param to type of the result
+   * @param aStride elements from a memory row of the first to the next
+   */
+  static OneDnnMatmul.Form form(
+      DType to,
+      int rows,
+      int columns,
+      int depth,
+      long aStride,
+      boolean transposeA,
+      long bStride,
+      boolean transposeB,
+      long cStride,
+      boolean adds) {
+    return new OneDnnMatmul.Form(
+        DType.BF16,
+        to,
+        1,
+        rows,
+        columns,
+        depth,
+        steps(transposeA ? depth : rows, aStride, transposeA),
+        steps(transposeB ? columns : depth, bStride, transposeB),
+        steps(rows, cStride, false),
+        adds ? OneDnnMatmul.Addend.RESULT : OneDnnMatmul.Addend.NOTHING);
+  }
+
+  private static OneDnnMatmul.Steps steps(int memoryRows, long stride, boolean transposed) {
+    long step = Math.max(1, stride);
+    return OneDnnMatmul.Steps.of(memoryRows * step, step, transposed);
+  }
+}
