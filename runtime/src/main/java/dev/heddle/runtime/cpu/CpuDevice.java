@@ -5,7 +5,6 @@ import dev.heddle.runtime.Device;
 import dev.heddle.runtime.Kernels;
 import dev.heddle.runtime.memory.Block;
 import dev.heddle.runtime.memory.MemoryPool;
-import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 
 /**
@@ -24,7 +23,7 @@ public final class CpuDevice implements Device {
   private CpuDevice(String name, int threads, CpuBackend backend) {
     this.name = name;
     this.workers = new WorkerPool(name, threads);
-    this.memory = new MemoryPool(name, new NativeMemory());
+    this.memory = new MemoryPool(name, new MappedMemory());
     this.kernels = backend.tables(workers, memory);
   }
 
@@ -87,19 +86,5 @@ public final class CpuDevice implements Device {
   @Override
   public String toString() {
     return name + " (" + threads() + " threads, " + kernels(DType.F32).name() + ")";
-  }
-
-  private static final class NativeMemory implements MemoryPool.Source {
-    private final Arena arena = Arena.ofShared();
-
-    @Override
-    public MemorySegment allocate(long byteSize) {
-      return arena.allocate(byteSize, MemoryPool.ALIGNMENT);
-    }
-
-    @Override
-    public void close() {
-      arena.close();
-    }
   }
 }

@@ -10,6 +10,12 @@ import java.io.PrintStream;
 public interface Application {
 
   /**
+   * Is told that training will probably be asked for, before the command line is looked at, so that
+   * what takes a while can begin. Returns at once.
+   */
+  default void prepareToTrain() {}
+
+  /**
    * Trains a model.
    *
    * @param request what to do

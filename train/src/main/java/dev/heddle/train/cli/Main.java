@@ -18,6 +18,9 @@ public final class Main {
         ServiceLoader.load(Application.class)
             .findFirst()
             .orElseThrow(() -> new IllegalStateException("this build of Heddle has no trainer"));
+    if (arguments.length > 1 && arguments[0].equals("train")) {
+      application.prepareToTrain();
+    }
     System.exit(HeddleCommand.run(application, System.out, System.err, arguments));
   }
 }

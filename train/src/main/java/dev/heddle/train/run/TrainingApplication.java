@@ -23,8 +23,15 @@ import org.jspecify.annotations.Nullable;
 
 /** What the {@code heddle} command does with the captioning model. */
 public final class TrainingApplication implements Application {
+  private @Nullable KernelWarming warming;
+
   /** Found by the service loader. */
   public TrainingApplication() {}
+
+  @Override
+  public void prepareToTrain() {
+    warming = KernelWarming.start();
+  }
 
   @Override
   public void plan(PlanRequest request, PrintStream out) {
@@ -48,6 +55,10 @@ public final class TrainingApplication implements Application {
     RankDevices devices = RankDevices.of(request.device());
     LayoutDescription layout = new LayoutDescription(config, data);
     printStart(config, data, layout, launcher, devices, out);
+    KernelWarming warmedUp = warming;
+    if (warmedUp != null) {
+      warmedUp.close();
+    }
     Path resume = request.resume().orElse(null);
     try (Checkpoint resumed = resume == null ? null : CheckpointStore.resume(resume)) {
       if (resumed != null) {
