@@ -12,15 +12,15 @@ import java.util.SortedMap;
 import java.util.TreeMap;
 import java.util.function.Function;
 import java.util.function.Predicate;
+import org.knowm.xchart.BitmapEncoder;
+import org.knowm.xchart.BitmapEncoder.BitmapFormat;
 import org.knowm.xchart.CategoryChart;
 import org.knowm.xchart.CategoryChartBuilder;
 import org.knowm.xchart.CategorySeries;
-import org.knowm.xchart.VectorGraphicsEncoder;
-import org.knowm.xchart.VectorGraphicsEncoder.VectorGraphicsFormat;
 import org.knowm.xchart.style.Styler;
 
 /**
- * Timings of releases as pictures, {@code steps.svg} and {@code parts.svg}: ours by the peer's, a
+ * Timings of releases as pictures, {@code steps.png} and {@code parts.png}: ours by the peer's, a
  * mark for each release and a line through those of one row, with a line at 1 where the peer is.
  */
 final class TimingsPlot {
@@ -146,6 +146,6 @@ final class TimingsPlot {
     CategorySeries peer = chart.addSeries(PEER, names, names.stream().map(name -> 1.0).toList());
     peer.setLineColor(Color.BLACK);
     peer.setMarkerColor(Color.BLACK);
-    VectorGraphicsEncoder.saveVectorGraphic(chart, file.toString(), VectorGraphicsFormat.SVG);
+    BitmapEncoder.saveBitmap(chart, file.toString(), BitmapFormat.PNG);
   }
 }
