@@ -39,12 +39,12 @@ final class TimingsPlot {
     // No window is opened, so none is needed.
     System.setProperty("java.awt.headless", "true");
     save(
-        chart("Training steps beside libtorch", "time or memory, ours by the peer's", releases),
+        chart("Training steps beside libtorch", "time, ours by the peer's", releases),
         folder.resolve("steps"),
         releases,
         series(releases, TimingsPlot::step));
     save(
-        chart("Parts: medians of their rows", "time, ours by the peer's", releases),
+        chart("Parts: medians of their rows", "ours by the peer's", releases),
         folder.resolve("parts"),
         releases,
         series(releases, TimingsPlot::part));
@@ -124,6 +124,8 @@ final class TimingsPlot {
             .build();
     chart.getStyler().setDefaultSeriesRenderStyle(CategorySeries.CategorySeriesRenderStyle.Line);
     chart.getStyler().setLegendPosition(Styler.LegendPosition.OutsideE);
+    // All marks of a release stand above its name.
+    chart.getStyler().setOverlapped(true);
     chart.getStyler().setYAxisMin(0.0);
     chart.getStyler().setChartBackgroundColor(Color.WHITE);
     chart.getStyler().setPlotBorderVisible(false);
