@@ -1,5 +1,6 @@
 package dev.heddle.jmh.bench;
 
+import dev.heddle.jmh.boundary.Volume;
 import java.util.LinkedHashMap;
 import java.util.Map;
 import org.jspecify.annotations.Nullable;
@@ -16,6 +17,7 @@ import org.jspecify.annotations.Nullable;
  * @param peerName what the peer is
  * @param unit of both: ms, us, ns or MiB
  * @param target the largest ratio that is wanted, or NaN where none was set
+ * @param volume the bytes that ours moves, where the row is a boundary; its unit is us
  */
 record Row(
     String name,
@@ -25,7 +27,21 @@ record Row(
     double peer,
     String peerName,
     String unit,
-    double target) {
+    double target,
+    @Nullable Volume volume) {
+  /** A row that is no boundary. */
+  Row(
+      String name,
+      int threads,
+      String dtype,
+      double ours,
+      double peer,
+      String peerName,
+      String unit,
+      double target) {
+    this(name, threads, dtype, ours, peer, peerName, unit, target, null);
+  }
+
   /** Ours by the peer's; below 1 we are ahead. */
   double ratio() {
     return ours / peer;
@@ -48,6 +64,12 @@ record Row(
     map.put("ratio", ratio());
     map.put("unit", unit);
     map.put("target", Double.isNaN(target) ? null : target);
+    if (volume != null) {
+      map.put("bytesWritten", volume.written());
+      map.put("gigabytesPerSecond", volume.gigabytesPerSecond(ours));
+      map.put("bytesSent", volume.sent());
+      map.put("leastBytesSent", volume.least());
+    }
     return map;
   }
 }
