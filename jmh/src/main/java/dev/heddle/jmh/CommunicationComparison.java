@@ -139,23 +139,6 @@ public final class CommunicationComparison {
     return boundaries;
   }
 
-  /**
-   * Microseconds of every turn, by what was timed: {@code BOUNDARY STRATEGY}, {@code BOUNDARY,
-   * backward STRATEGY}, {@code all-reduce BYTES}, {@code all-gather BYTES}, and beside each of
-   * these (of the strategies beside {@code direct} only) {@code copy for} it. All took turns.
-   *
-   * @param rounds turns of each
-   * @param operations in a turn
-   */
-  public static Map<String, double[]> times(int rounds, int operations) {
-    CommunicationComparison comparison = new CommunicationComparison();
-    comparison.rounds = rounds;
-    comparison.operations = operations;
-    Map<String, double[]> times = new LinkedHashMap<>();
-    comparison.measure(comparison.plans(), times);
-    return times;
-  }
-
   private void run() {
     Map<String, Map<Strategy, BoundaryPlan>> plans = plans();
     Map<String, double[]> times = new LinkedHashMap<>();

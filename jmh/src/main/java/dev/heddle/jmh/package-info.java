@@ -15,6 +15,9 @@
  * one run, because on a shared machine only measurements taken side by side can be compared. The
  * peers' sides are compiled only with the Maven profile {@code peers}.
  *
+ * <p>{@code dev.heddle.jmh.boundary} has the boundaries between layouts that {@link
+ * dev.heddle.jmh.BoundaryBenchmark} and {@code ./heddle bench boundary} measure.
+ *
  * <p>{@link dev.heddle.jmh.CommunicationComparison} puts the strategies of a boundary beside one
  * another, and operations between ranks beside plain copies: {@code jmh/compare-communication}.
  * {@link dev.heddle.jmh.MpiComparison}, of the same script, puts operations between processes

@@ -1,5 +1,6 @@
 package dev.heddle.jmh.bench;
 
+import dev.heddle.jmh.boundary.Volume;
 import dev.heddle.train.json.Json;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -9,7 +10,7 @@ import java.util.Locale;
 
 /** Rows as text for a person and as a file for a program. */
 final class BenchTable {
-  private static final String FORMAT = "%-42s %3s %-13s %10s %10s %-4s %6s %6s  %s";
+  private static final String FORMAT = "%-55s %3s %-13s %10s %10s %-4s %6s %6s  %s";
 
   private BenchTable() {}
 
@@ -31,7 +32,25 @@ final class BenchTable {
         row.unit(),
         String.format(Locale.ROOT, "%.2f", row.ratio()),
         Double.isNaN(row.target()) ? "" : String.format(Locale.ROOT, "%.2f", row.target()),
-        (row.isBehind() ? "< " : "  ") + row.peerName());
+        (row.isBehind() ? "< " : "  ") + row.peerName() + moved(row));
+  }
+
+  /** Of a boundary: how fast the rank with most writes, and what is sent for what must be. */
+  private static String moved(Row row) {
+    Volume volume = row.volume();
+    if (volume == null) {
+      return "";
+    }
+    String least =
+        volume.least() == 0
+            ? "where none must be"
+            : String.format(Locale.ROOT, "%.2f of the least", volume.sentOfLeast());
+    return String.format(
+        Locale.ROOT,
+        "; %.1f GB/s, %,d bytes sent, %s",
+        volume.gigabytesPerSecond(row.ours()),
+        volume.sent(),
+        least);
   }
 
   private static String number(double value) {

@@ -1,19 +1,27 @@
 package dev.heddle.jmh.bench;
 
-import dev.heddle.jmh.CommunicationComparison;
+import dev.heddle.jmh.boundary.BoundaryCase;
+import dev.heddle.jmh.boundary.Direction;
+import dev.heddle.jmh.boundary.HostMemory;
+import dev.heddle.jmh.boundary.LayoutPair;
+import dev.heddle.jmh.boundary.Reach;
+import dev.heddle.jmh.boundary.RowSize;
+import dev.heddle.jmh.boundary.Volume;
 import dev.heddle.parallel.redistribute.Strategy;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 
 /**
- * Boundaries between two ranks of one JVM: 32 samples of 64 rows of 256 numbers, F32. The strategy
- * {@code direct} stands beside a plain copy of as many bytes as arrive at the rank that receives
- * most, the other strategies beside {@code direct}.
+ * Boundaries between ranks of one JVM, F32, there and back. The strategy {@code direct} stands
+ * beside plain copies: each rank writes the bytes of its result, rows and the zeros where none
+ * belongs, in one run and at the same time as the others, and meets them. The other strategies
+ * stand beside {@code direct}.
  */
 final class BoundaryRows {
-  private static final String COPY = "copy for ";
-  private static final int RANKS = 2;
+  private static final List<Strategy> ALL = List.of(Strategy.values());
+  private static final List<Strategy> DIRECT = List.of(Strategy.DIRECT);
+  private static final int WARM_UP = 40;
 
   private final BenchOptions options;
 
@@ -22,46 +30,87 @@ final class BoundaryRows {
   }
 
   List<Row> measure() {
-    Map<String, double[]> times =
-        CommunicationComparison.times(options.rounds(), options.quick() ? 10 : 20);
+    List<BoundaryCase> cases = options.quick() ? quick() : whole();
+    // Little work, much of the code: so that the first case is compiled as the last one is.
+    for (LayoutPair pair : cases.stream().map(BoundaryCase::pair).distinct().toList()) {
+      new BoundaryCase(pair, RowSize.SMALL, ALL, Reach.THREADS, HostMemory.POOLED).measure(WARM_UP);
+    }
     List<Row> rows = new ArrayList<>();
-    String direct = " " + Strategy.DIRECT.label();
-    for (String copy : times.keySet()) {
-      if (!copy.startsWith(COPY)) {
-        continue;
+    for (BoundaryCase one : cases) {
+      if (one.memory().isAvailable()) {
+        rows.addAll(rows(one));
+      } else {
+        options.say("  boundary " + one.label() + ": left out, there is no CUDA driver and GPU");
       }
-      String name = copy.substring(COPY.length());
-      if (times.containsKey(name + direct)) {
-        rows.add(
-            row(times, "boundary " + name, name + direct, copy, "plain copy", Targets.BOUNDARY));
-        for (Strategy other : Strategy.values()) {
-          String timed = name + " " + other.label();
-          if (other != Strategy.DIRECT && times.containsKey(timed)) {
-            String peer = "Heddle, strategy direct";
-            rows.add(row(times, "boundary " + timed, timed, name + direct, peer, Double.NaN));
+    }
+    return rows;
+  }
+
+  /** What a change of the exchange is looked at with. */
+  static List<BoundaryCase> quick() {
+    List<BoundaryCase> cases = new ArrayList<>();
+    for (LayoutPair pair :
+        List.of(LayoutPair.DP2_TO_TP2, LayoutPair.TP2_TO_DP2, LayoutPair.DP2_TO_CP2_ZIGZAG)) {
+      cases.add(new BoundaryCase(pair, RowSize.USUAL, ALL, Reach.THREADS, HostMemory.POOLED));
+      cases.add(new BoundaryCase(pair, RowSize.ODD, DIRECT, Reach.THREADS, HostMemory.POOLED));
+    }
+    return cases;
+  }
+
+  /** Every layout pair, size, strategy, reach and memory, though not each with each. */
+  static List<BoundaryCase> whole() {
+    List<BoundaryCase> cases = new ArrayList<>();
+    for (LayoutPair pair : LayoutPair.values()) {
+      for (RowSize size : List.of(RowSize.SMALL, RowSize.ODD, RowSize.USUAL, RowSize.LARGE)) {
+        cases.add(new BoundaryCase(pair, size, ALL, Reach.THREADS, HostMemory.POOLED));
+      }
+      for (RowSize size : List.of(RowSize.ODD, RowSize.USUAL)) {
+        cases.add(new BoundaryCase(pair, size, DIRECT, Reach.STAGED, HostMemory.POOLED));
+        for (HostMemory memory : HostMemory.values()) {
+          if (memory != HostMemory.POOLED) {
+            cases.add(new BoundaryCase(pair, size, DIRECT, Reach.THREADS, memory));
           }
         }
       }
     }
+    return cases;
+  }
+
+  private List<Row> rows(BoundaryCase one) {
+    List<Row> rows = new ArrayList<>();
+    Map<Direction, BoundaryCase.Times> times = one.measure(options.rounds());
+    times.forEach(
+        (direction, of) ->
+            of.crossing()
+                .forEach(
+                    (strategy, micros) -> {
+                      boolean isDirect = strategy == Strategy.DIRECT;
+                      Volume volume = Volume.of(direction.of(one.plan(strategy)));
+                      rows.add(
+                          new Row(
+                              name(one, strategy, direction),
+                              one.pair().ranks(),
+                              "f32",
+                              Medians.of(micros),
+                              Medians.of(isDirect ? of.copying() : of.of(Strategy.DIRECT)),
+                              isDirect ? "plain copy" : "Heddle, strategy direct",
+                              "us",
+                              isDirect ? target(one) : Double.NaN,
+                              volume));
+                    }));
     rows.forEach(row -> options.say("  " + BenchTable.line(row)));
     return rows;
   }
 
-  private static Row row(
-      Map<String, double[]> times,
-      String name,
-      String ours,
-      String peer,
-      String peerName,
-      double target) {
-    return new Row(
-        name,
-        RANKS,
-        "f32",
-        Medians.of(times.getOrDefault(ours, new double[0])),
-        Medians.of(times.getOrDefault(peer, new double[0])),
-        peerName,
-        "us",
-        target);
+  private static String name(BoundaryCase one, Strategy strategy, Direction direction) {
+    String how = strategy == Strategy.DIRECT ? "" : " " + strategy.label();
+    return "boundary " + one.label() + how + ", " + direction.label();
+  }
+
+  /** Set for what threads with a core each move, where it is more than a meeting costs. */
+  private static double target(BoundaryCase one) {
+    boolean coreEach = one.pair().ranks() <= Runtime.getRuntime().availableProcessors();
+    boolean set = coreEach && one.reach() == Reach.THREADS && !one.size().equals(RowSize.SMALL);
+    return set ? Targets.BOUNDARY : Double.NaN;
   }
 }

@@ -1,5 +1,6 @@
 package dev.heddle.jmh.bench;
 
+import dev.heddle.jmh.boundary.Volume;
 import dev.heddle.train.json.Json;
 import java.util.LinkedHashMap;
 import java.util.Map;
@@ -17,6 +18,7 @@ import org.jspecify.annotations.Nullable;
  * @param peerName what the peer is
  * @param unit of both: ms, us, ns or MiB
  * @param target the largest ratio that is wanted, or NaN where none was set
+ * @param volume the bytes that ours moves, where the row is a boundary; its unit is us
  */
 record Row(
     String name,
@@ -26,7 +28,21 @@ record Row(
     double peer,
     String peerName,
     String unit,
-    double target) {
+    double target,
+    @Nullable Volume volume) {
+  /** A row that is no boundary. */
+  Row(
+      String name,
+      int threads,
+      String dtype,
+      double ours,
+      double peer,
+      String peerName,
+      String unit,
+      double target) {
+    this(name, threads, dtype, ours, peer, peerName, unit, target, null);
+  }
+
   /** Ours by the peer's; below 1 we are ahead. */
   double ratio() {
     return ours / peer;
@@ -47,7 +63,17 @@ record Row(
         Json.number(map.get("peer"), "peer"),
         Json.text(map.get("peerName"), "peerName"),
         Json.text(map.get("unit"), "unit"),
-        Json.number(map.get("target"), "target"));
+        Json.number(map.get("target"), "target"),
+        map.containsKey("bytesWritten") ? volumeOf(map) : null);
+  }
+
+  private static Volume volumeOf(Map<String, @Nullable Object> map) {
+    long blank = Json.whole(map.get("bytesBlank"), "bytesBlank");
+    return new Volume(
+        Json.whole(map.get("bytesWritten"), "bytesWritten") - blank,
+        blank,
+        Json.whole(map.get("bytesSent"), "bytesSent"),
+        Json.whole(map.get("leastBytesSent"), "leastBytesSent"));
   }
 
   /** What a JSON file says of it. */
@@ -62,6 +88,13 @@ record Row(
     map.put("ratio", ratio());
     map.put("unit", unit);
     map.put("target", Double.isNaN(target) ? null : target);
+    if (volume != null) {
+      map.put("bytesWritten", volume.written());
+      map.put("bytesBlank", volume.blank());
+      map.put("gigabytesPerSecond", volume.gigabytesPerSecond(ours));
+      map.put("bytesSent", volume.sent());
+      map.put("leastBytesSent", volume.least());
+    }
     return map;
   }
 }

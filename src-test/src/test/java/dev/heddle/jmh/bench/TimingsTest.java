@@ -3,6 +3,7 @@ package dev.heddle.jmh.bench;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import dev.heddle.jmh.boundary.Volume;
 import java.awt.Color;
 import java.awt.image.BufferedImage;
 import java.io.IOException;
@@ -29,7 +30,9 @@ class TimingsTest {
   @Test
   void whatIsWritten_isReadAgain_inTheOrderOfDates() throws IOException {
     Timings second = release("0.2.0", "2027-01-01", row("gpt", 5, "libtorch"));
-    Timings first = release("0.1.0", "2026-11-26", row("gpt", 8, "libtorch"), row("vit", 9, "x"));
+    Row boundary =
+        new Row("fan-in", 2, "f32", 7, 8, "copy", "us", 1.1, new Volume(4096, 512, 96, 64));
+    Timings first = release("0.1.0", "2026-11-26", row("gpt", 8, "libtorch"), boundary);
     second.write(folder);
     first.write(folder);
     assertThat(Timings.readAll(folder)).containsExactly(first, second);

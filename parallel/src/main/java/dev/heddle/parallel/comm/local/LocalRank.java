@@ -23,16 +23,21 @@ final class LocalRank {
     boolean isReady();
   }
 
-  // Checks in a row: some microseconds where a rank has its core to itself, else well below one.
-  private static final int MANY_SPINS = 200;
-  private static final int FEW_SPINS = 10;
+  // Checks in a row before a yield, of some 20 ns each: where the rank has its core to itself,
+  // shares it with ranks that wait as it does, or with a thread that computes.
+  private static final int SPINS_ALONE = 1_000;
+  private static final int SPINS_AMONG_RANKS = 10;
+  private static final int SPINS_BESIDE_WORK = 4_000;
 
-  // How long a rank that has a core goes on checking before it parks; waking it would take as long.
+  // A yield that takes longer has let another thread run; one that takes much longer, another than
+  // a rank of this group.
+  private static final long SWITCH_NANOS = 1_000;
+  private static final long WORK_NANOS = 200_000;
+
+  // How long a rank that has a core goes on checking before it parks.
   private static final long AWAKE_NANOS = 100_000;
   private static final int YIELDS_WITHOUT_CORE = 4;
 
-  // A yield that takes longer than this has let another thread run.
-  private static final long SWITCH_NANOS = 1_000;
   private static final long LONGEST_PARK_NANOS = 1_000_000_000L;
 
   final LocalRun run;
@@ -49,7 +54,7 @@ final class LocalRank {
   final OpenCalls<PostedCall> open = new OpenCalls<>();
 
   private final boolean coreEach;
-  private boolean coreIsShared;
+  private int spins;
   private volatile @Nullable Thread thread;
   private volatile boolean parked;
   private volatile boolean ended;
@@ -61,7 +66,7 @@ final class LocalRank {
     this.sources = cursors(rankCount);
     this.destinations = cursors(rankCount);
     this.coreEach = rankCount <= Runtime.getRuntime().availableProcessors();
-    this.coreIsShared = !coreEach;
+    this.spins = coreEach ? SPINS_ALONE : SPINS_AMONG_RANKS;
   }
 
   private static RunCursor[] cursors(int count) {
@@ -155,20 +160,29 @@ final class LocalRank {
     long start = System.nanoTime();
     long now = start;
     for (int i = 0; coreEach ? now - start < AWAKE_NANOS : i < YIELDS_WITHOUT_CORE; i++) {
+      long before = System.nanoTime();
       Thread.yield();
-      long before = now;
       now = System.nanoTime();
-      coreIsShared = !coreEach || now - before > SWITCH_NANOS;
+      if (coreEach) {
+        spins = spinsAfter(now - before);
+      }
       if (spin(condition)) {
         return true;
       }
-      now = System.nanoTime();
     }
     return false;
   }
 
+  /** How often to check before the next yield, after one that took so long. */
+  private static int spinsAfter(long yieldNanos) {
+    if (yieldNanos <= SWITCH_NANOS) {
+      return SPINS_ALONE;
+    }
+    // A yield gives a thread that computes milliseconds.
+    return yieldNanos <= WORK_NANOS ? SPINS_AMONG_RANKS : SPINS_BESIDE_WORK;
+  }
+
   private boolean spin(Condition condition) {
-    int spins = coreIsShared ? FEW_SPINS : MANY_SPINS;
     for (int i = 0; i < spins; i++) {
       if (condition.isReady()) {
         return true;

@@ -38,8 +38,12 @@ public final class StagedCommunicator implements Communicator, AutoCloseable {
     return over(world, device -> !(device instanceof CpuDevice));
   }
 
-  /** Stages the arrays of devices that are {@code outOfReach}, as a test has it. */
-  static StagedCommunicator over(Communicator world, Predicate<Device> outOfReach) {
+  /**
+   * As {@link #over(Communicator)}, staging the arrays of all devices that are {@code outOfReach},
+   * be they in main memory: what staging costs and whether it is right can then be seen without
+   * other devices.
+   */
+  public static StagedCommunicator over(Communicator world, Predicate<Device> outOfReach) {
     return new StagedCommunicator(world, new Staging("staging:" + world.rank(), outOfReach));
   }
 

@@ -1,0 +1,225 @@
+package dev.heddle.jmh.boundary;
+
+import dev.heddle.parallel.comm.Communicator;
+import dev.heddle.parallel.layout.Holding;
+import dev.heddle.parallel.redistribute.BoundaryExchange;
+import dev.heddle.parallel.redistribute.BoundaryPlan;
+import dev.heddle.parallel.redistribute.PlanBuffer;
+import dev.heddle.parallel.redistribute.TransferPlan;
+import dev.heddle.runtime.DType;
+import dev.heddle.runtime.NDArray;
+import dev.heddle.runtime.Shape;
+import dev.heddle.runtime.cpu.CpuDevice;
+import dev.heddle.runtime.memory.MemoryScope;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.util.Arrays;
+import java.util.EnumMap;
+import java.util.Map;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * One rank's part in a boundary that is crossed again and again, and the plain copies beside it.
+ * Every row and feature has a number of its own, so that what arrives can be told without looking
+ * at how it got there: {@link #check} compares all of it.
+ *
+ * <p>Its arrays belong to the scope that is open when it is made. For the rank's thread only.
+ */
+@SuppressWarnings("try") // scopes are there to be open
+public final class BoundaryTransfer {
+  // Numbers that floats hold exactly, with a half for gradients.
+  private static final int NUMBERS = 65_521;
+
+  private final Communicator world;
+  private final CpuDevice device;
+  private final BoundaryExchange exchange;
+  private final Map<Direction, Way> ways = new EnumMap<>(Direction.class);
+
+  /** What one direction reads and writes on this rank; null where it has no part. */
+  private static final class Way {
+    @Nullable NDArray input;
+    float[] given = new float[0];
+    float[] wanted = new float[0];
+    @Nullable Shape wantedShape;
+    @Nullable MemorySegment callersRows;
+    @Nullable MemorySegment callersResult;
+    @Nullable NDArray copySource;
+    @Nullable NDArray copyRows;
+    @Nullable NDArray copyBlank;
+  }
+
+  /**
+   * A rank of {@code world}.
+   *
+   * @param memory where the rows are before and behind each crossing
+   * @param life of that memory, which is this thread's
+   */
+  public BoundaryTransfer(
+      BoundaryPlan plan, Communicator world, CpuDevice device, HostMemory memory, Arena life) {
+    this.world = world;
+    this.device = device;
+    this.exchange = new BoundaryExchange(plan, world);
+    for (Direction direction : Direction.values()) {
+      ways.put(direction, way(direction, direction.of(plan), memory, life));
+    }
+  }
+
+  private Way way(Direction direction, TransferPlan plan, HostMemory memory, Arena life) {
+    Way way = new Way();
+    int rank = world.globalRank(world.rank());
+    Holding before = plan.buffer(PlanBuffer.INPUT).find(rank);
+    if (before != null) {
+      // Gradients of words are none of the boundary's business: it must not look at them.
+      way.given = numbers(direction, before, Float.NaN);
+      NDArray input = NDArray.of(device, shape(before), way.given);
+      way.input = input;
+      if (memory != HostMemory.POOLED) {
+        way.callersRows = memory.allocate(4L * way.given.length, life);
+        MemorySegment.copy(
+            MemorySegment.ofArray(way.given), 0, way.callersRows, 0, 4L * way.given.length);
+      }
+    }
+    Holding after = plan.buffer(PlanBuffer.OUTPUT).find(rank);
+    if (after != null) {
+      way.wanted = numbers(direction, after, 0);
+      way.wantedShape = shape(after);
+      if (memory != HostMemory.POOLED) {
+        way.callersResult = memory.allocate(4L * way.wanted.length, life);
+      }
+      Volume volume = Volume.of(plan, rank);
+      long rows = volume.rows() / Float.BYTES;
+      NDArray to = NDArray.zeros(device, DType.F32, Shape.of(way.wanted.length));
+      way.copySource = NDArray.full(device, DType.F32, Shape.of(rows), 1);
+      way.copyRows = to.slice(0, 0, rows);
+      way.copyBlank = to.slice(0, rows, to.size());
+    }
+    return way;
+  }
+
+  private static Shape shape(Holding holding) {
+    return Shape.of(holding.bufferRows(), holding.features().size());
+  }
+
+  /** The numbers of a buffer, and {@code blank} where no row belongs. */
+  private static float[] numbers(Direction direction, Holding holding, float blank) {
+    int columns = Math.toIntExact(holding.features().size());
+    float[] numbers = new float[Math.toIntExact(holding.bufferRows() * columns)];
+    Arrays.fill(numbers, blank);
+    for (int run = 0; run < holding.runs().count(); run++) {
+      for (long row = holding.runs().start(run); row < holding.runs().end(run); row++) {
+        int at = Math.toIntExact(holding.runs().placeOf(row) * columns);
+        for (int column = 0; column < columns; column++) {
+          numbers[at + column] = number(direction, row, holding.features().start() + column);
+        }
+      }
+    }
+    return numbers;
+  }
+
+  private static float number(Direction direction, long row, long feature) {
+    float number = (row * 521 + feature) % NUMBERS;
+    return direction == Direction.FORWARD ? number : number + 0.5f;
+  }
+
+  private Way way(Direction direction) {
+    Way way = ways.get(direction);
+    if (way == null) {
+      throw new IllegalStateException("BoundaryTransfer: no " + direction);
+    }
+    return way;
+  }
+
+  /** Crosses the boundary once; every rank calls it. */
+  public void cross(Direction direction) {
+    Way way = way(direction);
+    try (MemoryScope step = MemoryScope.open()) {
+      takeIn(way);
+      NDArray arrived = transfer(direction, way);
+      if (arrived != null && way.callersResult != null) {
+        arrived.readBytes(way.callersResult);
+      }
+    }
+  }
+
+  private static void takeIn(Way way) {
+    if (way.input != null && way.callersRows != null) {
+      way.input.writeBytes(way.callersRows);
+    }
+  }
+
+  private @Nullable NDArray transfer(Direction direction, Way way) {
+    return direction == Direction.FORWARD
+        ? exchange.forward(way.input, device, DType.F32)
+        : exchange.backward(way.input, device, DType.F32);
+  }
+
+  /**
+   * Writes what crossing has to leave on this rank, by plain copies: as many bytes of rows in one
+   * run, the zeros of its result behind them, and the same ways in and out where the caller's rows
+   * lie elsewhere. Then it meets the others, as crossing does; every rank calls it.
+   */
+  public void copy(Direction direction) {
+    Way way = way(direction);
+    takeIn(way);
+    NDArray from = way.copySource;
+    NDArray to = way.copyRows;
+    NDArray blank = way.copyBlank;
+    if (from != null && to != null && blank != null) {
+      MemorySegment.copy(from.segment(), 0, to.segment(), 0, from.size() * Float.BYTES);
+      if (blank.size() > 0) {
+        blank.kernels().fill(blank, 0);
+      }
+      if (way.callersResult != null) {
+        MemorySegment.copy(to.segment(), 0, way.callersResult, 0, way.callersResult.byteSize());
+      }
+    }
+    world.barrier();
+  }
+
+  /**
+   * Crosses the boundary once, into memory that was not zero, and compares every number that
+   * arrives.
+   *
+   * @throws IllegalStateException naming the first that is wrong
+   */
+  public void check(Direction direction) {
+    Way way = way(direction);
+    try (MemoryScope step = MemoryScope.open()) {
+      if (way.wantedShape != null) {
+        // The pool hands out what was given back last.
+        NDArray.full(device, DType.F32, way.wantedShape, Double.NaN).free();
+      }
+      if (way.input != null && way.callersRows != null) {
+        way.input.kernels().fill(way.input, Double.NaN);
+      }
+      takeIn(way);
+      NDArray arrived = transfer(direction, way);
+      float[] got = arrived == null ? new float[0] : arrived.toFloats();
+      if (arrived != null && way.callersResult != null) {
+        arrived.readBytes(way.callersResult);
+        got = way.callersResult.toArray(ValueLayout.JAVA_FLOAT_UNALIGNED);
+      }
+      compare("boundary " + direction.label() + ", rank " + world.rank(), got, way.wanted);
+    }
+  }
+
+  /** Refuses numbers that are not those that were wanted; NaN is equal to NaN. */
+  static void compare(String where, float[] got, float[] wanted) {
+    int wrong = Arrays.mismatch(got, wanted);
+    if (wrong >= 0) {
+      throw new IllegalStateException(
+          where
+              + ": of "
+              + got.length
+              + " numbers that arrived, wanted "
+              + wanted.length
+              + ", number "
+              + wrong
+              + " is "
+              + (wrong < got.length ? got[wrong] : "missing")
+              + ", wanted "
+              + (wrong < wanted.length ? wanted[wrong] : "none"));
+    }
+  }
+}
