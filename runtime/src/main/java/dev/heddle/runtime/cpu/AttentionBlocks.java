@@ -117,24 +117,42 @@ final class AttentionBlocks {
 
   /**
    * c = a bᵀ for the tiles that are seen: a block's queries (or gradients) times all keys (or
-   * values).
+   * values). The queries are read as they lie; packing them would cost as much as a tenth of the
+   * product.
    *
    * @param block first query of the block
    * @param count its queries
-   * @param a panels of a, as {@link Packing#rowPanels} packs them
+   * @param a the block's rows of a
+   * @param aStride bytes from one to the next
    * @param panels of bᵀ
    * @param zeros a row of zeros
+   * @param edge room for {@code ROWS} rows, {@link #sizeBytes} each
    * @param c rows {@link #scoreBytes} apart
    */
-  void scores(int block, int count, long a, long panels, long zeros, long c) {
+  void scores(
+      int block, int count, long a, long aStride, long panels, long zeros, long edge, long c) {
     int seen = visible(block + count - 1);
     long panelBytes = (long) headSize * COLUMN_BYTES;
+    int whole = count / ROWS * ROWS;
+    if (whole < count) {
+      // A tile has no fewer rows, and the array may end here.
+      Tiles.fill(edge, ROWS * sizeBytes / 4, 0);
+      Tiles.copy(a + whole * aStride, aStride, edge, sizeBytes, count - whole, headSize);
+    }
     for (int column = 0; column < seen; column += COLUMNS) {
       long panel = panels + column / COLUMNS * panelBytes;
       long to = c + 4L * column;
       for (int row = (int) firstRow(block, column) / ROWS * ROWS; row < count; row += ROWS) {
-        long rows = a + (long) row * headSize * Float.BYTES;
-        MicroKernel.tile(rows, panel, headSize, zeros, 0, to + row * scoreBytes, scoreBytes);
+        boolean inside = row < whole;
+        MicroKernel.tileOfRows(
+            inside ? a + row * aStride : edge,
+            inside ? aStride : sizeBytes,
+            panel,
+            headSize,
+            zeros,
+            0,
+            to + row * scoreBytes,
+            scoreBytes);
       }
     }
   }
@@ -166,22 +184,23 @@ final class AttentionBlocks {
 
   /**
    * c += aᵀ b for a block's probabilities (or their gradients) a and its gradients (or queries) b.
+   * Columns of a are read as they lie.
    *
-   * @param a panels of aᵀ, as {@link Packing#rowPanels} packs them
+   * @param a rows {@link #scoreBytes} apart
    * @param panels of b, each with {@code count} rows
    * @param c a row a key, {@link #sizeBytes} apart
    */
   void addTransposed(int block, int count, long a, long panels, long c) {
     int seen = visible(block + count - 1);
     long panelBytes = (long) count * COLUMN_BYTES;
-    long keyBytes = (long) count * MicroKernel.ROW_BYTES;
     for (int column = 0; column < headSize; column += COLUMNS) {
       long panel = panels + column / COLUMNS * panelBytes;
       for (int key = 0; key < seen; key += ROWS) {
         int first = (int) firstRow(block, key);
         long to = c + key * sizeBytes + 4L * column;
-        MicroKernel.tile(
-            a + key / ROWS * keyBytes + (long) first * MicroKernel.ROW_BYTES,
+        MicroKernel.tileOfColumns(
+            a + 4L * key + first * scoreBytes,
+            scoreBytes,
             panel + (long) first * COLUMN_BYTES,
             count - first,
             to,

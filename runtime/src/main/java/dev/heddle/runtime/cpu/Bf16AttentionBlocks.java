@@ -116,7 +116,8 @@ final class Bf16AttentionBlocks {
         steps(transposeA ? depth : rows, aStride, transposeA),
         steps(transposeB ? columns : depth, bStride, transposeB),
         steps(rows, cStride, false),
-        adds ? OneDnnMatmul.Addend.RESULT : OneDnnMatmul.Addend.NOTHING);
+        adds ? OneDnnMatmul.Addend.RESULT : OneDnnMatmul.Addend.NOTHING,
+        false);
   }
 
   private static OneDnnMatmul.Steps steps(int memoryRows, long stride, boolean transposed) {

@@ -2,6 +2,8 @@ package dev.heddle.runtime.cpu;
 
 import dev.heddle.runtime.DType;
 import dev.heddle.runtime.NDArray;
+import dev.heddle.runtime.memory.Block;
+import dev.heddle.runtime.memory.MemoryPool;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -18,7 +20,11 @@ final class Bf16Products {
   /** Parts end at multiples of this: whole vectors. */
   private static final long PART_UNIT = 16;
 
+  /** Multiply-adds of a weight's gradient from which its second operand is packed apart. */
+  private static final long WORTH_PACKING = 1L << 24;
+
   private final WorkerPool workers;
+  private final MemoryPool memory;
   private final boolean instructions;
 
   /**
@@ -26,8 +32,9 @@ final class Bf16Products {
    *
    * @param instructions whether oneDNN is used and the processor multiplies bf16
    */
-  Bf16Products(WorkerPool workers, boolean instructions) {
+  Bf16Products(WorkerPool workers, MemoryPool memory, boolean instructions) {
     this.workers = workers;
+    this.memory = memory;
     this.instructions = instructions;
   }
 
@@ -75,6 +82,11 @@ final class Bf16Products {
     OneDnnMatmul.Steps left = steps(a, transposeA);
     OneDnnMatmul.Steps right = steps(b, transposeB);
     OneDnnMatmul.Steps result = steps(c, false);
+    if (transposeA && !transposeB && batch == 1 && rows * columns * depth >= WORTH_PACKING) {
+      if (multiplyPacked(a, b, c)) {
+        return true;
+      }
+    }
     long biases = bias == null ? 0 : bias.address();
     OneDnnMatmul.Addend addend =
         bias == null ? OneDnnMatmul.Addend.NOTHING : OneDnnMatmul.Addend.BIAS;
@@ -103,7 +115,8 @@ final class Bf16Products {
                   left,
                   right,
                   result,
-                  addend);
+                  addend,
+                  false);
           long first = alongBatch ? left.batch() : alongColumns ? 0 : left.row();
           long second = alongBatch ? right.batch() : alongColumns ? right.column() : 0;
           long target = alongBatch ? result.batch() : alongColumns ? 1 : result.row();
@@ -115,6 +128,57 @@ final class Bf16Products {
                   c.address() + start * target * c.dtype().byteSize(),
                   biases + (alongColumns ? start * Short.BYTES : 0));
         });
+    return true;
+  }
+
+  /**
+   * c = aᵀ b, a weight's gradient, with b packed once for all parts: the library, which packs a too
+   * where it is transposed, then takes 0.92 of the time (Zen 5, [1536,2048] by [2048,384]).
+   *
+   * @return whether it was done: only where all parts are alike, and so read the same order
+   */
+  private boolean multiplyPacked(NDArray a, NDArray b, NDArray c) {
+    long rows = c.dim(0);
+    if (rows % (PARTS * PART_UNIT) != 0) {
+      return false;
+    }
+    OneDnnMatmul.Steps left = steps(a, true);
+    OneDnnMatmul.Steps result = steps(c, false);
+    long part = rows / PARTS;
+    OneDnnMatmul.Form form =
+        new OneDnnMatmul.Form(
+            DType.BF16,
+            c.dtype(),
+            1,
+            part,
+            c.dim(1),
+            a.dim(0),
+            left,
+            steps(b, false),
+            result,
+            OneDnnMatmul.Addend.NOTHING,
+            true);
+    OneDnnMatmul here = OneDnnMatmul.ofThisThread();
+    Block packed = memory.borrow(here.packedBytes(form));
+    try {
+      long to = packed.segment().address();
+      here.pack(form, b.address(), to);
+      workers.run(
+          PARTS,
+          1,
+          (start, end) -> {
+            for (long i = start * part; i < end * part; i += part) {
+              OneDnnMatmul.ofThisThread()
+                  .multiply(
+                      form,
+                      a.address() + i * left.row() * a.dtype().byteSize(),
+                      to,
+                      c.address() + i * result.row() * c.dtype().byteSize());
+            }
+          });
+    } finally {
+      packed.release();
+    }
     return true;
   }
 

@@ -97,7 +97,7 @@ public enum CpuBackend {
             floats,
             workers,
             memory,
-            new Bf16Products(workers, oneDnn && OneDnnMatmul.multipliesBf16()));
+            new Bf16Products(workers, memory, oneDnn && OneDnnMatmul.multipliesBf16()));
     for (DType dtype : DType.values()) {
       if (!dtype.isFloating()) {
         tables[dtype.ordinal()] = new IntegerKernels();

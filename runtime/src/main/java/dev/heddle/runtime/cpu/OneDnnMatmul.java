@@ -47,6 +47,7 @@ final class OneDnnMatmul {
    * @param bStrides steps of b [batch,depth,columns]
    * @param cStrides steps of c
    * @param addend what is added
+   * @param packed whether b is read in an order of the library's own, as {@link #pack} writes it
    */
   record Form(
       DType in,
@@ -58,8 +59,9 @@ final class OneDnnMatmul {
       Steps aStrides,
       Steps bStrides,
       Steps cStrides,
-      Addend addend) {
-    /** A product that nothing is added to. */
+      Addend addend,
+      boolean packed) {
+    /** A product of operands as they lie, that nothing is added to. */
     Form(
         DType in,
         DType out,
@@ -70,7 +72,18 @@ final class OneDnnMatmul {
         Steps aStrides,
         Steps bStrides,
         Steps cStrides) {
-      this(in, out, batch, rows, columns, depth, aStrides, bStrides, cStrides, Addend.NOTHING);
+      this(
+          in,
+          out,
+          batch,
+          rows,
+          columns,
+          depth,
+          aStrides,
+          bStrides,
+          cStrides,
+          Addend.NOTHING,
+          false);
     }
   }
 
@@ -84,7 +97,13 @@ final class OneDnnMatmul {
 
   /** A primitive with the memory objects that its operands are set in. */
   private record Compiled(
-      MemorySegment primitive, MemorySegment[] memories, MemorySegment arguments) {}
+      MemorySegment primitive,
+      MemorySegment[] memories,
+      MemorySegment arguments,
+      @Nullable Packing packing) {}
+
+  /** What brings b into the order of a product, and the bytes that it then has. */
+  private record Packing(Compiled reorder, long byteSize) {}
 
   private final Arena arena = Arena.ofAuto();
   private final MemorySegment engine;
@@ -132,6 +151,42 @@ final class OneDnnMatmul {
    * @throws IllegalStateException naming the call and the form if the library refuses
    */
   void multiply(Form form, long a, long b, long c, long bias) {
+    Compiled ready = ready(form);
+    setOperand(ready.memories[0], a);
+    setOperand(ready.memories[1], b);
+    setOperand(ready.memories[2], c);
+    if (form.addend == Addend.BIAS) {
+      setOperand(ready.memories[OPERANDS], bias);
+    }
+    execute(ready);
+  }
+
+  /** Bytes of b in the order of a packed form. */
+  long packedBytes(Form form) {
+    return packing(form).byteSize;
+  }
+
+  /**
+   * Brings b, which lies as the form says, into the order in which products of that form read it.
+   *
+   * @param packed where it goes: {@link #packedBytes} bytes
+   */
+  void pack(Form form, long b, long packed) {
+    Compiled reorder = packing(form).reorder;
+    setOperand(reorder.memories[0], b);
+    setOperand(reorder.memories[1], packed);
+    execute(reorder);
+  }
+
+  private Packing packing(Form form) {
+    Packing packing = ready(form).packing;
+    if (packing == null) {
+      throw new IllegalArgumentException("OneDnnMatmul: b is not packed in " + form);
+    }
+    return packing;
+  }
+
+  private Compiled ready(Form form) {
     Compiled ready = compiled.get(form);
     if (ready == null) {
       ready = compile(form);
@@ -143,12 +198,10 @@ final class OneDnnMatmul {
         destroy(oldest);
       }
     }
-    setOperand(ready.memories[0], a);
-    setOperand(ready.memories[1], b);
-    setOperand(ready.memories[2], c);
-    if (form.addend == Addend.BIAS) {
-      setOperand(ready.memories[OPERANDS], bias);
-    }
+    return ready;
+  }
+
+  private void execute(Compiled ready) {
     check(
         "dnnl_primitive_execute",
         OneDnn.dnnl_primitive_execute(
@@ -170,8 +223,9 @@ final class OneDnnMatmul {
       MemorySegment[] descriptors = new MemorySegment[operands];
       descriptors[0] =
           describe(temporary, form.batch, form.rows, form.depth, form.in, form.aStrides);
-      descriptors[1] =
+      MemorySegment plain =
           describe(temporary, form.batch, form.depth, form.columns, form.in, form.bStrides);
+      descriptors[1] = form.packed ? anyOrder(temporary, form) : plain;
       descriptors[2] =
           describe(temporary, form.batch, form.rows, form.columns, form.out, form.cStrides);
       if (biased) {
@@ -193,30 +247,66 @@ final class OneDnnMatmul {
       if (attributes != null) {
         check("dnnl_primitive_attr_destroy", OneDnn.dnnl_primitive_attr_destroy(attributes));
       }
-      check("dnnl_primitive_create", OneDnn.dnnl_primitive_create(handle, description));
-      MemorySegment primitive = handle.get(ValueLayout.ADDRESS, 0);
-      check("dnnl_primitive_desc_destroy", OneDnn.dnnl_primitive_desc_destroy(description));
-
+      Packing packing = null;
+      MemorySegment any = descriptors[1];
+      if (form.packed) {
+        // Belongs to the description of the primitive.
+        descriptors[1] =
+            OneDnn.dnnl_primitive_desc_query_md(description, OneDnn.dnnl_query_weights_md(), 0);
+        packing = packing(handle, plain, descriptors[1]);
+      }
       int[] roles = {
         OneDnn.DNNL_ARG_SRC(),
         OneDnn.DNNL_ARG_WEIGHTS(),
         OneDnn.DNNL_ARG_DST(),
         OneDnn.DNNL_ARG_BIAS()
       };
-      MemorySegment[] memories = new MemorySegment[operands];
-      MemorySegment arguments = dnnl_exec_arg_t.allocateArray(operands, arena);
-      for (int i = 0; i < operands; i++) {
-        check(
-            "dnnl_memory_create",
-            OneDnn.dnnl_memory_create(handle, descriptors[i], engine, MemorySegment.NULL));
-        memories[i] = handle.get(ValueLayout.ADDRESS, 0);
-        check("dnnl_memory_desc_destroy", OneDnn.dnnl_memory_desc_destroy(descriptors[i]));
-        MemorySegment argument = dnnl_exec_arg_t.asSlice(arguments, i);
-        dnnl_exec_arg_t.arg(argument, roles[i]);
-        dnnl_exec_arg_t.memory(argument, memories[i]);
+      Compiled result = primitive(handle, description, descriptors, roles, packing);
+      check("dnnl_primitive_desc_destroy", OneDnn.dnnl_primitive_desc_destroy(description));
+      descriptors[1] = plain;
+      for (MemorySegment descriptor : descriptors) {
+        check("dnnl_memory_desc_destroy", OneDnn.dnnl_memory_desc_destroy(descriptor));
       }
-      return new Compiled(primitive, memories, arguments);
+      if (form.packed) {
+        check("dnnl_memory_desc_destroy", OneDnn.dnnl_memory_desc_destroy(any));
+      }
+      return result;
     }
+  }
+
+  private Packing packing(MemorySegment handle, MemorySegment from, MemorySegment to) {
+    check(
+        "dnnl_reorder_primitive_desc_create",
+        OneDnn.dnnl_reorder_primitive_desc_create(
+            handle, from, engine, to, engine, MemorySegment.NULL));
+    MemorySegment description = handle.get(ValueLayout.ADDRESS, 0);
+    int[] roles = {OneDnn.DNNL_ARG_FROM(), OneDnn.DNNL_ARG_TO()};
+    MemorySegment[] descriptors = {from, to};
+    Compiled reorder = primitive(handle, description, descriptors, roles, null);
+    check("dnnl_primitive_desc_destroy", OneDnn.dnnl_primitive_desc_destroy(description));
+    return new Packing(reorder, OneDnn.dnnl_memory_desc_get_size(to));
+  }
+
+  private Compiled primitive(
+      MemorySegment handle,
+      MemorySegment description,
+      MemorySegment[] descriptors,
+      int[] roles,
+      @Nullable Packing packing) {
+    check("dnnl_primitive_create", OneDnn.dnnl_primitive_create(handle, description));
+    MemorySegment primitive = handle.get(ValueLayout.ADDRESS, 0);
+    MemorySegment[] memories = new MemorySegment[descriptors.length];
+    MemorySegment arguments = dnnl_exec_arg_t.allocateArray(descriptors.length, arena);
+    for (int i = 0; i < descriptors.length; i++) {
+      check(
+          "dnnl_memory_create",
+          OneDnn.dnnl_memory_create(handle, descriptors[i], engine, MemorySegment.NULL));
+      memories[i] = handle.get(ValueLayout.ADDRESS, 0);
+      MemorySegment argument = dnnl_exec_arg_t.asSlice(arguments, i);
+      dnnl_exec_arg_t.arg(argument, roles[i]);
+      dnnl_exec_arg_t.memory(argument, memories[i]);
+    }
+    return new Compiled(primitive, memories, arguments, packing);
   }
 
   /** Attributes that have the result added, or null where nothing is. */
@@ -238,16 +328,31 @@ final class OneDnnMatmul {
     return attributes;
   }
 
+  /** B in whatever order the library likes best. */
+  private static MemorySegment anyOrder(Arena temporary, Form form) {
+    MemorySegment handle = temporary.allocate(ValueLayout.ADDRESS);
+    MemorySegment dims =
+        temporary.allocateFrom(ValueLayout.JAVA_LONG, form.batch, form.depth, form.columns);
+    check(
+        "dnnl_memory_desc_create_with_tag",
+        OneDnn.dnnl_memory_desc_create_with_tag(
+            handle, OPERANDS, dims, type(form.in), OneDnn.dnnl_format_tag_any()));
+    return handle.get(ValueLayout.ADDRESS, 0);
+  }
+
+  private static int type(DType dtype) {
+    return dtype == DType.BF16 ? OneDnn.dnnl_bf16() : OneDnn.dnnl_f32();
+  }
+
   private static MemorySegment describe(
       Arena temporary, long batch, long rows, long columns, DType dtype, Steps steps) {
     MemorySegment handle = temporary.allocate(ValueLayout.ADDRESS);
     MemorySegment dims = temporary.allocateFrom(ValueLayout.JAVA_LONG, batch, rows, columns);
     MemorySegment strides =
         temporary.allocateFrom(ValueLayout.JAVA_LONG, steps.batch, steps.row, steps.column);
-    int type = dtype == DType.BF16 ? OneDnn.dnnl_bf16() : OneDnn.dnnl_f32();
     check(
         "dnnl_memory_desc_create_with_strides",
-        OneDnn.dnnl_memory_desc_create_with_strides(handle, OPERANDS, dims, type, strides));
+        OneDnn.dnnl_memory_desc_create_with_strides(handle, OPERANDS, dims, type(dtype), strides));
     return handle.get(ValueLayout.ADDRESS, 0);
   }
 
@@ -255,6 +360,9 @@ final class OneDnnMatmul {
     check("dnnl_primitive_destroy", OneDnn.dnnl_primitive_destroy(old.primitive));
     for (MemorySegment memory : old.memories) {
       check("dnnl_memory_destroy", OneDnn.dnnl_memory_destroy(memory));
+    }
+    if (old.packing != null) {
+      destroy(old.packing.reorder);
     }
   }
 

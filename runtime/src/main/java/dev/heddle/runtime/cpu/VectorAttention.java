@@ -42,7 +42,7 @@ final class VectorAttention {
   private long scratch;
   private long scratchBytes;
   private long valuePanels;
-  private long queryPanels;
+  private long edge;
   private long scores;
   private long mixed;
   private long statistics;
@@ -86,8 +86,8 @@ final class VectorAttention {
   private void divideScratch() {
     AttentionBlocks g = blocks;
     valuePanels = 4 * roundUp(g.keys, MicroKernel.COLUMNS) * g.headSize;
-    queryPanels = valuePanels + g.keys * g.sizeBytes;
-    scores = roundUp(queryPanels + g.rows * g.sizeBytes, MemoryPool.ALIGNMENT);
+    edge = valuePanels + g.keys * g.sizeBytes;
+    scores = roundUp(edge + MicroKernel.ROWS * g.sizeBytes, MemoryPool.ALIGNMENT);
     mixed = scores + g.rows * g.scoreBytes;
     statistics = mixed + g.rows * g.sizeBytes;
     zeros = statistics + 2 * statisticBytes(g.rows);
@@ -116,9 +116,8 @@ final class VectorAttention {
 
   private void scoreRows(long batch, long head, int first, int count, long own) {
     AttentionBlocks g = blocks;
-    long packed = own + queryPanels;
-    Packing.rowPanels(q.at(batch, first, head), q.rowBytes, false, count, g.headSize, packed);
-    g.scores(first, count, packed, own, own + zeros, own + scores);
+    long queries = q.at(batch, first, head);
+    g.scores(first, count, queries, q.rowBytes, own, own + zeros, own + edge, own + scores);
   }
 
   private void exponentialRows(long batch, long head, int first, int count, long own) {

@@ -52,12 +52,11 @@ final class VectorAttentionBackward {
   private long keyPanels;
   private long dkSums;
   private long dvSums;
-  private long rowPanels;
+  private long edge;
   private long columnPanels;
   private long dqBlock;
   private long scores;
   private long dscores;
-  private long transposed;
   private long deltas;
   private long zeros;
 
@@ -112,13 +111,12 @@ final class VectorAttentionBackward {
     keyPanels = valuePanels + acrossBytes;
     dkSums = keyPanels + keyBytes;
     dvSums = dkSums + keyBytes;
-    rowPanels = dvSums + keyBytes;
-    columnPanels = rowPanels + blockBytes;
+    edge = dvSums + keyBytes;
+    columnPanels = edge + MicroKernel.ROWS * g.sizeBytes;
     dqBlock = columnPanels + blockBytes;
     scores = roundUp(dqBlock + blockBytes, MemoryPool.ALIGNMENT);
     dscores = scores + g.rows * g.scoreBytes;
-    transposed = dscores + g.rows * g.scoreBytes;
-    deltas = transposed + g.rows * g.scoreBytes;
+    deltas = dscores + g.rows * g.scoreBytes;
     zeros = deltas + VectorAttention.statisticBytes(g.rows);
     scratchBytes = roundUp(zeros + MicroKernel.COLUMN_BYTES, 2 * MemoryPool.ALIGNMENT);
   }
@@ -138,7 +136,7 @@ final class VectorAttentionBackward {
       Packing.columnPanels(valueRows, v.rowBytes, true, g.keys, g.headSize, own + valuePanels);
       Packing.columnPanels(keyRows, k.rowBytes, false, g.headSize, g.keys, own + keyPanels);
       // dkSums and dvSums are neighbours.
-      Tiles.fill(own + dkSums, (rowPanels - dkSums) / 4, 0);
+      Tiles.fill(own + dkSums, (edge - dkSums) / 4, 0);
       g.run(stages, batch, keyHead, own);
       long dkRows = dk.at(batch, 0, keyHead);
       long dvRows = dv.at(batch, 0, keyHead);
@@ -152,12 +150,13 @@ final class VectorAttentionBackward {
 
   private void scoreRows(long batch, long head, int first, int count, long own) {
     AttentionBlocks g = blocks;
-    long panels = own + rowPanels;
-    Packing.rowPanels(q.at(batch, first, head), q.rowBytes, false, count, g.headSize, panels);
-    g.scores(first, count, panels, own, own + zeros, own + scores);
-    long doutRows = dout.at(batch, first, head);
-    Packing.rowPanels(doutRows, dout.rowBytes, false, count, g.headSize, panels);
-    g.scores(first, count, panels, own + valuePanels, own + zeros, own + dscores);
+    long zero = own + zeros;
+    long last = own + edge;
+    long queries = q.at(batch, first, head);
+    g.scores(first, count, queries, q.rowBytes, own, zero, last, own + scores);
+    long gradients = dout.at(batch, first, head);
+    long values = own + valuePanels;
+    g.scores(first, count, gradients, dout.rowBytes, values, zero, last, own + dscores);
   }
 
   private void deltaRows(long batch, long head, int first, int count, long own) {
@@ -185,16 +184,14 @@ final class VectorAttentionBackward {
   /** Adds pᵀ dout to the sums for dv and dsᵀ q to those for dk. */
   private void addToKeysAndValues(long batch, long head, int first, int count, long own) {
     AttentionBlocks g = blocks;
-    int seen = (int) roundUp(g.visible(first + count - 1), MicroKernel.ROWS);
     for (int part = 0; part < 2; part++) {
       boolean ofValues = part == 0;
       HeadRows rows = ofValues ? dout : q;
       long from = rows.at(batch, first, head);
       long weights = own + (ofValues ? scores : dscores);
       long sums = own + (ofValues ? dvSums : dkSums);
-      Packing.rowPanels(weights, g.scoreBytes, true, seen, count, own + transposed);
       Packing.columnPanels(from, rows.rowBytes, false, g.headSize, count, own + columnPanels);
-      g.addTransposed(first, count, own + transposed, own + columnPanels, sums);
+      g.addTransposed(first, count, weights, own + columnPanels, sums);
     }
   }
 

@@ -197,6 +197,33 @@ interface ProductConformance extends Conformance {
     }
   }
 
+  /** As large as the products that are packed, cut into parts, or both. */
+  @Test
+  default void linearParameterGradients_large_match() {
+    for (long outputs : new long[] {128, 130}) {
+      kernelCase("linearParameterGradients of " + outputs + " outputs")
+          .tolerance(Math.sqrt(301) + 4)
+          .input(Placement.PADDED_ROWS, 301, outputs)
+          .input(Placement.PADDED_ROWS, 301, 437)
+          .output(Placement.CONTIGUOUS, outputs, 437)
+          .output(Placement.CONTIGUOUS, outputs)
+          .check((kernels, x) -> kernels.linearParameterGradients(x[0], x[1], x[2], x[3]));
+    }
+  }
+
+  @Test
+  default void linear_moreOutputsThanRows_matches() {
+    for (UnaryOperation activation : List.of(UnaryOperation.IDENTITY, UnaryOperation.GELU)) {
+      kernelCase("linear wide " + activation)
+          .tolerance(4)
+          .input(Placement.PADDED_ROWS, 71, 33)
+          .input(Placement.CONTIGUOUS, 333, 33)
+          .input(Placement.CONTIGUOUS, 333)
+          .output(Placement.CONTIGUOUS, 71, 333)
+          .check((kernels, a) -> kernels.linear(a[0], a[1], a[2], activation, a[3], null));
+    }
+  }
+
   @Test
   default void linear_everyActivation_matches() {
     for (UnaryOperation activation :
