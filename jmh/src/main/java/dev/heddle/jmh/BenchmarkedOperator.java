@@ -16,6 +16,7 @@ import dev.heddle.runtime.Device;
 import dev.heddle.runtime.NDArray;
 import dev.heddle.runtime.Shape;
 import dev.heddle.runtime.UnaryOperation;
+import java.util.ArrayList;
 import java.util.List;
 
 /**
@@ -156,6 +157,18 @@ public enum BenchmarkedOperator {
     public long[] words() {
       return BenchmarkModel.whole(5, 1024, 4096);
     }
+  },
+  /** The optimizer on all parameters of the GPT, its gradients there. */
+  ADAMW_GPT(gptParameters()) {
+    @Override
+    Tensor apply(List<Tensor> in, NDArray words) {
+      throw new UnsupportedOperationException("ADAMW_GPT updates its inputs and has no value");
+    }
+
+    @Override
+    public boolean isUpdate() {
+      return true;
+    }
   };
 
   private final long[][] shapes;
@@ -178,6 +191,40 @@ public enum BenchmarkedOperator {
   NDArray words(Device device) {
     long[] words = words();
     return NDArray.of(device, Shape.of(words.length), words);
+  }
+
+  /** Whether it is AdamW's step on its inputs, by {@link #apply} of no operator. */
+  public boolean isUpdate() {
+    return false;
+  }
+
+  /** The weights of {@link StepModel#GPT} in the order of the model. */
+  private static long[][] gptParameters() {
+    long size = StepModel.GPT.hiddenSize();
+    List<long[]> shapes = new ArrayList<>();
+    shapes.add(new long[] {StepModel.GPT.classes(), size});
+    shapes.add(new long[] {StepModel.GPT.sequenceLength(), size});
+    for (int block = 0; block < StepModel.GPT.layers(); block++) {
+      addNorm(shapes, size);
+      addLinear(shapes, size, 3 * size);
+      addLinear(shapes, size, size);
+      addNorm(shapes, size);
+      addLinear(shapes, size, 4 * size);
+      addLinear(shapes, 4 * size, size);
+    }
+    addNorm(shapes, size);
+    shapes.add(new long[] {StepModel.GPT.classes(), size});
+    return shapes.toArray(long[][]::new);
+  }
+
+  private static void addNorm(List<long[]> shapes, long size) {
+    shapes.add(new long[] {size});
+    shapes.add(new long[] {size});
+  }
+
+  private static void addLinear(List<long[]> shapes, long in, long out) {
+    shapes.add(new long[] {out, in});
+    shapes.add(new long[] {out});
   }
 
   /** How many times it runs between two looks at the clock. */

@@ -1,6 +1,9 @@
 package dev.heddle.jmh;
 
 import dev.heddle.autograd.Tensor;
+import dev.heddle.nn.Parameter;
+import dev.heddle.ops.Scale;
+import dev.heddle.optim.AdamW;
 import dev.heddle.runtime.NDArray;
 import dev.heddle.runtime.Shape;
 import dev.heddle.runtime.cpu.CpuBackend;
@@ -9,6 +12,7 @@ import dev.heddle.runtime.memory.MemoryScope;
 import java.io.IOException;
 import java.util.ArrayList;
 import java.util.List;
+import org.jspecify.annotations.Nullable;
 
 /** Our side of a comparison of operators. */
 public final class HeddleOperatorWorker implements OperatorProtocol.Runner {
@@ -19,6 +23,7 @@ public final class HeddleOperatorWorker implements OperatorProtocol.Runner {
   private List<Tensor> inputs = List.of();
   private NDArray words;
   private NDArray dy;
+  private @Nullable AdamW optimizer;
 
   private HeddleOperatorWorker(CpuDevice device) {
     this.device = device;
@@ -32,9 +37,13 @@ public final class HeddleOperatorWorker implements OperatorProtocol.Runner {
     lasting.close();
     lasting = MemoryScope.open();
     operator = next;
+    optimizer = null;
     inputs = new ArrayList<>();
     for (Shape shape : operator.shapes()) {
       inputs.add(Tensor.leaf(BenchmarkDevice.normal(device, 10 + inputs.size(), shape)));
+    }
+    if (operator.isUpdate()) {
+      return prepareUpdate();
     }
     words = operator.words(device);
     OperatorProtocol.Prints prints = new OperatorProtocol.Prints();
@@ -55,8 +64,34 @@ public final class HeddleOperatorWorker implements OperatorProtocol.Runner {
     return prints;
   }
 
+  private OperatorProtocol.Prints prepareUpdate() {
+    List<Parameter> parameters = new ArrayList<>();
+    for (int i = 0; i < inputs.size(); i++) {
+      Tensor input = inputs.get(i);
+      NDArray gradient = BenchmarkDevice.normal(device, 1000 + i, input.shape());
+      try (MemoryScope scope = MemoryScope.open()) {
+        Scale.scale(input, 1).backward(gradient);
+      }
+      parameters.add(new Parameter("w" + i, input, input.shape(), Parameter.WHOLE, 0, true));
+    }
+    AdamW prepared =
+        new AdamW(parameters, new AdamW.Settings(0.9, 0.999, 1e-8, StepModel.WEIGHT_DECAY));
+    optimizer = prepared;
+    prepared.step(StepModel.LEARNING_RATE, 1);
+    prepared.step(StepModel.LEARNING_RATE, 1);
+    OperatorProtocol.Prints prints = new OperatorProtocol.Prints();
+    inputs.forEach(input -> prints.add(input.value().toFloats()));
+    return prints;
+  }
+
   @Override
   public OperatorProtocol.Times once() {
+    AdamW update = optimizer;
+    if (update != null) {
+      long start = clock.nanos();
+      update.step(StepModel.LEARNING_RATE, 1);
+      return new OperatorProtocol.Times(clock.nanos() - start, 0);
+    }
     int repeats = operator.repeats();
     if (repeats > 1) {
       return new OperatorProtocol.Times(forwards(repeats), 0);

@@ -12,6 +12,7 @@ import static org.bytedeco.pytorch.global.torch.softmax;
 
 import dev.heddle.runtime.Shape;
 import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.util.ArrayList;
 import java.util.List;
 import org.bytedeco.javacpp.FloatPointer;
@@ -42,6 +43,8 @@ public final class JavaCppOperatorWorker implements OperatorProtocol.Runner {
   private Tensor words = new Tensor();
   private Tensor dy = new Tensor();
   private @Nullable Tensor mask;
+  private @Nullable FusedAdamW optimizer;
+  private List<Tensor> gradients = List.of();
 
   private JavaCppOperatorWorker(JavaCppModel.AttentionForm attention, int threads) {
     this.attention = attention;
@@ -58,6 +61,9 @@ public final class JavaCppOperatorWorker implements OperatorProtocol.Runner {
     inputs.forEach(Tensor::close);
     inputs = new ArrayList<>();
     optionals.clear();
+    optimizer = null;
+    gradients.forEach(Tensor::close);
+    gradients = new ArrayList<>();
     operator = next;
     List<Shape> shapes = operator.shapes();
     for (int i = 0; i < shapes.size(); i++) {
@@ -82,8 +88,41 @@ public final class JavaCppOperatorWorker implements OperatorProtocol.Runner {
       input.requires_grad_(true);
       optionals.add(new TensorOptional(input));
     }
+    if (operator.isUpdate()) {
+      return prepareUpdate();
+    }
     words = Tensor.create(operator.words());
     return compute();
+  }
+
+  private OperatorProtocol.Prints prepareUpdate() {
+    for (int i = 0; i < inputs.size(); i++) {
+      Shape shape = operator.shapes().get(i);
+      float[] values = BenchmarkModel.normal(1000 + i, Math.toIntExact(shape.size()));
+      gradients.add(Tensor.create(values, shape.toArray()));
+    }
+    FusedAdamW prepared;
+    try {
+      prepared = new FusedAdamW(inputs, inputs, false);
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
+    }
+    optimizer = prepared;
+    update(prepared);
+    update(prepared);
+    OperatorProtocol.Prints prints = new OperatorProtocol.Prints();
+    inputs.forEach(input -> prints.add(numbers(input.detach())));
+    return prints;
+  }
+
+  /** Nanoseconds of a step; it forgets the gradients, so they are handed to it before. */
+  private long update(FusedAdamW prepared) {
+    for (int i = 0; i < inputs.size(); i++) {
+      inputs.get(i).mutable_grad().put(gradients.get(i));
+    }
+    long start = clock.nanos();
+    prepared.step();
+    return clock.nanos() - start;
   }
 
   private OperatorProtocol.Prints compute() {
@@ -142,11 +181,18 @@ public final class JavaCppOperatorWorker implements OperatorProtocol.Runner {
           cross_entropy_loss(inputs.get(0), words, NONE, SUM, NO_TARGET, 0.0);
       case EMBEDDING_2048_of_512x384, EMBEDDING_1024_of_4096x384 ->
           embedding(inputs.get(0), words);
+      case ADAMW_GPT -> throw new UnsupportedOperationException("an update has no value");
     };
   }
 
   @Override
   public OperatorProtocol.Times once() {
+    FusedAdamW prepared = optimizer;
+    if (prepared != null) {
+      try (PointerScope scope = new PointerScope()) {
+        return new OperatorProtocol.Times(update(prepared), 0);
+      }
+    }
     int repeats = operator.repeats();
     if (repeats > 1) {
       return new OperatorProtocol.Times(forwards(repeats), 0);

@@ -4,6 +4,7 @@ import dev.heddle.nn.Parameter;
 import dev.heddle.runtime.AdamWStep;
 import dev.heddle.runtime.AdamWTensor;
 import dev.heddle.runtime.DType;
+import dev.heddle.runtime.Kernels;
 import dev.heddle.runtime.NDArray;
 import dev.heddle.runtime.memory.MemoryScope;
 import java.util.ArrayList;
@@ -91,28 +92,9 @@ public final class AdamW {
    */
   public void step(double learningRate, double gradientScale) {
     steps++;
-    AdamWStep decaying = numbers(learningRate, gradientScale, settings.weightDecay());
-    AdamWStep plain = numbers(learningRate, gradientScale, 0);
+    AdamWStep numbers = numbers(learningRate, gradientScale, settings.weightDecay());
     try (MemoryScope inside = MemoryScope.open()) {
-      for (ParameterPart part : parts) {
-        NDArray gradient = part.gradient();
-        if (gradient == null) {
-          continue;
-        }
-        NDArray weight = part.weight();
-        State state = state(part.parameter());
-        NDArray master = state.master();
-        weight
-            .kernels()
-            .adamW(
-                part.parameter().decays() ? decaying : plain,
-                master == null ? weight : master,
-                gradient,
-                state.firstMoment(),
-                state.secondMoment(),
-                master == null ? null : weight);
-        weight.block().touch();
-      }
+      tensors().forEach((dtype, some) -> kernels(some).adamW(numbers, some));
     }
   }
 
@@ -124,33 +106,39 @@ public final class AdamW {
    */
   public void step(NDArray update) {
     AdamWStep constants = numbers(0, 1, settings.weightDecay());
-    Map<DType, List<AdamWTensor>> byType = new EnumMap<>(DType.class);
     try (MemoryScope inside = MemoryScope.open()) {
-      for (ParameterPart part : parts) {
-        NDArray gradient = part.gradient();
-        if (gradient == null) {
-          continue;
-        }
-        NDArray weight = part.weight();
-        State state = state(part.parameter());
-        NDArray master = state.master();
-        byType
-            .computeIfAbsent(gradient.dtype(), dtype -> new ArrayList<>(parts.size()))
-            .add(
-                new AdamWTensor(
-                    master == null ? weight : master,
-                    gradient,
-                    state.firstMoment(),
-                    state.secondMoment(),
-                    master == null ? null : weight,
-                    part.parameter().decays()));
-        weight.block().touch();
-      }
-      byType
-          .values()
-          .forEach(
-              tensors -> tensors.getFirst().gradient().kernels().adamW(constants, tensors, update));
+      tensors().forEach((dtype, some) -> kernels(some).adamW(constants, some, update));
     }
+  }
+
+  private static Kernels kernels(List<AdamWTensor> tensors) {
+    return tensors.getFirst().gradient().kernels();
+  }
+
+  /** What has a gradient, by the gradient's type, which decides who updates it. */
+  private Map<DType, List<AdamWTensor>> tensors() {
+    Map<DType, List<AdamWTensor>> byType = new EnumMap<>(DType.class);
+    for (ParameterPart part : parts) {
+      NDArray gradient = part.gradient();
+      if (gradient == null) {
+        continue;
+      }
+      NDArray weight = part.weight();
+      State state = state(part.parameter());
+      NDArray master = state.master();
+      byType
+          .computeIfAbsent(gradient.dtype(), dtype -> new ArrayList<>(parts.size()))
+          .add(
+              new AdamWTensor(
+                  master == null ? weight : master,
+                  gradient,
+                  state.firstMoment(),
+                  state.secondMoment(),
+                  master == null ? null : weight,
+                  part.parameter().decays()));
+      weight.block().touch();
+    }
+    return byType;
   }
 
   private AdamWStep numbers(double learningRate, double gradientScale, double decay) {

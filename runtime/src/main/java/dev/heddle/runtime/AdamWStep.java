@@ -35,6 +35,11 @@ public record AdamWStep(
     return 1 - Math.pow(beta2, step);
   }
 
+  /** The same numbers without weight decay. */
+  public AdamWStep withoutDecay() {
+    return new AdamWStep(learningRate, beta1, beta2, epsilon, 0, step, gradientScale);
+  }
+
   /** The same constants with the numbers of an {@link StepControl update} and another decay. */
   public AdamWStep with(double[] update, double decay) {
     return new AdamWStep(

@@ -323,6 +323,26 @@ public interface Kernels {
       @Nullable NDArray copy);
 
   /**
+   * One step on many tensors, in place: what it does to each, it does to that one alone.
+   *
+   * @param step the numbers; its weight decay is of the tensors that decay
+   * @param tensors what is updated, gradients of this table's type
+   */
+  default void adamW(AdamWStep step, List<AdamWTensor> tensors) {
+    AdamWStep plain = step.withoutDecay();
+    for (int i = 0; i < tensors.size(); i++) {
+      AdamWTensor t = tensors.get(i);
+      adamW(
+          t.decays() ? step : plain,
+          t.weight(),
+          t.gradient(),
+          t.firstMoment(),
+          t.secondMoment(),
+          t.copy());
+    }
+  }
+
+  /**
    * One step on many tensors, with numbers that the device holds: nothing is read by the host where
    * the device computes on its own.
    *
@@ -336,18 +356,7 @@ public interface Kernels {
     if (numbers[StepControl.GO] == 0) {
       return;
     }
-    AdamWStep decaying = constants.with(numbers, constants.weightDecay());
-    AdamWStep plain = constants.with(numbers, 0);
-    for (int i = 0; i < tensors.size(); i++) {
-      AdamWTensor t = tensors.get(i);
-      adamW(
-          t.decays() ? decaying : plain,
-          t.weight(),
-          t.gradient(),
-          t.firstMoment(),
-          t.secondMoment(),
-          t.copy());
-    }
+    adamW(constants.with(numbers, constants.weightDecay()), tensors);
   }
 
   /**

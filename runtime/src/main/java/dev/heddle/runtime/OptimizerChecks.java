@@ -59,19 +59,25 @@ public final class OptimizerChecks {
   /** Checks the arguments of {@link Kernels#adamW(AdamWStep, List, NDArray)}. */
   public static void adamW(List<AdamWTensor> tensors, NDArray update) {
     String kernel = "adamW";
+    adamW(ANY_STEP, tensors);
+    if (!tensors.isEmpty()) {
+      device(kernel, "update", update, "a gradient", tensors.get(0).gradient());
+    }
+    numbers(kernel, "update", update, StepControl.UPDATE_LENGTH);
+  }
+
+  /** Checks the arguments of {@link Kernels#adamW(AdamWStep, List)}. */
+  public static void adamW(AdamWStep step, List<AdamWTensor> tensors) {
+    String kernel = "adamW";
     for (int i = 0; i < tensors.size(); i++) {
       AdamWTensor t = tensors.get(i);
-      adamW(ANY_STEP, t.weight(), t.gradient(), t.firstMoment(), t.secondMoment(), t.copy());
+      adamW(step, t.weight(), t.gradient(), t.firstMoment(), t.secondMoment(), t.copy());
       if (t.gradient().dtype() != tensors.get(0).gradient().dtype()) {
         throw refuse(
             "%s: gradient %s is %s and gradient 0 is %s; wanted one type: call it once for each",
             kernel, i, t.gradient().dtype(), tensors.get(0).gradient().dtype());
       }
     }
-    if (!tensors.isEmpty()) {
-      device(kernel, "update", update, "a gradient", tensors.get(0).gradient());
-    }
-    numbers(kernel, "update", update, StepControl.UPDATE_LENGTH);
   }
 
   /** Checks the arguments of {@link Kernels#concludeStep}. */

@@ -129,6 +129,9 @@ final class OperatorRows {
               ways,
               turns,
               Times::forward));
+    } else if (operator.isUpdate()) {
+      String name = operator.name().toLowerCase(Locale.ROOT).replace('_', ' ');
+      rows.add(row(name, Targets.ADAMW, threads, ours, ways, turns, Times::forward));
     } else {
       String name = operator.name().toLowerCase(Locale.ROOT).replaceAll("_(?=[0-9o])", " ");
       double target = Targets.operator(operator);

@@ -11,19 +11,25 @@ import dev.heddle.runtime.memory.MemoryPool;
 
 /**
  * Matrix products in Java: B is packed once into panels by all threads, then each task takes a
- * block of rows, packs its part of A and runs {@link MicroKernel} over all panels. The blocking is
- * that of Goto and van de Geijn: a panel of B stays in the first-level cache, a block of A in the
- * second.
+ * block of rows, packs its part of a transposed A and runs {@link MicroKernel} over all panels. The
+ * blocking is that of Goto and van de Geijn: a panel of B stays in the first-level cache, a block
+ * of A in the second. A that is not transposed is read as it lies, but for the rows that do not
+ * fill a tile: its values for consecutive k are neighbours already, and packing them took a tenth
+ * of a product of 512x512x512.
  *
  * <p>Tasks depend on sizes only and every element of C is summed in the order of k, so results are
  * the same for any number of threads. The object's own fields describe the running product to the
  * workers: a product allocates nothing on the heap.
  */
 final class PackedMultiply implements MatrixMultiply {
-  /** Steps of k in a block: a panel of B is 24 KiB with 256-bit vectors. */
-  static final int DEPTH = 384;
+  /**
+   * Steps of k in a block. With 256-bit vectors a panel of B is then 24 KiB, which a first-level
+   * cache holds; with 512-bit vectors the tiles keep up with a panel that comes from the second
+   * level, and fewer blocks read and write C less often.
+   */
+  static final int DEPTH = Lanes.LENGTH >= 16 ? 512 : 384;
 
-  /** Rows in a block: 192 KiB of A. */
+  /** Rows in a block: 192 or 256 KiB of A. */
   private static final int BLOCK_ROWS = 128;
 
   private static final int MIN_BLOCK_ROWS = 32;
@@ -229,7 +235,12 @@ final class PackedMultiply implements MatrixMultiply {
     int step = depthStep(p.depth);
     for (long k = 0; k < p.depth; k += step) {
       int depth = (int) Math.min(step, p.depth - k);
-      Packing.rowPanels(p.aAt(row, k) + aOffset, p.aStride, p.transposeA, rows, depth, aPanels);
+      long a = p.aAt(row, k) + aOffset;
+      int direct = p.transposeA ? 0 : rows / ROWS * ROWS;
+      int rest = rows - direct;
+      if (rest > 0) {
+        Packing.rowPanels(a + direct * p.aStride, p.aStride, p.transposeA, rest, depth, aPanels);
+      }
       boolean fromC = k > 0 || p.beta != 0;
       boolean last = k + depth >= p.depth;
       long blockStart = packed + k * panels * COLUMN_BYTES;
@@ -240,8 +251,37 @@ final class PackedMultiply implements MatrixMultiply {
         int columns = (int) Math.min(COLUMNS, groupColumns - column);
         long start = fromC ? c : starts + panel * COLUMN_BYTES;
         long startStride = fromC ? p.cStride : 0;
-        multiplyPanel(
-            aPanels, b, depth, start, startStride, c, p.cStride, rows, columns, fromC, tile);
+        if (direct > 0) {
+          multiplyRows(
+              a,
+              p.aStride,
+              b,
+              depth,
+              start,
+              startStride,
+              c,
+              p.cStride,
+              direct,
+              columns,
+              fromC,
+              tile);
+        }
+        if (rest > 0) {
+          long restStart = start + direct * startStride;
+          long restC = c + direct * p.cStride;
+          multiplyPanel(
+              aPanels,
+              b,
+              depth,
+              restStart,
+              startStride,
+              restC,
+              p.cStride,
+              rest,
+              columns,
+              fromC,
+              tile);
+        }
         if (last && p.activation != UnaryOperation.IDENTITY) {
           long to = p.activated + row * p.cStride + 4 * (groupColumn + column);
           VectorUnary.applyRows(p.activation, c, p.cStride, to, p.cStride, rows, columns);
@@ -250,7 +290,41 @@ final class PackedMultiply implements MatrixMultiply {
     }
   }
 
-  /** A column of tiles. */
+  /** A column of tiles, A as it lies; {@code rows} is a multiple of {@link MicroKernel#ROWS}. */
+  private static void multiplyRows(
+      long a,
+      long aStride,
+      long b,
+      int depth,
+      long start,
+      long startStride,
+      long c,
+      long cStride,
+      int rows,
+      int columns,
+      boolean fromC,
+      long tile) {
+    boolean whole = columns == COLUMNS;
+    for (int r = 0; r < rows; r += ROWS) {
+      long from = start + r * startStride;
+      long fromStride = startStride;
+      long to = c + r * cStride;
+      if (whole) {
+        MicroKernel.tileOfRows(a + r * aStride, aStride, b, depth, from, fromStride, to, cStride);
+        continue;
+      }
+      if (fromC) {
+        Tiles.copy(to, cStride, tile, COLUMN_BYTES, ROWS, columns);
+        from = tile;
+        fromStride = COLUMN_BYTES;
+      }
+      MicroKernel.tileOfRows(
+          a + r * aStride, aStride, b, depth, from, fromStride, tile, COLUMN_BYTES);
+      Tiles.copy(tile, COLUMN_BYTES, to, cStride, ROWS, columns);
+    }
+  }
+
+  /** A column of tiles, A packed. */
   private static void multiplyPanel(
       long a,
       long b,

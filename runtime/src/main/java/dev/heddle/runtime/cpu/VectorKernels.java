@@ -333,6 +333,12 @@ final class VectorKernels implements Kernels {
   }
 
   @Override
+  public void adamW(AdamWStep step, List<AdamWTensor> tensors) {
+    OptimizerChecks.adamW(step, tensors);
+    updates.adamW(step, step.withoutDecay(), tensors);
+  }
+
+  @Override
   public void adamW(AdamWStep constants, List<AdamWTensor> tensors, NDArray update) {
     OptimizerChecks.adamW(tensors, update);
     double[] numbers = update.toDoubles();

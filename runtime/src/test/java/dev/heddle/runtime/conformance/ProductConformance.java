@@ -70,6 +70,16 @@ interface ProductConformance extends Conformance {
             .check((kernels, a) -> kernels.gemm(a[0], transposeA, a[1], transposeB, 1, 1, a[2]));
       }
     }
+    for (boolean transposeA : List.of(false, true)) {
+      for (long columns : new long[] {45, 96}) {
+        kernelCase("gemm deep " + transposeA + " " + columns)
+            .input(Placement.PADDED_ROWS, stored(transposeA, 39, 1153))
+            .input(Placement.CONTIGUOUS, 1153, columns)
+            .inOut(Placement.PADDED_ROWS, 39, columns)
+            .tolerance(2)
+            .check((kernels, a) -> kernels.gemm(a[0], transposeA, a[1], false, 1, 1, a[2]));
+      }
+    }
     kernelCase("gemm tall")
         .input(Placement.CONTIGUOUS, 5000, 9)
         .input(Placement.CONTIGUOUS, 5000, 31)

@@ -108,8 +108,19 @@ interface UpdateConformance extends Conformance {
           assertThat(x.toDoubles()).as("no GO").isEqualTo(before.get(at++).toDoubles());
         }
       }
+      List<AdamWTensor> again = tensors.stream().map(UpdateConformance::copyOf).toList();
       NDArray update = NDArray.of(subject(), DType.F64, Shape.of(4), 1, 1e-2, 11, 0.5);
       kernels().adamW(constants, tensors, update);
+      kernels().adamW(decaying, again);
+      at = 0;
+      for (AdamWTensor t : again) {
+        NDArray copy = t.copy() == null ? t.weight() : t.copy();
+        for (NDArray x : List.of(t.weight(), t.firstMoment(), t.secondMoment(), copy)) {
+          assertThat(x.toDoubles())
+              .as("numbers of the host")
+              .isEqualTo(expected.get(at++).toDoubles());
+        }
+      }
       at = 0;
       for (AdamWTensor t : tensors) {
         NDArray copy = t.copy() == null ? t.weight() : t.copy();
@@ -124,6 +135,16 @@ interface UpdateConformance extends Conformance {
         }
       }
     }
+  }
+
+  private static AdamWTensor copyOf(AdamWTensor t) {
+    return new AdamWTensor(
+        t.weight().copy(),
+        t.gradient(),
+        t.firstMoment().copy(),
+        t.secondMoment().copy(),
+        t.copy() == null ? null : t.copy().copy(),
+        t.decays());
   }
 
   private static double ulps(DType dtype) {
