@@ -32,11 +32,14 @@ final class ExchangeCall implements PostedCall, LocalRank.Condition {
     LocalGroup group = communicator.group;
     Failure refused = null;
     int posted = 0;
-    synchronized (group) {
+    group.lock.lock();
+    try {
       group.refuseIfFailed();
       while (posted < deliveries.length && refused == null) {
         refused = postOne(group, posted++);
       }
+    } finally {
+      group.lock.unlock();
     }
     for (int i = 0; i < posted; i++) {
       Delivery delivery = deliveries[i];
@@ -215,16 +218,21 @@ final class ExchangeCall implements PostedCall, LocalRank.Condition {
     if (!mayHaveFailed(group)) {
       return null;
     }
-    synchronized (group) {
+    Failure known;
+    String ended;
+    group.lock.lock();
+    try {
       for (int i = firstOpen; i < deliveries.length; i++) {
         if (!deliveries[i].isHalf() && !deliveries[i].isDone()) {
           return null;
         }
       }
-      Failure known = group.knownFailure();
-      String ended = known == null ? endedPeer(group) : null;
-      return ended == null ? known : group.fail(new Failure(Failure.Kind.BROKEN, ended, null));
+      known = group.knownFailure();
+      ended = known == null ? endedPeer(group) : null;
+    } finally {
+      group.lock.unlock();
     }
+    return ended == null ? known : group.fail(new Failure(Failure.Kind.BROKEN, ended, null));
   }
 
   private boolean mayHaveFailed(LocalGroup group) {
@@ -253,7 +261,8 @@ final class ExchangeCall implements PostedCall, LocalRank.Condition {
   private void timeOut() {
     LocalGroup group = communicator.group;
     String text;
-    synchronized (group) {
+    group.lock.lock();
+    try {
       boolean missing = false;
       for (int i = firstOpen; i < deliveries.length; i++) {
         missing |= deliveries[i].isHalf();
@@ -262,6 +271,8 @@ final class ExchangeCall implements PostedCall, LocalRank.Condition {
         return;
       }
       text = attendance(group, " timed out after " + group.run.timeout);
+    } finally {
+      group.lock.unlock();
     }
     group.fail(new Failure(Failure.Kind.TIMEOUT, text, null));
   }

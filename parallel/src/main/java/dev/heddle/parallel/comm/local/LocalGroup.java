@@ -16,6 +16,7 @@ import org.jspecify.annotations.Nullable;
 final class LocalGroup {
   final LocalRun run;
   final GroupIdentity identity;
+  final GroupLock lock = new GroupLock();
   private final LocalRank[] members;
 
   // Operations under way, at their sequence number modulo the length, which is a power of two.
@@ -50,7 +51,8 @@ final class LocalGroup {
   CollectiveOperation post(int member, long sequence, CollectiveCall call) {
     Failure refused = null;
     CollectiveOperation operation = null;
-    synchronized (this) {
+    lock.lock();
+    try {
       refuseIfFailed();
       operation = operation(sequence);
       String mismatch = operation.mismatch(member, call.arguments);
@@ -62,6 +64,8 @@ final class LocalGroup {
                 Failure.Kind.MISMATCH, describe() + ", operation " + sequence + mismatch, null);
         failure = refused;
       }
+    } finally {
+      lock.unlock();
     }
     if (refused != null) {
       signalOthers(member);
@@ -101,9 +105,12 @@ final class LocalGroup {
   /** A member is done with a complete operation; the last one makes it ready for reuse. */
   void finish(CollectiveOperation operation) {
     if (operation.leave()) {
-      synchronized (this) {
+      lock.lock();
+      try {
         window[(int) (operation.sequence & (window.length - 1))] = null;
         idle.addLast(operation);
+      } finally {
+        lock.unlock();
       }
     }
   }
@@ -186,7 +193,8 @@ final class LocalGroup {
       return null;
     }
     Failure found;
-    synchronized (this) {
+    lock.lock();
+    try {
       if (operation.hasArrived()) {
         return null;
       }
@@ -195,6 +203,8 @@ final class LocalGroup {
         found = missingMemberEnded(operation);
         failure = found;
       }
+    } finally {
+      lock.unlock();
     }
     signalOthers(-1);
     return found;
@@ -214,13 +224,16 @@ final class LocalGroup {
 
   /** Fails the operation unless all members have come meanwhile. */
   void timeOut(CollectiveOperation operation) {
-    synchronized (this) {
+    lock.lock();
+    try {
       if (operation.hasArrived() || failure != null) {
         return;
       }
       failure =
           new Failure(
               Failure.Kind.TIMEOUT, attendance(operation, " timed out after " + run.timeout), null);
+    } finally {
+      lock.unlock();
     }
     signalOthers(-1);
   }
@@ -228,11 +241,14 @@ final class LocalGroup {
   /** Ends the group with a failure that is known already, unless it has ended. */
   Failure fail(Failure newFailure) {
     Failure first;
-    synchronized (this) {
+    lock.lock();
+    try {
       if (failure == null) {
         failure = newFailure;
       }
       first = failure == null ? newFailure : failure;
+    } finally {
+      lock.unlock();
     }
     signalOthers(-1);
     return first;
@@ -271,18 +287,23 @@ final class LocalGroup {
   }
 
   /** What was posted and never completed, when all ranks have ended; null if nothing. */
-  synchronized @Nullable String leftOver() {
-    for (CollectiveOperation operation : window) {
-      if (operation != null) {
-        String what =
-            operation.hasArrived() ? " was not awaited by every rank" : " was left incomplete";
-        return attendance(operation, what);
+  @Nullable String leftOver() {
+    lock.lock();
+    try {
+      for (CollectiveOperation operation : window) {
+        if (operation != null) {
+          String what =
+              operation.hasArrived() ? " was not awaited by every rank" : " was left incomplete";
+          return attendance(operation, what);
+        }
       }
+      return Arrays.stream(channels)
+          .filter(channel -> channel != null && !channel.isEmpty())
+          .map(channel -> channel.describeWaiting(this) + " in " + describe())
+          .findFirst()
+          .orElse(null);
+    } finally {
+      lock.unlock();
     }
-    return Arrays.stream(channels)
-        .filter(channel -> channel != null && !channel.isEmpty())
-        .map(channel -> channel.describeWaiting(this) + " in " + describe())
-        .findFirst()
-        .orElse(null);
   }
 }
