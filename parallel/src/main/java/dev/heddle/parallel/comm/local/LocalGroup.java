@@ -145,8 +145,13 @@ final class LocalGroup {
   // ---- failure
 
   /** Throws if the group cannot be used any more. */
-  synchronized void requireUsable() {
-    refuseIfFailed();
+  void requireUsable() {
+    lock.lock();
+    try {
+      refuseIfFailed();
+    } finally {
+      lock.unlock();
+    }
   }
 
   /** Throws if the group cannot be used any more; the lock is held. */
