@@ -33,14 +33,6 @@ final class MappedMemory implements MemoryPool.Source {
   private static final int USE_HUGE_PAGES = 14;
   private static final long FAILED = -1;
 
-  /**
-   * Large blocks begin at different places of a small page. A kernel walks several arrays side by
-   * side, and a processor takes addresses whose lower twelve bits are equal for the same at first.
-   */
-  private static final int PLACES = 16;
-
-  private static final long PLACE = 4 * MemoryPool.ALIGNMENT;
-
   private record Region(long address, long byteSize) {}
 
   /** The system's functions, found once. */
@@ -127,17 +119,11 @@ final class MappedMemory implements MemoryPool.Source {
     long size = roundUp(byteSize, MemoryPool.ALIGNMENT);
     long address = FAILED;
     if (calls != null && size < Long.MAX_VALUE - REGION) {
-      address = size >= LARGE ? large(calls, size) : share(calls, size);
+      address = size >= LARGE ? region(calls, size) : share(calls, size);
     }
     return address == FAILED
         ? arena.allocate(byteSize, MemoryPool.ALIGNMENT)
         : MemorySegment.ofAddress(address).reinterpret(byteSize, arena, null);
-  }
-
-  private long large(Calls calls, long size) {
-    long place = regions.size() % PLACES * PLACE;
-    long address = region(calls, size + place);
-    return address == FAILED ? FAILED : address + place;
   }
 
   private long share(Calls calls, long size) {

@@ -20,6 +20,7 @@ import jdk.incubator.vector.VectorSpecies;
 final class VectorSums {
   private static final VectorSpecies<Double> DOUBLES =
       VectorSpecies.of(double.class, Lanes.SPECIES.vectorShape());
+  private static final int SQUARES_RUN = 1024;
   private static final ValueLayout.OfDouble DOUBLE = ValueLayout.JAVA_DOUBLE_UNALIGNED;
 
   private final WorkerPool workers;
@@ -169,7 +170,20 @@ final class VectorSums {
     }
   }
 
+  /**
+   * By short runs, because the compiler looks sooner at what is called often than at a loop that
+   * goes on: conversions of vectors that are not compiled are slow beyond all others, and a long
+   * loop of them took a quarter of a first training step.
+   */
   private static double squares(long start, int n) {
+    double total = 0;
+    for (int i = 0; i < n; i += SQUARES_RUN) {
+      total += squaresOfRun(start + 4L * i, Math.min(SQUARES_RUN, n - i));
+    }
+    return total;
+  }
+
+  private static double squaresOfRun(long start, int n) {
     long x = address(start);
     DoubleVector s0 = DoubleVector.zero(DOUBLES);
     DoubleVector s1 = s0;

@@ -63,14 +63,15 @@ final class HeddleCommand implements Runnable {
    */
   static int run(Application application, PrintStream out, PrintStream error, String... arguments) {
     CommandLine line =
-        new CommandLine(new HeddleCommand())
-            .addSubcommand(new TrainCommand(application, out))
-            .addSubcommand(new PlanCommand(application, out))
-            .addSubcommand(new DoctorCommand(out))
-            .addSubcommand(new BenchCommand())
-            .addSubcommand(new CommandLine.HelpCommand())
-            .setOut(Failures.writer(out))
-            .setErr(Failures.writer(error));
+        new CommandLine(new HeddleCommand()).addSubcommand(new TrainCommand(application, out));
+    // Reading the annotations of a command takes time, and training need not wait for the others'.
+    if (arguments.length == 0 || !arguments[0].equals("train")) {
+      line.addSubcommand(new PlanCommand(application, out))
+          .addSubcommand(new DoctorCommand(out))
+          .addSubcommand(new BenchCommand())
+          .addSubcommand(new CommandLine.HelpCommand());
+    }
+    line.setOut(Failures.writer(out)).setErr(Failures.writer(error));
     Failures failures = new Failures();
     line.setParameterExceptionHandler(failures);
     line.setExecutionExceptionHandler(failures);

@@ -86,11 +86,8 @@ final class KernelWarming implements AutoCloseable {
       if (over) {
         return;
       }
-      List<NDArray> gradients = new ArrayList<>();
-      for (Parameter parameter : model.optimizer.parameters()) {
-        gradients.add(Objects.requireNonNull(parameter.tensor().gradient()));
-      }
-      double squares = gradients.getFirst().kernels().sumOfSquares(gradients);
+      NDArray gradient = Objects.requireNonNull(model.words.weight().tensor().gradient());
+      double squares = gradient.kernels().sumOfSquares(List.of(gradient));
       model.optimizer.step(1e-3, squares > 1 ? 1 / Math.sqrt(squares) : 1);
     }
     model.optimizer.clearGradients();
