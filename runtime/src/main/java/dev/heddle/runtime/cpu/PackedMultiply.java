@@ -13,9 +13,9 @@ import dev.heddle.runtime.memory.MemoryPool;
  * Matrix products in Java: B is packed once into panels by all threads, then each task takes a
  * block of rows, packs its part of a transposed A and runs {@link MicroKernel} over all panels. The
  * blocking is that of Goto and van de Geijn: a panel of B stays in the first-level cache, a block
- * of A in the second. A that is not transposed is read as it lies, but for the rows that do not
- * fill a tile: its values for consecutive k are neighbours already, and packing them took a tenth
- * of a product of 512x512x512.
+ * of A in the second. With 512-bit vectors A that is not transposed is read as it lies, but for the
+ * rows that do not fill a tile: its values for consecutive k are neighbours already, and packing
+ * them took a tenth of a product of 512x512x512.
  *
  * <p>Tasks depend on sizes only and every element of C is summed in the order of k, so results are
  * the same for any number of threads. The object's own fields describe the running product to the
@@ -28,6 +28,9 @@ final class PackedMultiply implements MatrixMultiply {
    * level, and fewer blocks read and write C less often.
    */
   static final int DEPTH = Lanes.LENGTH >= 16 ? 512 : 384;
+
+  /** With fewer registers the strides of four rows cost more than packing them, some 5 to 10 %. */
+  private static final boolean READS_ROWS = Lanes.LENGTH >= 16;
 
   /** Rows in a block: 192 or 256 KiB of A. */
   private static final int BLOCK_ROWS = 128;
@@ -236,7 +239,7 @@ final class PackedMultiply implements MatrixMultiply {
     for (long k = 0; k < p.depth; k += step) {
       int depth = (int) Math.min(step, p.depth - k);
       long a = p.aAt(row, k) + aOffset;
-      int direct = p.transposeA ? 0 : rows / ROWS * ROWS;
+      int direct = p.transposeA || !READS_ROWS ? 0 : rows / ROWS * ROWS;
       int rest = rows - direct;
       if (rest > 0) {
         Packing.rowPanels(a + direct * p.aStride, p.aStride, p.transposeA, rest, depth, aPanels);
