@@ -14,8 +14,7 @@ import dev.heddle.runtime.memory.MemoryPool;
  * block of rows, packs its part of a transposed A and runs {@link MicroKernel} over all panels. The
  * blocking is that of Goto and van de Geijn: a panel of B stays in the first-level cache, a block
  * of A in the second. With 512-bit vectors A that is not transposed is read as it lies, but for the
- * rows that do not fill a tile: its values for consecutive k are neighbours already, and packing
- * them took a tenth of a product of 512x512x512.
+ * rows that do not fill a tile: its values for consecutive k are neighbours already.
  *
  * <p>Tasks depend on sizes only and every element of C is summed in the order of k, so results are
  * the same for any number of threads. The object's own fields describe the running product to the
@@ -29,7 +28,7 @@ final class PackedMultiply implements MatrixMultiply {
    */
   static final int DEPTH = Lanes.LENGTH >= 16 ? 512 : 384;
 
-  /** With fewer registers the strides of four rows cost more than packing them, some 5 to 10 %. */
+  /** With fewer registers the strides of four rows cost more than packing them seems to. */
   private static final boolean READS_ROWS = Lanes.LENGTH >= 16;
 
   /** Rows in a block: 192 or 256 KiB of A. */

@@ -10,8 +10,8 @@ import java.util.Locale;
  * dots kept ({@code o'clock}, {@code u.s}), the signs of a key cap kept as words, all other
  * punctuation dropped. "flag: Côte d’Ivoire" becomes {@code flag}, {@code côte}, {@code d'ivoire}.
  *
- * <p>Two thousand names are cut at every start. A loop over characters does it in a fifth of the
- * time that a regular expression takes before it is compiled.
+ * <p>Two thousand names are cut at every start, by a loop over characters because a regular
+ * expression, not yet compiled then, took a tenth of the time until the ranks begin.
  */
 final class CaptionWords {
   private CaptionWords() {}
