@@ -50,8 +50,8 @@ import org.openjdk.jmh.annotations.Warmup;
     })
 @State(Scope.Benchmark)
 public class BoundaryBenchmark {
-  /** Operations in one run of the ranks, so that starting threads does not count. */
-  private static final int OPERATIONS = 200;
+  /** Operations in one run of the ranks, so that starting threads counts for little. */
+  private static final int OPERATIONS = 2_000;
 
   /** The layouts. */
   @Param public LayoutPair pair = LayoutPair.DP2_TO_TP2;
@@ -133,7 +133,7 @@ public class BoundaryBenchmark {
     if (current == null || planned == null) {
       throw new IllegalStateException("BoundaryBenchmark: not prepared");
     }
-    current.run(
+    current.runAgain(
         List.of(planned),
         rank -> {
           for (int i = 0; i < OPERATIONS; i++) {

@@ -78,19 +78,32 @@ public record BoundaryCase(
    * numbers in both directions before.
    */
   public void run(List<BoundaryPlan> plans, Consumer<Rank> body) {
-    LocalWorld.run(
-        pair.ranks(), threads -> reach.with(threads, world -> runRank(world, plans, body)));
+    run(plans, true, body);
   }
 
-  private void runRank(Communicator world, List<BoundaryPlan> plans, Consumer<Rank> body) {
+  /** As {@link #run(List, Consumer)} of plans that it has run: they are not checked again. */
+  public void runAgain(List<BoundaryPlan> plans, Consumer<Rank> body) {
+    run(plans, false, body);
+  }
+
+  private void run(List<BoundaryPlan> plans, boolean checked, Consumer<Rank> body) {
+    LocalWorld.run(
+        pair.ranks(),
+        threads -> reach.with(threads, world -> runRank(world, plans, checked, body)));
+  }
+
+  private void runRank(
+      Communicator world, List<BoundaryPlan> plans, boolean checked, Consumer<Rank> body) {
     try (Arena life = Arena.ofConfined();
         CpuDevice device = CpuDevice.open("rank" + world.rank(), 1, CpuBackend.BEST);
         MemoryScope lasting = MemoryScope.open()) {
       List<BoundaryTransfer> transfers = new ArrayList<>();
       for (BoundaryPlan plan : plans) {
         BoundaryTransfer transfer = new BoundaryTransfer(plan, world, device, memory, life);
-        for (Direction direction : Direction.values()) {
-          transfer.check(direction);
+        if (checked) {
+          for (Direction direction : Direction.values()) {
+            transfer.check(direction);
+          }
         }
         transfers.add(transfer);
       }
