@@ -1,11 +1,9 @@
 package dev.heddle.jmh.boundary;
 
-import dev.heddle.bindings.cuda.Cuda;
-import dev.heddle.runtime.cuda.CudaContext;
 import dev.heddle.runtime.cuda.CudaDriver;
+import dev.heddle.runtime.cuda.PageLockedMemory;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
-import java.lang.foreign.ValueLayout;
 
 /**
  * Where the caller of a boundary has its rows, and wants those that arrive. Arrays always lie in
@@ -49,31 +47,7 @@ public enum HostMemory {
       case POOLED -> throw new IllegalStateException("HostMemory: pooled rows are arrays");
       case HEAP -> MemorySegment.ofArray(new float[Math.toIntExact(bytes / Float.BYTES)]);
       case CONFINED -> life.allocate(bytes, ALIGNMENT);
-      case PINNED -> pinned(bytes, life).fill((byte) 0);
+      case PINNED -> PageLockedMemory.allocate(0, bytes, life);
     };
-  }
-
-  private static MemorySegment pinned(long bytes, Arena life) {
-    CudaContext context = CudaContext.primary(0);
-    try (Arena arena = Arena.ofConfined()) {
-      MemorySegment pointer = arena.allocate(ValueLayout.ADDRESS);
-      int flags = Cuda.CU_MEMHOSTALLOC_PORTABLE();
-      // The driver gives no memory of no bytes.
-      long asked = Math.max(1, bytes);
-      CudaDriver.check(Cuda.cuMemHostAlloc(pointer, asked, flags), "cuMemHostAlloc");
-      return pointer
-          .get(ValueLayout.ADDRESS, 0)
-          .reinterpret(
-              bytes,
-              life,
-              memory -> {
-                context.makeCurrent();
-                CudaDriver.check(Cuda.cuMemFreeHost(memory), "cuMemFreeHost");
-                context.close();
-              });
-    } catch (RuntimeException failed) {
-      context.close();
-      throw failed;
-    }
   }
 }

@@ -10,8 +10,11 @@ import dev.heddle.runtime.cuda.CudaCounters;
 import dev.heddle.runtime.cuda.CudaDevice;
 import dev.heddle.runtime.cuda.CudaDriver;
 import dev.heddle.runtime.cuda.CudaException;
+import dev.heddle.runtime.cuda.PageLockedMemory;
 import dev.heddle.runtime.memory.MemoryScope;
+import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
 import java.util.stream.IntStream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -37,6 +40,23 @@ class CudaDeviceTest {
       assertThat(floats.slice(0, 1, 2).toDoubles()).containsExactly(4, 5, 6);
       assertThat(gpus.counters().pageableCopies()).isZero();
       assertThat(gpus.counters().bytesToDevice()).isEqualTo(24 + 16 + 6);
+    }
+  }
+
+  @Test
+  void pageLockedMemory_holdsZeros_untilItsArenaCloses() {
+    try (SimulatedGpus gpus = SimulatedGpus.install(1, SimulatedOptions.lazily())) {
+      MemorySegment memory;
+      try (Arena life = Arena.ofConfined()) {
+        memory = PageLockedMemory.allocate(0, 96, life);
+        assertThat(memory.toArray(ValueLayout.JAVA_LONG)).hasSize(12).containsOnly(0);
+        memory.set(ValueLayout.JAVA_LONG, 88, 7);
+        assertThat(PageLockedMemory.allocate(0, 0, life).byteSize()).isZero();
+      }
+      assertThatThrownBy(() -> memory.get(ValueLayout.JAVA_LONG, 88))
+          .isInstanceOf(IllegalStateException.class);
+      // Closing the simulation complains of what was not given back.
+      assertThat(gpus.complaints()).isEmpty();
     }
   }
 
