@@ -92,7 +92,9 @@ final class TimingsPlot {
     if (row.unit().equals("MiB")) {
       return "memory of steps";
     }
-    if (!step(row).isEmpty() || row.peerName().contains("DJL")) {
+    // Strategies stand beside the direct one, not beside a peer.
+    boolean isBesideOurs = row.peerName().startsWith("Heddle, strategy");
+    if (!step(row).isEmpty() || isBesideOurs || row.peerName().contains("DJL")) {
       return "";
     }
     if (begins.test("boundary")) {

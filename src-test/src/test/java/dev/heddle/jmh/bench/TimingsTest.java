@@ -82,6 +82,10 @@ class TimingsTest {
     assertThat(TimingsPlot.part(row("gpt", 1, "libtorch"))).isEmpty();
     assertThat(TimingsPlot.step(row("gpt", 1, "libtorch"))).isEqualTo("gpt f32, threads: 1");
     assertThat(TimingsPlot.step(row("gpt", 1, "DJL"))).isEmpty();
+    assertThat(TimingsPlot.part(row("boundary dp2 to tp2", 1, "plain copy")))
+        .isEqualTo("boundaries, beside a copy");
+    assertThat(TimingsPlot.part(row("boundary dp2 to tp2 leader", 1, "Heddle, strategy direct")))
+        .isEmpty();
     List<Timings> releases =
         List.of(
             release("a", "1", row("add", 10, "x"), row("gelu", 30, "x"), row("norm", 20, "x")),
