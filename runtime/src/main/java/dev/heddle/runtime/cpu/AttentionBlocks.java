@@ -17,7 +17,7 @@ import dev.heddle.runtime.NDArray;
  * COLUMNS} keys. Every row is therefore defined (zero where the key is hidden) up to {@link
  * #limit}, and beyond it neither written nor read.
  */
-final class AttentionBlocks {
+final class AttentionBlocks extends AttentionSizes {
   /** A part of the work on one block of queries. */
   @FunctionalInterface
   interface Stage {
@@ -37,18 +37,6 @@ final class AttentionBlocks {
   private static final int MAX_ROWS = 64;
   private static final int MIN_ROWS = 16;
 
-  private AttentionMask mask = AttentionMask.FULL;
-
-  long batch;
-  int queries;
-  int keys;
-  long heads;
-  long keyHeads;
-  int headSize;
-
-  /** Query heads that read the same keys. */
-  long group;
-
   /** Queries in a block, a multiple of {@link MicroKernel#ROWS}. */
   int rows;
 
@@ -58,15 +46,9 @@ final class AttentionBlocks {
   /** Bytes between the rows of a block's scores. */
   long scoreBytes;
 
+  @Override
   void describe(NDArray q, NDArray k, AttentionMask newMask) {
-    mask = newMask;
-    batch = q.dim(0);
-    queries = Math.toIntExact(q.dim(1));
-    heads = q.dim(2);
-    headSize = Math.toIntExact(q.dim(3));
-    keys = Math.toIntExact(k.dim(1));
-    keyHeads = k.dim(2);
-    group = keyHeads == 0 ? 0 : heads / keyHeads;
+    super.describe(q, k, newMask);
     sizeBytes = 4 * roundUp(headSize, COLUMNS);
     // An odd number of cache lines, so that the values of one column do not share a cache set.
     scoreBytes = roundUp(4L * roundUp(keys, COLUMNS), 128) + 64;
@@ -77,11 +59,6 @@ final class AttentionBlocks {
 
   static long roundUp(long value, long unit) {
     return (value + unit - 1) / unit * unit;
-  }
-
-  /** Keys that a query sees: always the first ones. */
-  int visible(long query) {
-    return (int) mask.visibleKeys(query, keys);
   }
 
   /** Keys that are seen by some query of the tile that {@code row} of a block belongs to. */

@@ -1,6 +1,5 @@
 package dev.heddle.runtime.cpu;
 
-import dev.heddle.runtime.AttentionMask;
 import dev.heddle.runtime.DType;
 import dev.heddle.runtime.NDArray;
 
@@ -11,7 +10,7 @@ import dev.heddle.runtime.NDArray;
  * <p>Hidden scores are skipped in whole blocks only: the library's products take time to start, and
  * each size of one is a primitive that has to be made and kept.
  */
-final class Bf16AttentionBlocks {
+final class Bf16AttentionBlocks extends AttentionSizes {
   /** Multiply-adds of one head's scores below which the F32 loops are faster. */
   private static final long SMALL = 1L << 15;
 
@@ -27,37 +26,9 @@ final class Bf16AttentionBlocks {
   /** How many different lengths the rows of scores have at most. */
   private static final int LENGTHS = 8;
 
-  private AttentionMask mask = AttentionMask.FULL;
-
-  long batch;
-  int queries;
-  int keys;
-  long heads;
-  long keyHeads;
-  int headSize;
-
-  /** Query heads that read the same keys. */
-  long group;
-
-  void describe(NDArray q, NDArray k, AttentionMask newMask) {
-    mask = newMask;
-    batch = q.dim(0);
-    queries = Math.toIntExact(q.dim(1));
-    heads = q.dim(2);
-    headSize = Math.toIntExact(q.dim(3));
-    keys = Math.toIntExact(k.dim(1));
-    keyHeads = k.dim(2);
-    group = keyHeads == 0 ? 0 : heads / keyHeads;
-  }
-
   /** Whether products by the library are faster than the F32 loops. */
   static boolean suits(NDArray q, NDArray k) {
     return q.size() > 0 && q.dim(1) * k.dim(1) * q.dim(3) >= SMALL;
-  }
-
-  /** Keys that a query sees: always the first ones. */
-  int visible(long query) {
-    return (int) mask.visibleKeys(query, keys);
   }
 
   /** The first query that sees a key; {@link #queries} if none does. */
