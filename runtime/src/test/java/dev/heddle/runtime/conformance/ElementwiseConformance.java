@@ -305,7 +305,9 @@ interface ElementwiseConformance extends Conformance {
       {{3, 0}, {3, 1}}
     };
     for (long[][] pair : shapes) {
+      long terms = Shape.of(pair[0]).size() / Math.max(1, Shape.of(pair[1]).size());
       kernelCase("sumTo " + Arrays.toString(pair[0]) + " " + Arrays.toString(pair[1]))
+          .terms(terms)
           .input(Placement.CONTIGUOUS, pair[0])
           .output(Placement.CONTIGUOUS, pair[1])
           .check((kernels, a) -> kernels.sumTo(a[0], a[1]));
@@ -315,10 +317,12 @@ interface ElementwiseConformance extends Conformance {
         for (Placement placement : List.of(Placement.CONTIGUOUS, Placement.PADDED_ROWS)) {
           String size = rows + " " + columns + " " + placement;
           kernelCase("sumTo columns " + size)
+              .terms(rows)
               .input(placement, rows, columns)
               .output(Placement.CONTIGUOUS, columns)
               .check((kernels, a) -> kernels.sumTo(a[0], a[1]));
           kernelCase("sumTo rows " + size)
+              .terms(columns)
               .input(placement, rows, columns)
               .output(Placement.CONTIGUOUS, rows, 1)
               .check((kernels, a) -> kernels.sumTo(a[0], a[1]));
@@ -332,6 +336,7 @@ interface ElementwiseConformance extends Conformance {
     for (long[] target : new long[][] {{96}, {1501, 1}, {1}, {}}) {
       kernelCase("sumTo large " + Arrays.toString(target))
           .tolerance(4)
+          .terms(1501 * 96 / Shape.of(target).size())
           .input(Placement.CONTIGUOUS, 1501, 96)
           .output(Placement.CONTIGUOUS, target)
           .check((kernels, a) -> kernels.sumTo(a[0], a[1]));

@@ -61,6 +61,7 @@ public final class KernelCase {
   private final RandomGenerator random;
   private final List<Argument> arguments = new ArrayList<>();
   private double tolerance;
+  private double leastScale;
 
   KernelCase(
       List<Device> subjects, Device control, DType dtype, double tolerance, String description) {
@@ -167,6 +168,15 @@ public final class KernelCase {
     return this;
   }
 
+  /**
+   * Each element of an output is the sum of so many terms of variance one. It is held to the size
+   * that such a sum has, even where all of the few there are happen to cancel: the error does not.
+   */
+  public KernelCase terms(long count) {
+    leastScale = Math.sqrt(count);
+    return this;
+  }
+
   /** Standard normal values, the same for the same case. */
   public double[] normal(long count) {
     return random.doubles(count, 0, 1).map(u -> random.nextGaussian()).toArray();
@@ -259,7 +269,7 @@ public final class KernelCase {
 
   private void compare(int index, double[] got, double[] wanted) {
     Argument argument = arguments.get(index);
-    double scale = rootMeanSquare(wanted);
+    double scale = Math.max(rootMeanSquare(wanted), leastScale);
     for (int i = 0; i < wanted.length; i++) {
       double want = round(argument.type().apply(dtype), wanted[i]);
       double bound = tolerance * (Math.abs(want) + scale);

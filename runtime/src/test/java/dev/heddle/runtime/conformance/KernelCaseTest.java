@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import dev.heddle.runtime.DType;
 import dev.heddle.runtime.NDArray;
+import dev.heddle.runtime.Shape;
 import dev.heddle.runtime.UnaryOperation;
 import dev.heddle.runtime.cpu.CpuBackend;
 import dev.heddle.runtime.cpu.CpuDevice;
@@ -64,6 +65,31 @@ class KernelCaseTest {
         .hasMessageContaining("case in F32 (replay with -Dheddle.seed=")
         .hasMessageContaining("argument 1 [3,7] (PADDED_ROWS)")
         .hasMessageContaining("element 20 is ");
+  }
+
+  /** What rounding 0.1 + 0.2 - 0.3 can cost is more than the sum, yet right as such sums go. */
+  @Test
+  void terms_sumThatCancels_isHeldToTheSizeOfSuchSums() {
+    KernelCase.Call rounded = sumOffBy(1e-7);
+    assertThatThrownBy(() -> cancelling().check(rounded)).isInstanceOf(AssertionError.class);
+    assertThatCode(() -> cancelling().terms(3).check(rounded)).doesNotThrowAnyException();
+    assertThatThrownBy(() -> cancelling().terms(3).check(sumOffBy(1e-3)))
+        .isInstanceOf(AssertionError.class);
+  }
+
+  private static KernelCase.Call sumOffBy(double error) {
+    return (kernels, a) -> {
+      kernels.sumTo(a[0], a[1]);
+      if (underTest(a)) {
+        kernels.addScaled(a[0].slice(0, 0, 1), error, a[1]);
+      }
+    };
+  }
+
+  private KernelCase cancelling() {
+    return new KernelCase(List.of(one, two), control, DType.F32, 1e-5, "case")
+        .input(Placement.CONTIGUOUS, Shape.of(3), 0.1, 0.2, -0.3)
+        .output(Placement.CONTIGUOUS, 1);
   }
 
   @Test

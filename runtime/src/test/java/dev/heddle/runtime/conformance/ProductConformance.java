@@ -31,6 +31,7 @@ interface ProductConformance extends Conformance {
           Placement placement = number % 5 < 2 ? Placement.PADDED_ROWS : Placement.SHIFTED;
           String name = m + "x" + n + "x" + k + " " + transposeA + " " + transposeB;
           kernelCase("gemm " + name + " " + placement)
+              .terms(k)
               .input(placement, stored(transposeA, m, k))
               .input(placement, stored(transposeB, k, n))
               .output(placement, m, n)
@@ -273,6 +274,7 @@ interface ProductConformance extends Conformance {
     for (long rows : SIZES) {
       for (long size : SIZES) {
         kernelCase("linear " + rows + " " + size)
+            .terms(size + 1)
             .input(Placement.CONTIGUOUS, rows, size)
             .input(Placement.CONTIGUOUS, 257 - size + 1, size)
             .input(Placement.CONTIGUOUS, 257 - size + 1)
