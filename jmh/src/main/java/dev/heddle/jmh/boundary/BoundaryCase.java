@@ -108,6 +108,7 @@ public record BoundaryCase(
         transfers.add(transfer);
       }
       body.accept(new Rank(world, transfers));
+      transfers.forEach(BoundaryTransfer::settle);
     }
   }
 
