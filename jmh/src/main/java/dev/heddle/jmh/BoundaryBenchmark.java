@@ -143,6 +143,7 @@ public class BoundaryBenchmark {
               rank.transfers().getFirst().cross(direction);
             }
           }
+          rank.transfers().getFirst().settle();
         });
     speed.gigabytesPerSecond += 1e-3 * OPERATIONS * Volume.of(direction.of(planned)).written();
   }

@@ -92,7 +92,8 @@ public final class BenchCommand implements Callable<Integer> {
   @Option(
       names = "--only",
       paramLabel = "TEXT",
-      description = "operators: those whose name contains it, such as attention")
+      description =
+          "boundaries, collectives and operators: those whose name contains it, such as attention")
   private String only = "";
 
   @Option(

@@ -13,7 +13,7 @@ import java.util.List;
  * @param models whose steps are measured
  * @param threads numbers of threads, each in turn
  * @param precisions of the steps
- * @param only operators: those whose name contains this
+ * @param only boundaries, collectives and operators: those whose name contains this
  * @param ourFlags flags of our JVMs
  * @param progress told what goes on, for whoever waits
  * @param failures what could not be measured, in words; added to
@@ -30,6 +30,11 @@ record BenchOptions(
   /** Turns that each side takes. */
   int rounds() {
     return quick ? 5 : 11;
+  }
+
+  /** Whether a row of that name is asked for. */
+  boolean wants(String name) {
+    return name.contains(only);
   }
 
   void say(String line) {

@@ -10,7 +10,7 @@ import java.util.Locale;
 
 /** Rows as text for a person and as a file for a program. */
 final class BenchTable {
-  private static final String FORMAT = "%-55s %3s %-13s %10s %10s %-4s %6s %6s  %s";
+  private static final String FORMAT = "%-64s %3s %-13s %10s %10s %-4s %6s %6s  %s";
 
   private BenchTable() {}
 

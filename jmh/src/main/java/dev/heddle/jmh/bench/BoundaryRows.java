@@ -30,7 +30,9 @@ final class BoundaryRows {
   }
 
   List<Row> measure() {
-    List<BoundaryCase> cases = options.quick() ? quick() : whole();
+    List<BoundaryCase> cases =
+        (options.quick() ? quick() : whole())
+            .stream().filter(one -> options.wants("boundary " + one.label())).toList();
     // Little work, much of the code: so that the first case is compiled as the last one is.
     for (LayoutPair pair : cases.stream().map(BoundaryCase::pair).distinct().toList()) {
       new BoundaryCase(pair, RowSize.SMALL, ALL, Reach.THREADS, HostMemory.POOLED).measure(WARM_UP);

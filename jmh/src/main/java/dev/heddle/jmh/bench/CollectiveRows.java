@@ -27,8 +27,8 @@ final class CollectiveRows {
   private static final int RANKS = 2;
   private static final long[] SIZES = {64L << 10, 1L << 20, 8L << 20, 64L << 20};
 
-  private static final int SETTLING_WINDOW = 10;
-  private static final int MOST_SETTLING = 100;
+  private static final int SETTLING_WINDOW = 30;
+  private static final int MOST_SETTLING = 150;
 
   private final BenchOptions options;
 
@@ -64,6 +64,9 @@ final class CollectiveRows {
       try (LineProcess inC = new LineProcess(command(program), Map.of())) {
         for (Collective collective : Collective.values()) {
           for (long bytes : SIZES) {
+            if (!options.wants(name(collective, bytes))) {
+              continue;
+            }
             Row row = compare(collective, bytes, inC);
             options.say("  " + BenchTable.line(row));
             rows.add(row);
@@ -74,6 +77,10 @@ final class CollectiveRows {
       Files.deleteIfExists(program);
     }
     return rows;
+  }
+
+  private static String name(Collective collective, long bytes) {
+    return collective.title + " of " + (bytes >> 10) + " KiB";
   }
 
   private static void compile(Path source, Path program) throws IOException, InterruptedException {
@@ -118,7 +125,7 @@ final class CollectiveRows {
       }
     }
     return new Row(
-        collective.title + " of " + (bytes >> 10) + " KiB",
+        name(collective, bytes),
         RANKS,
         "f32",
         Medians.of(ours),
@@ -170,7 +177,10 @@ final class CollectiveRows {
       once.run();
       check(collective, whole, scratch);
       zero(whole);
-      once.run();
+      // Threads that have just begun may share a core for some hundred operations.
+      for (int i = 0; i <= count / 2; i++) {
+        once.run();
+      }
       world.barrier();
       long start = System.nanoTime();
       for (int i = 0; i < count; i++) {

@@ -108,6 +108,7 @@ public record BoundaryCase(
         transfers.add(transfer);
       }
       body.accept(new Rank(world, transfers));
+      transfers.forEach(BoundaryTransfer::settle);
     }
   }
 
@@ -141,11 +142,12 @@ public record BoundaryCase(
           int count = operations(Volume.of(direction.of(plans.getFirst())));
           for (int i = 0; i < plans.size(); i++) {
             BoundaryTransfer transfer = rank.transfers.get(i);
-            double micros = micros(rank.world, count, () -> transfer.cross(direction));
+            double micros = micros(rank.world, count, transfer, () -> transfer.cross(direction));
             note(rank, of.of(strategies.get(i)), round, micros);
           }
           BoundaryTransfer first = rank.transfers.getFirst();
-          note(rank, of.copying, round, micros(rank.world, count, () -> first.copy(direction)));
+          double micros = micros(rank.world, count, first, () -> first.copy(direction));
+          note(rank, of.copying, round, micros);
         });
   }
 
@@ -159,12 +161,14 @@ public record BoundaryCase(
     return (int) Math.clamp(BYTES_IN_A_TURN / Math.max(1, volume.written()), FEWEST, MOST);
   }
 
-  private static double micros(Communicator world, int count, Runnable operation) {
+  private static double micros(
+      Communicator world, int count, BoundaryTransfer transfer, Runnable operation) {
     world.barrier();
     long start = System.nanoTime();
     for (int i = 0; i < count; i++) {
       operation.run();
     }
+    transfer.settle();
     world.barrier();
     return (System.nanoTime() - start) * 1e-3 / count;
   }

@@ -36,6 +36,12 @@ public final class BoundaryTransfer {
   private final BoundaryExchange exchange;
   private final Map<Direction, Way> ways = new EnumMap<>(Direction.class);
 
+  /** Whether nothing is sent from memory that a crossing makes and gives back. */
+  private final boolean sendsItsInput;
+
+  /** The crossing of which others may still take what this rank sent. */
+  private BoundaryExchange.@Nullable Pending underWay;
+
   /** What one direction reads and writes on this rank; null where it has no part. */
   private static final class Way {
     @Nullable NDArray input;
@@ -58,6 +64,10 @@ public final class BoundaryTransfer {
     this.world = world;
     this.device = device;
     this.exchange = new BoundaryExchange(plan, world);
+    this.sendsItsInput =
+        Arrays.stream(Direction.values())
+            .flatMap(direction -> direction.of(plan).phases().stream())
+            .allMatch(phase -> phase.reads() == PlanBuffer.INPUT);
     for (Direction direction : Direction.values()) {
       ways.put(direction, way(direction, direction.of(plan), memory, life));
     }
@@ -127,15 +137,34 @@ public final class BoundaryTransfer {
     return way;
   }
 
-  /** Crosses the boundary once; every rank calls it. */
+  /**
+   * Crosses the boundary once; every rank calls it. As in training, a rank that has its rows does
+   * not wait until others have taken what it sent, unless its next step writes to that memory: it
+   * sees to that when it has crossed again, or {@linkplain #settle settles}.
+   */
   public void cross(Direction direction) {
     Way way = way(direction);
     try (MemoryScope step = MemoryScope.open()) {
       takeIn(way);
-      NDArray arrived = transfer(direction, way);
+      BoundaryExchange.Pending crossing = begin(direction, way);
+      NDArray arrived = crossing.awaitRows();
+      settle();
       if (arrived != null && way.callersResult != null) {
         arrived.readBytes(way.callersResult);
       }
+      underWay = crossing;
+      if (!sendsItsInput || way.callersRows != null) {
+        settle();
+      }
+    }
+  }
+
+  /** Returns when others have taken all that this rank has sent. */
+  public void settle() {
+    BoundaryExchange.Pending last = underWay;
+    if (last != null) {
+      underWay = null;
+      last.awaitSent();
     }
   }
 
@@ -143,6 +172,12 @@ public final class BoundaryTransfer {
     if (way.input != null && way.callersRows != null) {
       way.input.writeBytes(way.callersRows);
     }
+  }
+
+  private BoundaryExchange.Pending begin(Direction direction, Way way) {
+    return direction == Direction.FORWARD
+        ? exchange.beginForward(way.input, device, DType.F32)
+        : exchange.beginBackward(way.input, device, DType.F32);
   }
 
   private @Nullable NDArray transfer(Direction direction, Way way) {

@@ -3,11 +3,13 @@ package dev.heddle.parallel.redistribute;
 import dev.heddle.parallel.comm.Communicator;
 import dev.heddle.parallel.comm.Handle;
 import dev.heddle.parallel.comm.Message;
+import dev.heddle.parallel.comm.support.RunCursor;
 import dev.heddle.parallel.layout.Holding;
 import dev.heddle.runtime.DType;
 import dev.heddle.runtime.Device;
 import dev.heddle.runtime.NDArray;
 import dev.heddle.runtime.Shape;
+import dev.heddle.runtime.cpu.CpuDevice;
 import java.util.ArrayList;
 import java.util.EnumMap;
 import java.util.HashMap;
@@ -22,9 +24,10 @@ import org.jspecify.annotations.Nullable;
  * transpose. Every rank of either side calls the same direction at the same time, also ranks that
  * stand on one side only; ranks of neither side may.
  *
- * <p>Each phase of the plan is one grouped, non-blocking exchange of all its rows, a rank's own
- * included; within one process these are copied straight from where they lie to where they go,
- * without packing. Summands are received apart and added in the plan's order, so a sum has the same
+ * <p>Each phase of the plan is one grouped, non-blocking exchange of all its rows; within one
+ * process these are copied straight from where they lie to where they go, without packing. What a
+ * rank keeps it copies itself, while others come, where its memory is main memory; else it is part
+ * of the exchange. Summands are received apart and added in the plan's order, so a sum has the same
  * bits on every replica and in every run.
  *
  * <p>{@link #beginForward} and {@link #beginBackward} return while rows are under way, as soon as
@@ -49,6 +52,8 @@ public final class BoundaryExchange {
   private final int rank;
   private final Route forward;
   private final @Nullable Route backward;
+  private final RunCursor from = new RunCursor();
+  private final RunCursor to = new RunCursor();
 
   /** One direction of the plan, as far as it concerns this rank. */
   private record Route(
@@ -271,8 +276,11 @@ public final class BoundaryExchange {
     if (route.identity) {
       boolean isDestination = route.plan.buffer(PlanBuffer.OUTPUT).find(rank) != null;
       // A destination rank that brings nothing needs no rows, but still a buffer for none of them.
-      NDArray output =
-          isDestination && input == null ? make(route, PlanBuffer.OUTPUT, device, dtype) : input;
+      NDArray output = input;
+      if (isDestination && input == null) {
+        output = make(route, PlanBuffer.OUTPUT, device, dtype);
+        clearBlank(route, PlanBuffer.OUTPUT, output);
+      }
       return new Arrived(isDestination ? output : null);
     }
     return new Journey(route, input, device, dtype);
@@ -302,6 +310,10 @@ public final class BoundaryExchange {
   /** One execution of a route: the buffers, and the leg that is under way. */
   private final class Journey implements Pending {
     private final Route route;
+
+    /** Whether this thread can copy the rank's own rows, without the communicator. */
+    private final boolean ownMemory;
+
     private final EnumMap<PlanBuffer, NDArray> buffers = new EnumMap<>(PlanBuffer.class);
     private final List<NDArray> summands = new ArrayList<>();
     private final List<NDArray> made = new ArrayList<>();
@@ -311,6 +323,7 @@ public final class BoundaryExchange {
 
     Journey(Route route, @Nullable NDArray input, Device device, DType dtype) {
       this.route = route;
+      this.ownMemory = device instanceof CpuDevice;
       for (PlanBuffer name : route.plan.buffers().keySet()) {
         NDArray buffer = name == PlanBuffer.INPUT ? input : make(route, name, device, dtype);
         if (buffer != null) {
@@ -320,8 +333,17 @@ public final class BoundaryExchange {
           }
         }
       }
+      // Other devices clear whole buffers, which must come before the rows.
+      if (!ownMemory) {
+        clearBlanks();
+      }
       if (!route.legs.isEmpty()) {
         start(route.legs.get(0));
+      }
+      if (ownMemory) {
+        clearBlanks();
+      }
+      if (!route.legs.isEmpty()) {
         // Gathering is between ranks of the sending side, which are all here.
         while (receiving != null && route.legs.get(leg).phase.writes() == PlanBuffer.GATHERED) {
           finishLeg();
@@ -381,7 +403,7 @@ public final class BoundaryExchange {
       for (Parcel parcel : next.parcels) {
         Transfer transfer = parcel.transfer;
         long columns = transfer.features().size();
-        if (parcel.leaves) {
+        if (parcel.leaves && !staysHere(parcel)) {
           sends.add(
               Message.sendRows(
                   parcel.receiver,
@@ -395,7 +417,7 @@ public final class BoundaryExchange {
           NDArray summand = NDArray.empty(into.device(), into.dtype(), transfer.rows(), columns);
           summands.add(summand);
           receives.add(Message.receive(parcel.sender, summand));
-        } else if (parcel.arrives) {
+        } else if (parcel.arrives && !staysHere(parcel)) {
           receives.add(
               Message.receiveRows(
                   parcel.sender,
@@ -410,6 +432,35 @@ public final class BoundaryExchange {
         sending.add(next.group.exchange(sends));
       }
       receiving = receives.isEmpty() ? NOTHING : next.group.exchange(receives);
+      // After others have been given what they wait for, and while they come to give theirs.
+      for (Parcel parcel : next.parcels) {
+        if (staysHere(parcel)) {
+          keep(parcel, need(source, parcel.transfer), need(target, parcel.transfer));
+        }
+      }
+    }
+
+    /** Whether it is from this rank to itself and no concern of the communicator. */
+    private boolean staysHere(Parcel parcel) {
+      return ownMemory && parcel.leaves && parcel.arrives && !parcel.isSummand();
+    }
+
+    private void keep(Parcel parcel, NDArray source, NDArray target) {
+      Transfer transfer = parcel.transfer;
+      long columns = transfer.features().size();
+      target.block().touch();
+      from.startRows(source, parcel.sourceRows, transfer.sourceColumn(), columns);
+      to.startRows(target, parcel.targetRows, transfer.targetColumn(), columns);
+      RunCursor.copy(from, to, transfer.rows() * columns);
+    }
+
+    private void clearBlanks() {
+      buffers.forEach(
+          (name, buffer) -> {
+            if (name != PlanBuffer.INPUT) {
+              clearBlank(route, name, buffer);
+            }
+          });
     }
 
     /** Adds what was received apart, after everything that is written has been written. */
@@ -441,13 +492,16 @@ public final class BoundaryExchange {
 
   private @Nullable NDArray make(Route route, PlanBuffer name, Device device, DType dtype) {
     Holding holding = route.plan.buffer(name).find(rank);
+    return holding == null
+        ? null
+        : NDArray.empty(device, dtype, holding.bufferRows(), holding.features().size());
+  }
+
+  private static void clearBlank(Route route, PlanBuffer name, @Nullable NDArray buffer) {
     BlankPlaces blanks = route.blanks.get(name);
-    if (holding == null || blanks == null) {
-      return null;
+    if (blanks != null && buffer != null) {
+      blanks.clear(buffer);
     }
-    NDArray buffer = NDArray.empty(device, dtype, holding.bufferRows(), holding.features().size());
-    blanks.clear(buffer);
-    return buffer;
   }
 
   private static void addRows(NDArray summand, Parcel parcel, NDArray target) {

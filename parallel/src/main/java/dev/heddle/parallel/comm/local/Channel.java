@@ -2,44 +2,50 @@ package dev.heddle.parallel.comm.local;
 
 import dev.heddle.parallel.comm.Message;
 import dev.heddle.parallel.comm.support.MessageText;
-import java.util.ArrayDeque;
+import org.jspecify.annotations.Nullable;
 
 /**
- * The messages from one member to another that wait for their other end. The n-th send belongs to
- * the n-th receive, so at any time only sends wait or only receives. Guarded by the group's lock.
+ * The messages from one member to another, a chain of deliveries. The n-th send belongs to the n-th
+ * receive, so each end walks the chain by itself, the sender's thread one place and the receiver's
+ * another; who comes to a place first appends the delivery, already with its message in it, and
+ * nobody takes a lock.
  */
 final class Channel {
   private final int from;
   private final int to;
-  private final ArrayDeque<Delivery> waiting = new ArrayDeque<>();
-  private long sends;
-  private long receives;
+
+  // The last delivery that each end has come to; each is its own thread's.
+  private Delivery lastSend;
+  private Delivery lastReceive;
 
   Channel(int from, int to) {
     this.from = from;
     this.to = to;
+    Delivery before = Delivery.beforeAll(from, to);
+    this.lastSend = before;
+    this.lastReceive = before;
   }
 
-  /** The delivery that this end belongs to: one that waits for it, or a new one. */
+  /**
+   * The delivery that this end belongs to: a new one with the message as its first end, or one that
+   * has the other end already and is still to be {@linkplain Delivery#match given} this one.
+   */
   Delivery post(Message message) {
-    long number = message.isSend() ? sends++ : receives++;
-    Delivery delivery;
-    if (!waiting.isEmpty() && waiting.peekFirst().hasSender() != message.isSend()) {
-      delivery = waiting.removeFirst();
+    Delivery last = message.isSend() ? lastSend : lastReceive;
+    Delivery next = last.advance(new Delivery(from, to, last.number + 1, message));
+    if (message.isSend()) {
+      lastSend = next;
     } else {
-      delivery = new Delivery(from, to, number);
-      waiting.addLast(delivery);
+      lastReceive = next;
     }
-    return delivery;
+    return next;
   }
 
-  boolean isEmpty() {
-    return waiting.isEmpty();
-  }
-
-  /** The first delivery that waits, in words. */
-  String describeWaiting(LocalGroup group) {
-    return describeHalf(waiting.getFirst(), group);
+  /** The first delivery that waits, in words, when both ends' threads have ended; null if none. */
+  @Nullable String describeWaiting(LocalGroup group) {
+    Delivery behind = lastSend.number < lastReceive.number ? lastSend : lastReceive;
+    Delivery waiting = behind.next();
+    return waiting == null ? null : describeHalf(waiting, group);
   }
 
   static String name(Delivery delivery, LocalGroup group) {
@@ -51,14 +57,14 @@ final class Channel {
 
   /** A message, in words. */
   static String describe(Delivery delivery, LocalGroup group) {
-    Message end = delivery.anyEnd();
+    Message end = delivery.firstEnd();
     return name(delivery, group) + " (" + end.dtype() + " x " + end.elementCount() + ")";
   }
 
   /** A message of which one end is missing, in words. */
   static String describeHalf(Delivery delivery, LocalGroup group) {
     return describe(delivery, group)
-        + (delivery.hasSender()
+        + (delivery.firstEnd().isSend()
             ? " was sent, but rank "
                 + group.identity.globalRank(delivery.to)
                 + " has not posted the receive"

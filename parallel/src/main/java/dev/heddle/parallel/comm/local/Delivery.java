@@ -3,98 +3,143 @@ package dev.heddle.parallel.comm.local;
 import dev.heddle.parallel.comm.Message;
 import dev.heddle.parallel.comm.support.Failure;
 import dev.heddle.parallel.comm.support.RunCursor;
-import java.util.concurrent.atomic.AtomicInteger;
+import java.lang.invoke.MethodHandles;
+import java.lang.invoke.VarHandle;
 import org.jspecify.annotations.Nullable;
 
 /**
  * A message of which at least one end is posted. Once both are, either end may take it and copy the
- * bytes straight from source to destination.
+ * bytes straight from source to destination. While it waits for the second end, the first may take
+ * it back; one of the two succeeds, so arrays of a call that has failed are never touched.
  */
 final class Delivery {
+  // One object with its state in it: whoever comes second fetches it from the other core.
+  private static final VarHandle STATE;
+  private static final VarHandle NEXT;
+
+  static {
+    try {
+      MethodHandles.Lookup fields = MethodHandles.lookup();
+      STATE = fields.findVarHandle(Delivery.class, "state", int.class);
+      NEXT = fields.findVarHandle(Delivery.class, "next", Delivery.class);
+    } catch (ReflectiveOperationException impossible) {
+      throw new ExceptionInInitializerError(impossible);
+    }
+  }
+
   private static final int HALF = 0;
   private static final int MATCHED = 1;
   private static final int TAKEN = 2;
   private static final int DONE = 3;
+  private static final int CANCELLED = 4;
 
   final int from;
   final int to;
   final long number;
-  private final AtomicInteger state = new AtomicInteger(HALF);
-  private @Nullable Message send;
-  private @Nullable Message receive;
+  private volatile int state = HALF;
+  private volatile @Nullable Delivery next;
+  private final @Nullable Message first;
+  private @Nullable Message second;
   private @Nullable Failure broken;
 
-  /** Delivery {@code number} from member {@code from} to member {@code to}. */
-  Delivery(int from, int to, long number) {
+  /** Delivery {@code number} from member {@code from} to member {@code to}, with one end. */
+  Delivery(int from, int to, long number, @Nullable Message first) {
     this.from = from;
     this.to = to;
     this.number = number;
+    this.first = first;
   }
 
-  /** Adds one end, the group's lock being held. */
-  void end(Message message) {
-    if (message.isSend()) {
-      send = message;
-    } else {
-      receive = message;
+  /** What stands before the first delivery of a channel. */
+  static Delivery beforeAll(int from, int to) {
+    return new Delivery(from, to, -1, null);
+  }
+
+  // ---- the chain
+
+  /** The delivery behind this one; null until one is appended. */
+  @Nullable Delivery next() {
+    return next;
+  }
+
+  /**
+   * Goes on to the delivery behind this one, {@code own} if there is none yet. Each end does so
+   * once. The second lets go of the link: else one delivery that the collector has moved to its old
+   * generation would keep all later ones alive.
+   */
+  Delivery advance(Delivery own) {
+    Delivery found = next;
+    if (found == null && NEXT.compareAndSet(this, null, own)) {
+      return own;
     }
+    found = next;
+    if (found == null) {
+      throw new IllegalStateException("a third end of delivery " + number);
+    }
+    NEXT.setOpaque(this, null);
+    return found;
   }
 
-  /** Lets the delivery be copied: both ends are posted and fit. */
-  void match() {
-    state.set(MATCHED);
+  // ---- the ends
+
+  /**
+   * Adds the second end, which fits, and lets the delivery be copied; it stays as it is where the
+   * first end was taken back.
+   */
+  void match(Message message) {
+    second = message;
+    STATE.compareAndSet(this, HALF, MATCHED);
   }
 
-  Message anyEnd() {
-    Message end = send == null ? receive : send;
+  /** Takes the first end back; whether the delivery will never be copied. */
+  boolean cancel() {
+    return STATE.compareAndSet(this, HALF, CANCELLED) || state == CANCELLED;
+  }
+
+  /** The end that was posted first. */
+  Message firstEnd() {
+    Message end = first;
     if (end == null) {
       throw new IllegalStateException("a delivery without ends");
     }
     return end;
   }
 
-  /** Whether one end is posted already, so that the next one completes it. */
-  boolean hasEnd() {
-    return send != null || receive != null;
-  }
-
-  boolean hasSender() {
-    return send != null;
-  }
-
+  /** Whether nobody has posted the second end, or the first one was taken back. */
   boolean isHalf() {
-    return state.get() == HALF;
+    int now = state;
+    return now == HALF || now == CANCELLED;
   }
 
   boolean isMatched() {
-    return state.get() == MATCHED;
+    return state == MATCHED;
   }
 
   boolean isDone() {
-    return state.get() == DONE;
+    return state == DONE;
   }
 
   boolean take() {
-    return state.compareAndSet(MATCHED, TAKEN);
+    return state == MATCHED && STATE.compareAndSet(this, MATCHED, TAKEN);
   }
 
   /** Copies the elements; only by who took it. */
   void copy(LocalRank worker) {
-    Message source = send;
-    Message destination = receive;
-    if (source != null && destination != null && source.array().device().hasBytes()) {
-      RunCursor from = worker.sources[0];
-      RunCursor to = worker.destinations[0];
-      from.start(source);
-      to.start(destination);
-      RunCursor.copy(from, to, source.elementCount());
+    Message one = firstEnd();
+    Message other = second;
+    if (other != null && one.array().device().hasBytes()) {
+      RunCursor source = worker.sources[0];
+      RunCursor destination = worker.destinations[0];
+      source.start(one.isSend() ? one : other);
+      destination.start(one.isSend() ? other : one);
+      RunCursor.copy(source, destination, one.elementCount());
     }
   }
 
   /** Ends it; only by who took it. */
   void done(@Nullable Failure failure) {
     broken = failure;
-    state.set(DONE);
+    state = DONE;
   }
 
   /** Why the elements could not be copied, once done; null when they were. */

@@ -12,7 +12,7 @@ import org.jspecify.annotations.Nullable;
 /** One rank's call of an exchange: its messages, and its handle. */
 final class ExchangeCall implements PostedCall, LocalRank.Condition {
   private final LocalCommunicator communicator;
-  private final List<Message> messages;
+  private final Message[] messages;
   private final Delivery[] deliveries;
   private final long sequence;
   private int firstOpen;
@@ -21,7 +21,7 @@ final class ExchangeCall implements PostedCall, LocalRank.Condition {
   /** Retains the arrays and posts all messages at once. */
   ExchangeCall(LocalCommunicator communicator, List<Message> messages, long sequence) {
     this.communicator = communicator;
-    this.messages = List.copyOf(messages);
+    this.messages = messages.toArray(Message[]::new);
     this.deliveries = new Delivery[messages.size()];
     this.sequence = sequence;
     this.state = messages.isEmpty() ? State.COMPLETED : State.POSTED;
@@ -30,68 +30,56 @@ final class ExchangeCall implements PostedCall, LocalRank.Condition {
 
   private void post() {
     LocalGroup group = communicator.group;
-    Failure refused = null;
-    int posted = 0;
-    group.lock.lock();
-    try {
-      group.refuseIfFailed();
-      while (posted < deliveries.length && refused == null) {
-        refused = postOne(group, posted++);
+    group.requireUsable();
+    for (int i = 0; i < deliveries.length; i++) {
+      Failure refused = postOne(group, i);
+      if (refused != null) {
+        Failure failure = group.fail(refused);
+        takeBack(group, i);
+        throw failure.toException();
       }
-    } finally {
-      group.lock.unlock();
-    }
-    for (int i = 0; i < posted; i++) {
-      Delivery delivery = deliveries[i];
-      if (delivery != null && !delivery.isHalf()) {
-        group.signal(messages.get(i).peer());
-      }
-    }
-    if (refused != null) {
-      Failure failure = group.fail(refused);
-      finishMatched(group, posted - 1);
-      throw failure.toException();
     }
     retain();
   }
 
-  /** Posts one message, the lock being held; what is wrong with it, or null. */
+  /** Posts one message; what is wrong with it, or null. */
   private @Nullable Failure postOne(LocalGroup group, int index) {
-    Message message = messages.get(index);
+    Message message = messages[index];
     int me = communicator.rank();
     int from = message.isSend() ? me : message.peer();
     int to = message.isSend() ? message.peer() : me;
     Delivery delivery = group.channel(from, to).post(message);
     deliveries[index] = delivery;
-    boolean completes = delivery.hasEnd();
-    if (completes) {
-      String mismatch = mismatch(group, delivery, message);
-      if (mismatch != null) {
-        return new Failure(Failure.Kind.MISMATCH, mismatch, null);
-      }
+    if (delivery.firstEnd() == message) {
+      return null;
     }
-    delivery.end(message);
-    if (completes) {
-      delivery.match();
+    String mismatch = mismatch(group, delivery, message);
+    if (mismatch != null) {
+      return new Failure(Failure.Kind.MISMATCH, mismatch, null);
     }
+    delivery.match(message);
+    group.signal(message.peer());
     return null;
   }
 
-  /** Sees those deliveries through that a peer may be copying, so that the arrays may be freed. */
-  private void finishMatched(LocalGroup group, int count) {
+  /**
+   * Takes the first messages back, and sees those deliveries through that a peer may be copying, so
+   * that the arrays may be freed.
+   */
+  private void takeBack(LocalGroup group, int count) {
     for (int i = 0; i < count; i++) {
       Delivery delivery = deliveries[i];
       if (delivery.take()) {
-        copy(group, delivery, messages.get(i).peer());
+        copy(group, delivery, messages[i].peer());
       }
-      while (!delivery.isHalf() && !delivery.isDone()) {
+      while (!delivery.isDone() && !delivery.cancel()) {
         Thread.yield();
       }
     }
   }
 
   private static @Nullable String mismatch(LocalGroup group, Delivery delivery, Message message) {
-    Message other = delivery.anyEnd();
+    Message other = delivery.firstEnd();
     if (other.dtype() == message.dtype() && other.elementCount() == message.elementCount()) {
       return null;
     }
@@ -117,14 +105,14 @@ final class ExchangeCall implements PostedCall, LocalRank.Condition {
   }
 
   private void retain() {
-    for (int i = 0; i < messages.size(); i++) {
-      messages.get(i).array().retain();
+    for (Message message : messages) {
+      message.array().retain();
     }
   }
 
   private void release() {
-    for (int i = 0; i < messages.size(); i++) {
-      messages.get(i).array().release();
+    for (Message message : messages) {
+      message.array().release();
     }
   }
 
@@ -192,7 +180,7 @@ final class ExchangeCall implements PostedCall, LocalRank.Condition {
 
   private void copyMatched(LocalGroup group, boolean sends) {
     for (int i = firstOpen; i < deliveries.length; i++) {
-      Message message = messages.get(i);
+      Message message = messages[i];
       if (message.isSend() == sends && deliveries[i].take()) {
         copy(group, deliveries[i], message.peer());
       }
@@ -218,21 +206,29 @@ final class ExchangeCall implements PostedCall, LocalRank.Condition {
     if (!mayHaveFailed(group)) {
       return null;
     }
-    Failure known;
-    String ended;
-    group.lock.lock();
-    try {
-      for (int i = firstOpen; i < deliveries.length; i++) {
-        if (!deliveries[i].isHalf() && !deliveries[i].isDone()) {
-          return null;
-        }
+    for (int i = firstOpen; i < deliveries.length; i++) {
+      if (!deliveries[i].isHalf() && !deliveries[i].isDone()) {
+        return null;
       }
-      known = group.knownFailure();
-      ended = known == null ? endedPeer(group) : null;
-    } finally {
-      group.lock.unlock();
     }
-    return ended == null ? known : group.fail(new Failure(Failure.Kind.BROKEN, ended, null));
+    Failure known = group.failure();
+    if (known == null) {
+      String ended = endedPeer(group);
+      if (ended == null) {
+        return null;
+      }
+      known = group.fail(new Failure(Failure.Kind.BROKEN, ended, null));
+    }
+    return takeBackOpen() ? known : null;
+  }
+
+  /** Takes back what waits for its second end; whether that is all that is open. */
+  private boolean takeBackOpen() {
+    boolean all = true;
+    for (int i = firstOpen; i < deliveries.length; i++) {
+      all &= deliveries[i].isDone() || deliveries[i].cancel();
+    }
+    return all;
   }
 
   private boolean mayHaveFailed(LocalGroup group) {
@@ -240,7 +236,7 @@ final class ExchangeCall implements PostedCall, LocalRank.Condition {
       return true;
     }
     for (int i = firstOpen; group.run.someRankEnded() && i < deliveries.length; i++) {
-      if (group.member(messages.get(i).peer()).hasEnded() && deliveries[i].isHalf()) {
+      if (group.member(messages[i].peer()).hasEnded() && deliveries[i].isHalf()) {
         return true;
       }
     }
@@ -250,8 +246,9 @@ final class ExchangeCall implements PostedCall, LocalRank.Condition {
   /** Says that a peer has ended without posting its end of a delivery; null if none has. */
   private @Nullable String endedPeer(LocalGroup group) {
     for (int i = firstOpen; i < deliveries.length; i++) {
-      int peer = messages.get(i).peer();
-      if (deliveries[i].isHalf() && group.member(peer).hasEnded()) {
+      int peer = messages[i].peer();
+      // In this order: what a rank posted before it ended is seen.
+      if (group.member(peer).hasEnded() && deliveries[i].isHalf()) {
         return attendance(group, " cannot complete: a rank that it needs has ended its program");
       }
     }
@@ -260,21 +257,15 @@ final class ExchangeCall implements PostedCall, LocalRank.Condition {
 
   private void timeOut() {
     LocalGroup group = communicator.group;
-    String text;
-    group.lock.lock();
-    try {
-      boolean missing = false;
-      for (int i = firstOpen; i < deliveries.length; i++) {
-        missing |= deliveries[i].isHalf();
-      }
-      if (!missing) {
-        return;
-      }
-      text = attendance(group, " timed out after " + group.run.timeout);
-    } finally {
-      group.lock.unlock();
+    String text = attendance(group, " timed out after " + group.run.timeout);
+    boolean missing = false;
+    for (int i = firstOpen; i < deliveries.length; i++) {
+      // Before the group fails: either a message came in time, or it never comes.
+      missing |= deliveries[i].cancel();
     }
-    group.fail(new Failure(Failure.Kind.TIMEOUT, text, null));
+    if (missing) {
+      group.fail(new Failure(Failure.Kind.TIMEOUT, text, null));
+    }
   }
 
   private String attendance(LocalGroup group, String what) {
@@ -284,7 +275,7 @@ final class ExchangeCall implements PostedCall, LocalRank.Condition {
     int shown = 0;
     for (int i = firstOpen; i < deliveries.length; i++) {
       if (deliveries[i].isHalf()) {
-        peers.add(messages.get(i).peer());
+        peers.add(messages[i].peer());
         if (shown++ < MessageText.SHOWN) {
           lines.add(Channel.describeHalf(deliveries[i], group));
         }
@@ -329,6 +320,6 @@ final class ExchangeCall implements PostedCall, LocalRank.Condition {
 
   @Override
   public String describe() {
-    return MessageText.of(messages);
+    return MessageText.of(List.of(messages));
   }
 }

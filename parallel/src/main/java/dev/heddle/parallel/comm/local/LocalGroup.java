@@ -3,15 +3,16 @@ package dev.heddle.parallel.comm.local;
 import dev.heddle.parallel.comm.support.Failure;
 import dev.heddle.parallel.comm.support.GroupIdentity;
 import java.util.ArrayDeque;
-import java.util.Arrays;
+import java.util.concurrent.atomic.AtomicReferenceArray;
 import org.jspecify.annotations.Nullable;
 
 /**
  * What the members of a group share: the collectives under way, by their number in the group's
  * sequence, the channels for messages, and the failure that ended the group, if one did.
  *
- * <p>Its lock guards who has come to which operation, so "all came" and "timed out" cannot both be
- * true; bytes are moved outside it.
+ * <p>Its lock guards who has come to which collective, so "all came" and "timed out" cannot both be
+ * true; bytes are moved outside it. Messages take no lock: each {@link Delivery} decides that by
+ * itself.
  */
 final class LocalGroup {
   final LocalRun run;
@@ -22,14 +23,14 @@ final class LocalGroup {
   // Operations under way, at their sequence number modulo the length, which is a power of two.
   private @Nullable CollectiveOperation[] window = new CollectiveOperation[8];
   private final ArrayDeque<CollectiveOperation> idle = new ArrayDeque<>();
-  private final @Nullable Channel[] channels;
+  private final AtomicReferenceArray<@Nullable Channel> channels;
   private volatile @Nullable Failure failure;
 
   LocalGroup(LocalRun run, GroupIdentity identity) {
     this.run = run;
     this.identity = identity;
     this.members = identity.globalRanks().stream().map(run::rank).toArray(LocalRank[]::new);
-    this.channels = new Channel[members.length * members.length];
+    this.channels = new AtomicReferenceArray<>(members.length * members.length);
   }
 
   int size() {
@@ -117,13 +118,14 @@ final class LocalGroup {
 
   // ---- messages
 
-  /** The messages from one member to another, the lock being held. */
+  /** The messages from one member to another. */
   Channel channel(int from, int to) {
     int index = from * size() + to;
-    Channel channel = channels[index];
+    Channel channel = channels.get(index);
     if (channel == null) {
-      channel = new Channel(from, to);
-      channels[index] = channel;
+      Channel made = new Channel(from, to);
+      Channel found = channels.compareAndExchange(index, null, made);
+      channel = found == null ? made : found;
     }
     return channel;
   }
@@ -146,6 +148,9 @@ final class LocalGroup {
 
   /** Throws if the group cannot be used any more. */
   void requireUsable() {
+    if (!hasFailed()) {
+      return;
+    }
     lock.lock();
     try {
       refuseIfFailed();
@@ -165,6 +170,16 @@ final class LocalGroup {
   /** Whether the group or the whole run has failed. */
   boolean hasFailed() {
     return failure != null || run.failure() != null;
+  }
+
+  /** The failure that ended the group or the whole run; null if none did. */
+  @Nullable Failure failure() {
+    lock.lock();
+    try {
+      return knownFailure();
+    } finally {
+      lock.unlock();
+    }
   }
 
   /** The group's failure, which the run's becomes; the lock is held. */
@@ -302,11 +317,14 @@ final class LocalGroup {
           return attendance(operation, what);
         }
       }
-      return Arrays.stream(channels)
-          .filter(channel -> channel != null && !channel.isEmpty())
-          .map(channel -> channel.describeWaiting(this) + " in " + describe())
-          .findFirst()
-          .orElse(null);
+      for (int i = 0; i < channels.length(); i++) {
+        Channel channel = channels.get(i);
+        String waiting = channel == null ? null : channel.describeWaiting(this);
+        if (waiting != null) {
+          return waiting + " in " + describe();
+        }
+      }
+      return null;
     } finally {
       lock.unlock();
     }

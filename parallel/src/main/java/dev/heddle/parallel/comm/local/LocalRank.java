@@ -9,6 +9,7 @@ import dev.heddle.parallel.comm.support.RunCursor;
 import dev.heddle.parallel.comm.support.Whereabouts;
 import java.util.HashMap;
 import java.util.Map;
+import java.util.concurrent.atomic.AtomicIntegerArray;
 import java.util.concurrent.locks.LockSupport;
 import org.jspecify.annotations.Nullable;
 
@@ -38,6 +39,8 @@ final class LocalRank {
   private static final long AWAKE_NANOS = 100_000;
   private static final int YIELDS_WITHOUT_CORE = 4;
 
+  private static final int LINE_INTS = 32;
+
   private static final long LONGEST_PARK_NANOS = 1_000_000_000L;
 
   final LocalRun run;
@@ -56,7 +59,12 @@ final class LocalRank {
   private final boolean coreEach;
   private int spins;
   private volatile @Nullable Thread thread;
-  private volatile boolean parked;
+
+  // Whether the rank sleeps, at the middle of an array so that nothing else is on its cache line:
+  // others look at it whenever they have done something, and beside what this rank writes at every
+  // call each look would fetch the line and each write would wait for it to come back.
+  private final AtomicIntegerArray parked = new AtomicIntegerArray(2 * LINE_INTS);
+
   private volatile boolean ended;
   private volatile @Nullable PostedCall lastCall;
 
@@ -128,7 +136,7 @@ final class LocalRank {
     long deadline = System.nanoTime() + timeoutNanos;
     try {
       while (true) {
-        parked = true;
+        parked.set(LINE_INTS, 1);
         // A signal after this write sees it and unparks; one before it is seen by isReady.
         if (condition.isReady()) {
           return true;
@@ -144,7 +152,7 @@ final class LocalRank {
         }
       }
     } finally {
-      parked = false;
+      parked.set(LINE_INTS, 0);
     }
   }
 
@@ -194,7 +202,7 @@ final class LocalRank {
 
   /** Wakes the rank if it waits; called after what it waits for was made true. */
   void signal() {
-    if (parked) {
+    if (parked.get(LINE_INTS) != 0) {
       LockSupport.unpark(thread);
     }
   }

@@ -31,7 +31,10 @@ public final class RunCursor {
   private long runStart;
 
   // The picked rows of a matrix, if any: one walk over dims for each interval.
-  private @Nullable Message picked;
+  private @Nullable NDArray picked;
+  private long[] rowBounds = new long[0];
+  private long firstColumn;
+  private long columnCount;
   private int nextInterval;
 
   /** Starts at the first element of {@code array}. */
@@ -52,17 +55,29 @@ public final class RunCursor {
 
   /** Starts at the first element of the message. */
   public void start(Message message) {
-    if (message.rowBounds() == null) {
+    long[] bounds = message.rowBounds();
+    if (bounds == null) {
       start(message.array());
-      return;
+    } else {
+      startRows(message.array(), bounds, message.firstColumn(), message.columnCount());
     }
-    startArray(message.array());
-    picked = message;
+  }
+
+  /**
+   * Starts at the first element of the given row intervals of a matrix [R,C]; see {@link
+   * Message#sendRows}.
+   */
+  public void startRows(NDArray matrix, long[] bounds, long column, long columns) {
+    startArray(matrix);
+    picked = matrix;
+    rowBounds = bounds;
+    firstColumn = column;
+    columnCount = columns;
     nextInterval = 0;
     available = 0;
     outerDims = 0;
-    if (message.elementCount() > 0) {
-      startInterval(message);
+    if (columns > 0) {
+      startInterval(matrix);
     }
   }
 
@@ -83,24 +98,21 @@ public final class RunCursor {
     elementSize = array.dtype().byteSize();
   }
 
-  private boolean startInterval(Message message) {
-    NDArray matrix = message.array();
-    long[] bounds = message.rowBounds();
-    while (bounds != null && nextInterval < bounds.length) {
-      long start = bounds[nextInterval];
-      long rows = bounds[nextInterval + 1] - start;
+  private void startInterval(NDArray matrix) {
+    while (nextInterval < rowBounds.length) {
+      long start = rowBounds[nextInterval];
+      long rows = rowBounds[nextInterval + 1] - start;
       nextInterval += 2;
       if (rows > 0) {
         sizes[0] = rows;
-        sizes[1] = message.columnCount();
+        sizes[1] = columnCount;
         strides[0] = matrix.stride(0);
         strides[1] = matrix.stride(1);
-        long first = matrix.offset() + start * strides[0] + message.firstColumn() * strides[1];
+        long first = matrix.offset() + start * strides[0] + firstColumn * strides[1];
         startDims(2, first, rows * sizes[1]);
-        return true;
+        return;
       }
     }
-    return false;
   }
 
   /** Splits dims 0 to {@code rank} - 1 into the contiguous run and the dims outside it. */
@@ -158,9 +170,9 @@ public final class RunCursor {
       index[dim] = 0;
       dim--;
     }
-    Message message = picked;
-    if (message != null) {
-      startInterval(message);
+    NDArray matrix = picked;
+    if (matrix != null) {
+      startInterval(matrix);
     }
   }
 

@@ -162,6 +162,8 @@ class LocalWorldTest {
                           CpuDevice.open("cpu" + world.rank(), 1, CpuBackend.REFERENCE);
                       MemoryScope scope = MemoryScope.open();
                       NDArray array = NDArray.of(device, Shape.of(2), 1f, 2f);
+                      // Else the second rank's memory may be mapped where the first's was.
+                      world.barrier();
                       if (world.rank() == 0) {
                         world.exchange(List.of(Message.send(1, array)));
                         assertThatThrownBy(device::close).hasMessageContaining("still in use");
