@@ -93,6 +93,10 @@ public final class MpiOperationWorker {
       check();
       // Zeros, so that sums of sums stay finite.
       values.segment().fill((byte) 0);
+      // As the program in C does: processes that have just woken may share a core for some time.
+      for (long i = 0; i < count / 2; i++) {
+        once();
+      }
       world.barrier();
       long start = System.nanoTime();
       for (long i = 0; i < count; i++) {
