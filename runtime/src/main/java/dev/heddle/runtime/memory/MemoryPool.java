@@ -14,8 +14,7 @@ import org.jspecify.annotations.Nullable;
 /**
  * Hands out blocks of one device's memory and takes them back for the next user. Sizes are rounded
  * up to classes of at most 12.5 % waste (eight a power of two), so that a training loop that asks
- * for the same sizes again allocates nothing new. Large blocks that wait serve smaller requests,
- * too, before memory is taken from the system. Memory is returned to the system by {@link
+ * for the same sizes again allocates nothing new. Memory is returned to the system by {@link
  * #close()}, and by {@link #trim()} where the system is short of it.
  *
  * <p>Thread-safe.
@@ -25,12 +24,6 @@ public final class MemoryPool implements AutoCloseable {
   public static final int ALIGNMENT = 64;
 
   private static final int CLASSES = 512;
-
-  /** Blocks from this size on may be larger by more than the rounding to a class. */
-  private static final long LARGE = 1L << 20;
-
-  /** How many classes larger: at most two and a half times. */
-  private static final int LARGER_CLASSES = 10;
 
   /** Where a pool's memory comes from and goes to. */
   public interface Source extends AutoCloseable {
@@ -105,9 +98,6 @@ public final class MemoryPool implements AutoCloseable {
       if (block == null) {
         block = free.get(sizeClass).pollLast();
       }
-      if (block == null && open == null) {
-        block = pollLarger(sizeClass);
-      }
       if (block == null) {
         long capacity = classBytes(sizeClass);
         block = new Block(this, sizeClass, source.allocate(capacity), capacity);
@@ -124,24 +114,6 @@ public final class MemoryPool implements AutoCloseable {
     block.start();
     block.birth = LeakDetector.trace();
     return block;
-  }
-
-  /**
-   * A block of one of the next classes, if one waits and the block wanted is large: before more
-   * memory is taken, one that is too large does too. While the gradients of one part of a model are
-   * computed, blocks of another part's activations wait, of other sizes than these gradients have.
-   */
-  private @Nullable Block pollLarger(int sizeClass) {
-    if (classBytes(sizeClass) < LARGE) {
-      return null;
-    }
-    for (int larger = sizeClass + 1; larger <= sizeClass + LARGER_CLASSES; larger++) {
-      Block block = larger < CLASSES ? free.get(larger).pollLast() : null;
-      if (block != null) {
-        return block;
-      }
-    }
-    return null;
   }
 
   synchronized void giveBack(Block block) {

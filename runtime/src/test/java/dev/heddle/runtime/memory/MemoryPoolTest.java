@@ -70,31 +70,6 @@ class MemoryPoolTest {
   }
 
   @Test
-  void allocate_largeBlockWaits_servesASmallerRequestBeforeTheSystemIsAsked() {
-    long mebibyte = 1 << 20;
-    try (MemoryScope scope = MemoryScope.open()) {
-      Block first = pool.allocate(4 * mebibyte);
-      first.disown();
-      assertThat(pool.systemAllocations()).isEqualTo(1);
-      Block smaller = pool.allocate(2 * mebibyte);
-      assertThat(smaller.byteSize()).isEqualTo(4 * mebibyte);
-      assertThat(pool.systemAllocations()).isEqualTo(1);
-      smaller.disown();
-      // A block that is three times as large is kept for whoever needs it.
-      pool.allocate(4 * mebibyte / 3);
-      assertThat(pool.systemAllocations()).isEqualTo(2);
-      // The size itself comes first, and small requests leave large blocks alone.
-      assertThat(pool.allocate(4 * mebibyte).byteSize()).isEqualTo(4 * mebibyte);
-      assertThat(pool.systemAllocations()).isEqualTo(2);
-    }
-    try (MemoryScope scope = MemoryScope.open()) {
-      pool.allocate(mebibyte / 2);
-      assertThat(pool.systemAllocations()).isEqualTo(3);
-    }
-    pool.close();
-  }
-
-  @Test
   void counters_peakAndLive_followUse() {
     try (MemoryScope scope = MemoryScope.open()) {
       Block a = pool.allocate(64);
