@@ -62,6 +62,7 @@ public final class LineProcess implements AutoCloseable {
     command.add(Path.of(System.getProperty("java.home"), "bin", "java").toString());
     // The flags of the launcher: tensors live outside the heap.
     command.add("-XX:+UseSerialGC");
+    command.add("-XX:MaxNewSize=24m");
     command.add("-Xmx512m");
     command.add("--add-modules=jdk.incubator.vector");
     command.add("--enable-native-access=ALL-UNNAMED");

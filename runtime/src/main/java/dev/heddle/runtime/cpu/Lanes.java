@@ -6,6 +6,7 @@ import java.nio.ByteOrder;
 import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.VectorMask;
 import jdk.incubator.vector.VectorOperators;
+import jdk.incubator.vector.VectorShuffle;
 import jdk.incubator.vector.VectorSpecies;
 
 /**
@@ -40,6 +41,13 @@ final class Lanes {
   static final MemorySegment MEMORY = MemorySegment.NULL.reinterpret(Long.MAX_VALUE);
 
   private static final FloatVector LANE_NUMBERS = FloatVector.zero(SPECIES).addIndex(1);
+
+  /** By the logarithm of a distance: lanes that lie so far apart, exchanged in pairs. */
+  private static final VectorShuffle<Float>[] SWAPS = swaps();
+
+  /** By the logarithm of a distance: the later lane of each such pair. */
+  private static final VectorMask<Float>[] UPPER = uppers();
+
   private static final ByteOrder ORDER = ByteOrder.nativeOrder();
   private static final ValueLayout.OfFloat FLOAT = ValueLayout.JAVA_FLOAT_UNALIGNED;
   private static final long ADDRESS_BITS = 0x00ff_ffff_ffff_ffffL;
@@ -77,6 +85,39 @@ final class Lanes {
 
   static void store(FloatVector vector, long address, VectorMask<Float> mask) {
     vector.intoMemorySegment(MEMORY, address, ORDER, mask);
+  }
+
+  @SuppressWarnings({"unchecked", "rawtypes"})
+  private static VectorShuffle<Float>[] swaps() {
+    VectorShuffle<Float>[] swaps = new VectorShuffle[Integer.numberOfTrailingZeros(LENGTH)];
+    for (int i = 0; i < swaps.length; i++) {
+      int distance = 1 << i;
+      swaps[i] = VectorShuffle.fromOp(SPECIES, lane -> lane ^ distance);
+    }
+    return swaps;
+  }
+
+  @SuppressWarnings({"unchecked", "rawtypes"})
+  private static VectorMask<Float>[] uppers() {
+    VectorMask<Float>[] masks = new VectorMask[Integer.numberOfTrailingZeros(LENGTH)];
+    for (int i = 0; i < masks.length; i++) {
+      boolean[] lanes = new boolean[LENGTH];
+      for (int lane = 0; lane < LENGTH; lane++) {
+        lanes[lane] = (lane >> i & 1) == 1;
+      }
+      masks[i] = VectorMask.fromArray(SPECIES, lanes, 0);
+    }
+    return masks;
+  }
+
+  /** Exchanges lanes that are {@code distance}, a power of two, apart. */
+  static VectorShuffle<Float> swap(int distance) {
+    return SWAPS[Integer.numberOfTrailingZeros(distance)];
+  }
+
+  /** Of lanes that {@link #swap} exchanges the later ones. */
+  static VectorMask<Float> upper(int distance) {
+    return UPPER[Integer.numberOfTrailingZeros(distance)];
   }
 
   static FloatVector broadcast(float value) {

@@ -13,7 +13,10 @@ import static dev.heddle.runtime.cpu.MicroKernel.ROW_BYTES;
 import java.lang.foreign.ValueLayout;
 import java.nio.ByteOrder;
 import jdk.incubator.vector.ByteVector;
+import jdk.incubator.vector.FloatVector;
+import jdk.incubator.vector.VectorMask;
 import jdk.incubator.vector.VectorShape;
+import jdk.incubator.vector.VectorShuffle;
 import jdk.incubator.vector.VectorSpecies;
 
 /**
@@ -80,10 +83,68 @@ final class Packing {
       }
       return;
     }
+    int whole = columns & -Lanes.LENGTH;
+    int steps = depth & -Lanes.LENGTH;
+    for (int column = 0; column < whole && steps > 0; column += Lanes.LENGTH) {
+      long to = panels + column / COLUMNS * panelBytes + column % COLUMNS * 4L;
+      transpose(b + column * rowStride, rowStride, steps, to, COLUMN_BYTES);
+    }
     int padded = (columns + COLUMNS - 1) / COLUMNS * COLUMNS;
     for (int column = 0; column < padded; column += 4) {
+      int done = column < whole ? steps : 0;
+      long from = b + column * rowStride + 4L * done;
       long to = panels + column / COLUMNS * panelBytes + column % COLUMNS * 4L;
-      interleave(b + column * rowStride, rowStride, columns - column, depth, to, COLUMN_BYTES);
+      interleave(
+          from, rowStride, columns - column, depth - done, to + done * COLUMN_BYTES, COLUMN_BYTES);
+    }
+  }
+
+  /**
+   * As many memory rows as a vector has lanes become a vector a step. Squares of that many rows and
+   * steps are transposed by exchanging the halves of their halves: the two squares off the diagonal
+   * change places, first those of half the size, in the end single values. The first round reads
+   * the rows and writes the panel, the others stay in it.
+   *
+   * @param depth a multiple of {@link Lanes#LENGTH}
+   */
+  private static void transpose(long from, long rowStride, int depth, long panel, long panelStep) {
+    int half = Lanes.LENGTH / 2;
+    long step = stride(rowStride);
+    long toStep = stride(panelStep);
+    long across = stride(half * step);
+    long toAcross = stride(half * toStep);
+    VectorShuffle<Float> swap = Lanes.swap(half);
+    VectorMask<Float> upper = Lanes.upper(half);
+    for (int k = 0; k < depth; k += Lanes.LENGTH) {
+      long source = address(from + 4L * k);
+      long target = address(panel + k * toStep);
+      for (int i = 0; i < half; i++) {
+        FloatVector a = load(source);
+        FloatVector b = load(source + across);
+        store(a.blend(b.rearrange(swap), upper), target);
+        store(a.rearrange(swap).blend(b, upper), target + toAcross);
+        source = address(source + step);
+        target = address(target + toStep);
+      }
+    }
+    for (int distance = half / 2; distance > 0; distance /= 2) {
+      exchange(distance, depth / 2, panel, panelStep);
+    }
+  }
+
+  /** One round on {@code pairs} of vectors that lie {@code distance} steps apart. */
+  private static void exchange(int distance, int pairs, long panel, long panelStep) {
+    long step = stride(panelStep);
+    long across = stride(distance * step);
+    VectorShuffle<Float> swap = Lanes.swap(distance);
+    VectorMask<Float> upper = Lanes.upper(distance);
+    for (int pair = 0; pair < pairs; pair++) {
+      int first = (pair & -distance) << 1 | pair & distance - 1;
+      long at = address(panel + first * step);
+      FloatVector a = load(at);
+      FloatVector b = load(at + across);
+      store(a.blend(b.rearrange(swap), upper), at);
+      store(a.rearrange(swap).blend(b, upper), at + across);
     }
   }
 

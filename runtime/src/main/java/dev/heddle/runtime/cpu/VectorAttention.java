@@ -10,6 +10,7 @@ import dev.heddle.runtime.AttentionMask;
 import dev.heddle.runtime.NDArray;
 import dev.heddle.runtime.memory.Block;
 import dev.heddle.runtime.memory.MemoryPool;
+import java.lang.foreign.ValueLayout;
 import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.VectorOperators;
 
@@ -105,6 +106,11 @@ final class VectorAttention {
     for (long unit = start; unit < end; unit++) {
       long batch = unit / g.keyHeads;
       long keyHead = unit % g.keyHeads;
+      int touched = k.touch(batch, keyHead, g.keys) | v.touch(batch, keyHead, g.keys);
+      for (long head = keyHead * g.group; head < (keyHead + 1) * g.group; head++) {
+        touched |= q.touch(batch, head, g.queries);
+      }
+      Lanes.MEMORY.set(ValueLayout.JAVA_INT, own + statistics, touched);
       Packing.columnPanels(k.at(batch, 0, keyHead), k.rowBytes, true, g.keys, g.headSize, own);
       // The scale goes into the keys: they are fewer than the scores.
       VectorArithmetic.scale(own, scale, own, (int) (valuePanels / Float.BYTES));

@@ -10,6 +10,7 @@ import dev.heddle.runtime.AttentionMask;
 import dev.heddle.runtime.NDArray;
 import dev.heddle.runtime.memory.Block;
 import dev.heddle.runtime.memory.MemoryPool;
+import java.lang.foreign.ValueLayout;
 import jdk.incubator.vector.FloatVector;
 
 /**
@@ -130,6 +131,14 @@ final class VectorAttentionBackward {
       long keyHead = unit % g.keyHeads;
       long keyRows = k.at(batch, 0, keyHead);
       long valueRows = v.at(batch, 0, keyHead);
+      int touched = k.touch(batch, keyHead, g.keys) | v.touch(batch, keyHead, g.keys);
+      for (long head = keyHead * g.group; head < (keyHead + 1) * g.group; head++) {
+        touched |=
+            q.touch(batch, head, g.queries)
+                | dout.touch(batch, head, g.queries)
+                | out.touch(batch, head, g.queries);
+      }
+      Lanes.MEMORY.set(ValueLayout.JAVA_INT, own + deltas, touched);
       Packing.columnPanels(keyRows, k.rowBytes, true, g.keys, g.headSize, own);
       // The scale goes into the keys: they are fewer than the scores.
       VectorArithmetic.scale(own, scale, own, (int) (valuePanels / Float.BYTES));
