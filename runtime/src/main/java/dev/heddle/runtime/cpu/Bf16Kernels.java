@@ -1,6 +1,7 @@
 package dev.heddle.runtime.cpu;
 
 import dev.heddle.runtime.AdamWStep;
+import dev.heddle.runtime.AdamWTensor;
 import dev.heddle.runtime.AttentionMask;
 import dev.heddle.runtime.BinaryOperation;
 import dev.heddle.runtime.DType;
@@ -33,6 +34,7 @@ final class Bf16Kernels implements Kernels {
   private final Bf16Products products;
   private final Bf16Arrays arrays;
   private final Bf16Rows rows;
+  private final VectorUpdates updates;
   private final VectorMovement movement;
   private final Bf16Elementwise elementwise;
   private final Bf16Attention attention;
@@ -47,7 +49,8 @@ final class Bf16Kernels implements Kernels {
     this.floats = floats;
     this.products = products;
     this.arrays = new Bf16Arrays(workers);
-    this.rows = new Bf16Rows(floats, arrays);
+    this.rows = new Bf16Rows(floats, arrays, new Bf16Sums(workers, memory));
+    this.updates = new VectorUpdates(workers);
     this.movement = new VectorMovement(workers);
     this.elementwise = new Bf16Elementwise(workers, memory);
     this.attention = new Bf16Attention(workers, memory);
@@ -145,7 +148,17 @@ final class Bf16Kernels implements Kernels {
       NDArray secondMoment,
       @Nullable NDArray copy) {
     OptimizerChecks.adamW(step, weight, gradient, firstMoment, secondMoment, copy);
-    rows.adamW(step, weight, gradient, firstMoment, secondMoment, copy);
+    AdamWTensor one = new AdamWTensor(weight, gradient, firstMoment, secondMoment, copy, true);
+    updates.adamW(step, step, List.of(one));
+  }
+
+  @Override
+  public void adamW(AdamWStep step, List<AdamWTensor> tensors) {
+    for (AdamWTensor t : tensors) {
+      OptimizerChecks.adamW(
+          step, t.weight(), t.gradient(), t.firstMoment(), t.secondMoment(), t.copy());
+    }
+    updates.adamW(step, step.withoutDecay(), tensors);
   }
 
   @Override
