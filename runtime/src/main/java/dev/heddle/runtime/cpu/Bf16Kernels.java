@@ -19,10 +19,11 @@ import java.util.List;
 import org.jspecify.annotations.Nullable;
 
 /**
- * The kernels for bf16 by those for F32: operands are widened into scratch arrays, the F32 kernel
- * runs, and what it wrote is rounded; element-wise primitives do so tile by tile, those over rows
- * by pieces of rows. So a value is rounded once a primitive, as on hardware with bf16 storage and
- * F32 accumulation. Statistics are F32 already and pass through.
+ * The kernels for bf16, mostly by those for F32: operands are widened into scratch arrays, the F32
+ * kernel runs, and what it wrote is rounded; element-wise primitives do so tile by tile, those over
+ * rows by pieces of rows. What training steps do most has loops that convert in registers. So a
+ * value is rounded once a primitive, as on hardware with bf16 storage and F32 accumulation.
+ * Statistics are F32 already and pass through.
  *
  * <p>On processors with bf16 instructions products and attention are bf16 products. Two values are
  * then rounded on the way: what a linear layer's activation is applied to, and the probabilities of
