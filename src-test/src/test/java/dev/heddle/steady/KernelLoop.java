@@ -1,6 +1,7 @@
 package dev.heddle.steady;
 
 import com.sun.management.ThreadMXBean;
+import dev.heddle.runtime.AdamWStep;
 import dev.heddle.runtime.AttentionMask;
 import dev.heddle.runtime.BinaryOperation;
 import dev.heddle.runtime.DType;
@@ -55,6 +56,7 @@ public final class KernelLoop {
         loop.addRows(columns);
         loop.addProducts(columns);
         loop.addAttention(columns / 3 + 1);
+        loop.addNarrow(columns);
       }
       loop.run(Long.parseLong(arguments[0]));
       System.out.println("DEVICE " + device);
@@ -167,6 +169,31 @@ public final class KernelLoop {
           kernels.crossEntropyBackward(x, targets, 0, mean, loss, dx);
         });
     add("scatterAddRows " + columns, () -> kernels.scatterAddRows(dy, targets, y));
+  }
+
+  /** Those that have loops for bf16 of their own. */
+  private void addNarrow(int columns) {
+    Kernels narrow = device.kernels(DType.BF16);
+    NDArray x = floats(ROWS, columns).cast(DType.BF16);
+    NDArray y = floats(ROWS, columns).cast(DType.BF16);
+    NDArray z = floats(ROWS, columns).cast(DType.BF16);
+    NDArray sum = floats(ROWS, columns).cast(DType.BF16);
+    NDArray row = floats(columns).cast(DType.BF16);
+    for (UnaryOperation op : List.of(UnaryOperation.GELU, UnaryOperation.SILU)) {
+      add("bf16 " + op + " " + columns, () -> narrow.unary(op, x, z));
+      add("bf16 " + op + " backward " + columns, () -> narrow.unaryBackward(op, x, y, z));
+    }
+    for (BinaryOperation op : List.of(BinaryOperation.ADD, BinaryOperation.MULTIPLY)) {
+      add("bf16 " + op + " " + columns, () -> narrow.binary(op, x, y, z));
+    }
+    add("bf16 scale " + columns, () -> narrow.scale(x, 0.5, z));
+    add("bf16 addScaled " + columns, () -> narrow.addScaled(x, 1e-9, sum));
+    add("bf16 sumTo a row " + columns, () -> narrow.sumTo(x, row));
+    AdamWStep step = new AdamWStep(1e-3, 0.9, 0.95, 1e-8, 0.1, 3, 1);
+    NDArray weight = floats(ROWS, columns);
+    NDArray first = floats(ROWS, columns);
+    NDArray second = floats(ROWS, columns);
+    add("bf16 adamW " + columns, () -> narrow.adamW(step, weight, x, first, second, z));
   }
 
   private void addProducts(int columns) {

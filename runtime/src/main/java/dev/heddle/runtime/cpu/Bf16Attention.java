@@ -5,7 +5,6 @@ import static dev.heddle.runtime.cpu.Lanes.LENGTH;
 import static dev.heddle.runtime.cpu.Lanes.address;
 import static dev.heddle.runtime.cpu.Lanes.broadcast;
 import static dev.heddle.runtime.cpu.Lanes.load;
-import static dev.heddle.runtime.cpu.Lanes.store;
 
 import dev.heddle.runtime.AttentionMask;
 import dev.heddle.runtime.DType;
@@ -13,6 +12,7 @@ import dev.heddle.runtime.NDArray;
 import dev.heddle.runtime.memory.Block;
 import dev.heddle.runtime.memory.MemoryPool;
 import jdk.incubator.vector.FloatVector;
+import jdk.incubator.vector.VectorMask;
 import jdk.incubator.vector.VectorOperators;
 
 /**
@@ -227,28 +227,44 @@ final class Bf16Attention {
     long row = address(scores);
     long to = address(probabilities);
     FloatVector scales = broadcast(scale);
+    FloatVector nothing = broadcast(Float.NEGATIVE_INFINITY);
+    VectorMask<Float> rest = Lanes.first(visible & LENGTH - 1);
     int whole = visible & -LENGTH;
-    FloatVector maxima = broadcast(Float.NEGATIVE_INFINITY);
-    for (int i = 0; i < whole; i += LENGTH) {
-      FloatVector x = load(row + 4L * i).mul(scales);
-      // Java's maximum takes five instructions because of NaN and signed zeros.
-      maxima = maxima.blend(x, x.compare(VectorOperators.GT, maxima));
-      store(x, row + 4L * i);
+    // Java's maximum takes five instructions because of NaN and signed zeros. Two of what takes its
+    // place, because each waits for the one before.
+    FloatVector even = nothing;
+    FloatVector odd = nothing;
+    int at = 0;
+    for (; at < whole - LENGTH; at += 2 * LENGTH) {
+      FloatVector x = load(row + 4L * at).mul(scales);
+      FloatVector y = load(row + 4L * at + Lanes.BYTES).mul(scales);
+      even = even.blend(x, x.compare(VectorOperators.GT, even));
+      odd = odd.blend(y, y.compare(VectorOperators.GT, odd));
     }
-    float highest = Lanes.max(maxima);
-    for (int i = whole; i < visible; i++) {
-      float x = Lanes.get(row + 4L * i) * scale;
-      highest = x > highest ? x : highest;
-      Lanes.set(row + 4L * i, x);
+    if (at < whole) {
+      FloatVector x = load(row + 4L * at).mul(scales);
+      even = even.blend(x, x.compare(VectorOperators.GT, even));
     }
+    if (whole < visible) {
+      FloatVector x = nothing.blend(load(row + 4L * whole).mul(scales), rest);
+      odd = odd.blend(x, x.compare(VectorOperators.GT, odd));
+    }
+    float highest = Lanes.max(even.blend(odd, odd.compare(VectorOperators.GT, even)));
     float maximum = highest == Float.NEGATIVE_INFINITY ? 0 : highest;
-    int bound = VectorAttention.hideTail(row, visible);
     FloatVector shift = broadcast(maximum);
     FloatVector sums = Lanes.zero();
-    for (int i = 0; i < bound; i += LENGTH) {
-      FloatVector e = VectorMath.expOfNonPositive(load(row + 4L * i).sub(shift));
+    for (int i = 0; i < whole; i += LENGTH) {
+      FloatVector e = VectorMath.expOfNonPositive(load(row + 4L * i).mul(scales).sub(shift));
       sums = sums.add(e);
       Bf16Conversion.store(e, to + 2L * i);
+    }
+    int bound = whole;
+    if (whole < visible) {
+      FloatVector x = nothing.blend(load(row + 4L * whole).mul(scales), rest);
+      FloatVector e = VectorMath.expOfNonPositive(x.sub(shift));
+      sums = sums.add(e);
+      Bf16Conversion.store(e, to + 2L * whole);
+      bound += LENGTH;
     }
     for (int i = bound; i < limit; i += LENGTH) {
       Bf16Conversion.store(Lanes.zero(), to + 2L * i);

@@ -8,9 +8,10 @@ import dev.heddle.runtime.memory.MemoryPool;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Element-wise primitives of contiguous bf16 arrays by tiles: a tile of each operand is widened
- * into scratch memory that stays in the first-level cache, the F32 loop runs on it, and the result
- * is rounded. So memory is read and written in bf16 only.
+ * Element-wise primitives of contiguous bf16 arrays: by a loop of {@link Bf16Loops} where there is
+ * one, else by tiles. A tile of each operand is widened into scratch memory that stays in the
+ * first-level cache, the F32 loop runs on it, and the result is rounded. So memory is read and
+ * written in bf16 only.
  */
 final class Bf16Elementwise {
   /** Elements of a tile: three of them in F32 are half of a first-level cache. */
@@ -33,26 +34,90 @@ final class Bf16Elementwise {
   }
 
   void unary(UnaryOperation op, NDArray x, NDArray y) {
-    run(x, null, y, (a, b, n) -> VectorUnary.apply(op, a, a, n));
+    Bf16Loops.@Nullable Loop loop = Bf16Loops.unary(op);
+    if (loop == null) {
+      run(x, null, y, (a, b, n) -> VectorUnary.apply(op, a, a, n));
+    } else {
+      run(x, null, y, loop);
+    }
   }
 
   void unaryBackward(UnaryOperation op, NDArray x, NDArray dy, NDArray dx) {
-    run(x, dy, dx, (a, b, n) -> VectorUnaryBackward.apply(op, a, b, a, n));
+    Bf16Loops.@Nullable Loop loop = Bf16Loops.unaryBackward(op);
+    if (loop != null) {
+      run(x, dy, dx, loop);
+    } else if (op == UnaryOperation.GELU) {
+      geluBackward(x, dy, dx);
+    } else {
+      run(x, dy, dx, (a, b, n) -> VectorUnaryBackward.apply(op, a, b, a, n));
+    }
+  }
+
+  /** The derivative in F32 by tiles, which is multiplied and rounded as it is read again. */
+  private void geluBackward(NDArray x, NDArray dy, NDArray dx) {
+    long in = x.address();
+    long gradient = dy.address();
+    long to = dx.address();
+    Block block = memory.borrow(workers.threads() * OPERANDS * TILE_BYTES);
+    try {
+      long scratch = block.segment().address();
+      workers.runOnWorkers(
+          dx.size(),
+          VectorElementwise.GRAIN,
+          (worker, start, end) -> {
+            long a = scratch + worker * OPERANDS * TILE_BYTES;
+            long at = start;
+            for (; at <= end - Lanes.LENGTH; at += TILE) {
+              int n = (int) Math.min(TILE, end - at) & -Lanes.LENGTH;
+              Bf16Loops.geluDerivative(in + 2 * at, a, n);
+              Bf16Loops.multiplyWide(a, gradient + 2 * at, to + 2 * at, n);
+            }
+            int rest = (int) ((end - start) % Lanes.LENGTH);
+            if (rest > 0) {
+              long last = 2 * (end - rest);
+              Bf16Conversion.widen(in + last, a, rest);
+              Bf16Conversion.widen(gradient + last, a + TILE_BYTES, rest);
+              VectorUnaryBackward.apply(UnaryOperation.GELU, a, a + TILE_BYTES, a, rest);
+              Bf16Conversion.narrow(a, to + last, rest);
+            }
+          });
+    } finally {
+      block.release();
+    }
   }
 
   void binary(BinaryOperation op, NDArray a, NDArray b, NDArray y) {
-    run(a, b, y, (left, right, n) -> VectorArithmetic.apply(op, left, right, left, n));
+    Bf16Loops.@Nullable Loop loop = Bf16Loops.binary(op);
+    if (loop == null) {
+      run(a, b, y, (left, right, n) -> VectorArithmetic.apply(op, left, right, left, n));
+    } else {
+      run(a, b, y, loop);
+    }
   }
 
   void scale(NDArray x, double alpha, NDArray y) {
-    float factor = (float) alpha;
-    run(x, null, y, (a, b, n) -> VectorArithmetic.scale(a, factor, a, n));
+    run(x, null, y, Bf16Loops.scale((float) alpha));
   }
 
   /** y += alpha x. */
   void addScaled(NDArray x, double alpha, NDArray y) {
-    float factor = (float) alpha;
-    run(y, x, y, (a, b, n) -> VectorArithmetic.addScaled(b, factor, a, n));
+    run(y, x, y, Bf16Loops.addScaled((float) alpha));
+  }
+
+  private void run(NDArray first, @Nullable NDArray second, NDArray y, Bf16Loops.Loop loop) {
+    long one = first.address();
+    long other = second == null ? 0 : second.address();
+    long to = y.address();
+    workers.run(
+        y.size(),
+        VectorElementwise.GRAIN,
+        (start, end) ->
+            Bf16Loops.run(
+                loop,
+                one + 2 * start,
+                other == 0 ? 0 : other + 2 * start,
+                to + 2 * start,
+                (int) (end - start)));
   }
 
   private void run(NDArray first, @Nullable NDArray second, NDArray y, Step step) {

@@ -1,6 +1,7 @@
 package dev.heddle.runtime.cpu;
 
 import dev.heddle.runtime.AdamWStep;
+import dev.heddle.runtime.AdamWTensor;
 import dev.heddle.runtime.AttentionMask;
 import dev.heddle.runtime.BinaryOperation;
 import dev.heddle.runtime.DType;
@@ -18,10 +19,11 @@ import java.util.List;
 import org.jspecify.annotations.Nullable;
 
 /**
- * The kernels for bf16 by those for F32: operands are widened into scratch arrays, the F32 kernel
- * runs, and what it wrote is rounded; element-wise primitives do so tile by tile, those over rows
- * by pieces of rows. So a value is rounded once a primitive, as on hardware with bf16 storage and
- * F32 accumulation. Statistics are F32 already and pass through.
+ * The kernels for bf16, mostly by those for F32: operands are widened into scratch arrays, the F32
+ * kernel runs, and what it wrote is rounded; element-wise primitives do so tile by tile, those over
+ * rows by pieces of rows. What training steps do most has loops that convert in registers. So a
+ * value is rounded once a primitive, as on hardware with bf16 storage and F32 accumulation.
+ * Statistics are F32 already and pass through.
  *
  * <p>On processors with bf16 instructions products and attention are bf16 products. Two values are
  * then rounded on the way: what a linear layer's activation is applied to, and the probabilities of
@@ -33,6 +35,7 @@ final class Bf16Kernels implements Kernels {
   private final Bf16Products products;
   private final Bf16Arrays arrays;
   private final Bf16Rows rows;
+  private final VectorUpdates updates;
   private final VectorMovement movement;
   private final Bf16Elementwise elementwise;
   private final Bf16Attention attention;
@@ -47,7 +50,8 @@ final class Bf16Kernels implements Kernels {
     this.floats = floats;
     this.products = products;
     this.arrays = new Bf16Arrays(workers);
-    this.rows = new Bf16Rows(floats, arrays);
+    this.rows = new Bf16Rows(floats, arrays, new Bf16Sums(workers, memory));
+    this.updates = new VectorUpdates(workers);
     this.movement = new VectorMovement(workers);
     this.elementwise = new Bf16Elementwise(workers, memory);
     this.attention = new Bf16Attention(workers, memory);
@@ -145,7 +149,17 @@ final class Bf16Kernels implements Kernels {
       NDArray secondMoment,
       @Nullable NDArray copy) {
     OptimizerChecks.adamW(step, weight, gradient, firstMoment, secondMoment, copy);
-    rows.adamW(step, weight, gradient, firstMoment, secondMoment, copy);
+    AdamWTensor one = new AdamWTensor(weight, gradient, firstMoment, secondMoment, copy, true);
+    updates.adamW(step, step, List.of(one));
+  }
+
+  @Override
+  public void adamW(AdamWStep step, List<AdamWTensor> tensors) {
+    for (AdamWTensor t : tensors) {
+      OptimizerChecks.adamW(
+          step, t.weight(), t.gradient(), t.firstMoment(), t.secondMoment(), t.copy());
+    }
+    updates.adamW(step, step.withoutDecay(), tensors);
   }
 
   @Override

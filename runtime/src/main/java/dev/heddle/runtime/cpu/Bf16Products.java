@@ -20,7 +20,7 @@ final class Bf16Products {
   /** Parts end at multiples of this: whole vectors. */
   private static final long PART_UNIT = 16;
 
-  /** Multiply-adds of a weight's gradient from which its second operand is packed apart. */
+  /** Multiply-adds of a gradient from which its second operand is packed apart. */
   private static final long WORTH_PACKING = 1L << 24;
 
   private final WorkerPool workers;
@@ -82,8 +82,9 @@ final class Bf16Products {
     OneDnnMatmul.Steps left = steps(a, transposeA);
     OneDnnMatmul.Steps right = steps(b, transposeB);
     OneDnnMatmul.Steps result = steps(c, false);
-    if (transposeA && !transposeB && batch == 1 && rows * columns * depth >= WORTH_PACKING) {
-      if (multiplyPacked(a, b, c)) {
+    boolean large = batch == 1 && rows * columns * depth >= WORTH_PACKING;
+    if (large && !transposeB && bias == null) {
+      if (multiplyPacked(a, transposeA, b, c)) {
         return true;
       }
     }
@@ -132,17 +133,19 @@ final class Bf16Products {
   }
 
   /**
-   * c = aᵀ b, a weight's gradient, with b packed once for all parts: the library, which packs a too
-   * where it is transposed, then takes 0.92 of the time (Zen 5, [1536,2048] by [2048,384]).
+   * c = op(a) b, a gradient, with b packed once for all parts: the library, which packs a too where
+   * it is transposed, then takes 0.92 of the time (Zen 5, [1536,2048] by [2048,384]), and 0.96
+   * where it is not ([1568,1536] by [1536,384]). Packing a transposed b would take what it gains.
    *
    * @return whether it was done: only where all parts are alike, and so read the same order
    */
-  private boolean multiplyPacked(NDArray a, NDArray b, NDArray c) {
+  private boolean multiplyPacked(NDArray a, boolean transposeA, NDArray b, NDArray c) {
     long rows = c.dim(0);
-    if (rows % (PARTS * PART_UNIT) != 0) {
+    // Parts of a transposed a begin within its rows: at whole vectors.
+    if (rows % (transposeA ? PARTS * PART_UNIT : PARTS) != 0) {
       return false;
     }
-    OneDnnMatmul.Steps left = steps(a, true);
+    OneDnnMatmul.Steps left = steps(a, transposeA);
     OneDnnMatmul.Steps result = steps(c, false);
     long part = rows / PARTS;
     OneDnnMatmul.Form form =
@@ -152,7 +155,7 @@ final class Bf16Products {
             1,
             part,
             c.dim(1),
-            a.dim(0),
+            a.dim(transposeA ? 0 : 1),
             left,
             steps(b, false),
             result,

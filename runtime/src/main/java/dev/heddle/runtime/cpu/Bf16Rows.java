@@ -1,6 +1,5 @@
 package dev.heddle.runtime.cpu;
 
-import dev.heddle.runtime.AdamWStep;
 import dev.heddle.runtime.BinaryOperation;
 import dev.heddle.runtime.DType;
 import dev.heddle.runtime.Kernels;
@@ -25,10 +24,12 @@ final class Bf16Rows {
 
   private final Kernels floats;
   private final Bf16Arrays arrays;
+  private final Bf16Sums sums;
 
-  Bf16Rows(Kernels floats, Bf16Arrays arrays) {
+  Bf16Rows(Kernels floats, Bf16Arrays arrays, Bf16Sums sums) {
     this.floats = floats;
     this.arrays = arrays;
+    this.sums = sums;
   }
 
   /** What is done for the rows {@code start} (inclusive) to {@code end} (exclusive). */
@@ -203,6 +204,10 @@ final class Bf16Rows {
     if (!x.isContiguous() || y.size() == 0 || !isOfInnerDims(y, x)) {
       return false;
     }
+    if (x.dtype() == DType.BF16 && y.dtype() == DType.BF16) {
+      sums.add(x.address(), x.size() / y.size(), y.size(), y.address());
+      return true;
+    }
     try (MemoryScope scratch = MemoryScope.open()) {
       NDArray from = x.reshape(x.size() / y.size(), y.size());
       RowSum sum = new RowSum(y.reshape(y.size()));
@@ -311,42 +316,5 @@ final class Bf16Rows {
             arrays.narrow(piece, dlogits.slice(0, start, end));
           });
     }
-  }
-
-  /** See {@link Kernels#adamW(AdamWStep, NDArray, NDArray, NDArray, NDArray, NDArray)}. */
-  void adamW(
-      AdamWStep step,
-      NDArray weight,
-      NDArray gradient,
-      NDArray firstMoment,
-      NDArray secondMoment,
-      @Nullable NDArray copy) {
-    try (MemoryScope scratch = MemoryScope.open()) {
-      NDArray from = column(gradient);
-      NDArray weights = column(weight);
-      NDArray firsts = column(firstMoment);
-      NDArray seconds = column(secondMoment);
-      @Nullable NDArray to = copy == null ? null : column(copy);
-      NDArray gradients = room(from);
-      pieces(
-          from,
-          (start, end) -> {
-            NDArray piece = weights.slice(0, start, end);
-            floats.adamW(
-                step,
-                piece,
-                wide(from, gradients, start, end),
-                firsts.slice(0, start, end),
-                seconds.slice(0, start, end),
-                null);
-            if (to != null) {
-              arrays.narrow(piece, to.slice(0, start, end));
-            }
-          });
-    }
-  }
-
-  private static NDArray column(NDArray x) {
-    return x.reshape(x.size(), 1);
   }
 }

@@ -7,6 +7,7 @@ import static dev.heddle.runtime.cpu.Lanes.store;
 
 import dev.heddle.runtime.AdamWStep;
 import dev.heddle.runtime.AdamWTensor;
+import dev.heddle.runtime.DType;
 import dev.heddle.runtime.GlobalIndex;
 import dev.heddle.runtime.NDArray;
 import dev.heddle.runtime.Random;
@@ -44,7 +45,7 @@ final class VectorUpdates {
 
   /**
    * One step on all tensors in one run of the workers, which then wait for each other once. How a
-   * tensor is cut depends on its size alone.
+   * tensor is cut depends on its size alone. Gradients are F32 or bf16.
    */
   void adamW(AdamWStep decaying, AdamWStep plain, List<AdamWTensor> tensors) {
     int count = tensors.size();
@@ -66,16 +67,27 @@ final class VectorUpdates {
             }
             AdamWTensor tensor = tensors.get(i);
             long from = (chunk - (i == 0 ? 0 : ends[i - 1])) * VectorElementwise.GRAIN;
-            long offset = 4 * from;
-            adamW(
-                tensor.decays() ? decaying : plain,
-                tensor.weight().address() + offset,
-                tensor.gradient().address() + offset,
-                tensor.firstMoment().address() + offset,
-                tensor.secondMoment().address() + offset,
-                (int) Math.min(VectorElementwise.GRAIN, tensor.weight().size() - from));
+            int size = (int) Math.min(VectorElementwise.GRAIN, tensor.weight().size() - from);
+            AdamWStep numbers = tensor.decays() ? decaying : plain;
+            if (tensor.gradient().dtype() == DType.BF16) {
+              Bf16AdamW.update(numbers, tensor, from, size);
+            } else {
+              update(numbers, tensor, from, size);
+            }
           }
         });
+  }
+
+  /** One step on the elements of a tensor from {@code from} on. */
+  private static void update(AdamWStep step, AdamWTensor tensor, long from, int size) {
+    long offset = 4 * from;
+    adamW(
+        step,
+        tensor.weight().address() + offset,
+        tensor.gradient().address() + offset,
+        tensor.firstMoment().address() + offset,
+        tensor.secondMoment().address() + offset,
+        size);
   }
 
   private void updateWeights(long start, long end) {

@@ -139,6 +139,20 @@ interface ProductConformance extends Conformance {
     }
   }
 
+  /** As large as the products whose second operand is packed, in parts that no vector divides. */
+  @Test
+  default void gemm_largeOddParts_match() {
+    for (boolean transposeA : List.of(false, true)) {
+      for (Placement placement : List.of(Placement.CONTIGUOUS, Placement.PADDED_ROWS)) {
+        kernelCase("gemm in odd parts " + transposeA + " " + placement)
+            .input(placement, stored(transposeA, 260, 385))
+            .input(placement, 385, 193)
+            .output(placement, 260, 193)
+            .check((kernels, a) -> kernels.gemm(a[0], transposeA, a[1], false, 1, 0, a[2]));
+      }
+    }
+  }
+
   @Test
   default void batchedGemm_large_sameBitsForAnyThreadCount() {
     kernelCase("batchedGemm large")
