@@ -36,6 +36,8 @@ public final class LineProcess implements AutoCloseable {
             command.subList(
                 command.contains("-cp") ? command.indexOf("-cp") + 2 : 0, command.size()));
     ProcessBuilder builder = new ProcessBuilder(command);
+    // As the launcher sets it, and as the peers have it.
+    builder.environment().put("MALLOC_ARENA_MAX", "1");
     environment.forEach(
         (name, value) -> {
           if (value.isEmpty()) {
