@@ -330,9 +330,9 @@ final class ExpectedTraffic {
   }
 
   /**
-   * Every rank gets the rows that it needs and does not have, and keeps those that it has; backward
-   * their gradients go back. Where TP ranks have the same gradients, whoever has sent least sends
-   * to the next one.
+   * Every rank gets the rows that it needs and does not have, and keeps those that it has without
+   * an exchange; backward their gradients go back. Where TP ranks have the same gradients, whoever
+   * has sent least sends to the next one.
    */
   private void boundary(String encoder, FusedBatch batch) {
     Map<Integer, BitSet> have = leaving(encoder, batch);
@@ -350,11 +350,9 @@ final class ExpectedTraffic {
     need.forEach(
         (receiver, rows) -> {
           BitSet missing = (BitSet) rows.clone();
-          BitSet own = have.getOrDefault(receiver, new BitSet());
-          missing.andNot(own);
-          exchangeIf(receiver, phase, !rows.isEmpty(), 0, missing.cardinality() * features);
-          if (own.intersects(rows)) {
-            sent.merge(receiver, 0L, Long::sum);
+          missing.andNot(have.getOrDefault(receiver, new BitSet()));
+          if (!missing.isEmpty()) {
+            exchange(receiver, phase, 0, missing.cardinality() * features);
           }
           while (!missing.isEmpty()) {
             int sender = sender(have, missing, sent);
@@ -364,7 +362,7 @@ final class ExpectedTraffic {
             sent.merge(sender, from.cardinality() * features, Long::sum);
           }
         });
-    sent.forEach((sender, numbers) -> exchangeIf(sender, phase, true, numbers, 0));
+    sent.forEach((sender, numbers) -> exchange(sender, phase, numbers, 0));
   }
 
   /** Of the ranks that have the first of these rows the one that has sent least, the first such. */
@@ -374,12 +372,6 @@ final class ExpectedTraffic {
         .map(Map.Entry::getKey)
         .min(Comparator.comparingLong(rank -> sent.getOrDefault(rank, 0L)))
         .orElseThrow();
-  }
-
-  private void exchangeIf(int rank, Phase phase, boolean any, long sent, long received) {
-    if (any) {
-      exchange(rank, phase, sent, received);
-    }
   }
 
   // ---- gradients
