@@ -149,10 +149,10 @@ final class VectorAttentionBackward {
       g.run(stages, batch, keyHead, own);
       long dkRows = dk.at(batch, 0, keyHead);
       long dvRows = dv.at(batch, 0, keyHead);
-      for (int key = 0; key < g.keys; key++) {
-        long from = own + dkSums + key * g.sizeBytes;
-        VectorArithmetic.scale(from, scale, dkRows + key * dk.rowBytes, g.headSize);
-      }
+      // All at once: a loop of scaled rows in this method had the JIT make a vector object a row.
+      long sums = own + dkSums;
+      VectorArithmetic.scale(sums, scale, sums, (int) (g.keys * g.sizeBytes / Float.BYTES));
+      Tiles.copy(sums, g.sizeBytes, dkRows, dk.rowBytes, g.keys, g.headSize);
       Tiles.copy(own + dvSums, g.sizeBytes, dvRows, dv.rowBytes, g.keys, g.headSize);
     }
   }
