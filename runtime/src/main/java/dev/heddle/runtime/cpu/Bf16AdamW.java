@@ -5,7 +5,6 @@ import static dev.heddle.runtime.cpu.Lanes.address;
 import static dev.heddle.runtime.cpu.Lanes.load;
 import static dev.heddle.runtime.cpu.Lanes.store;
 
-import dev.heddle.runtime.AdamWStep;
 import dev.heddle.runtime.AdamWTensor;
 import dev.heddle.runtime.NDArray;
 import jdk.incubator.vector.FloatVector;
@@ -19,11 +18,11 @@ final class Bf16AdamW {
   private Bf16AdamW() {}
 
   /** One step on {@code size} elements of a tensor from {@code from} on. */
-  static void update(AdamWStep step, AdamWTensor tensor, long from, int size) {
+  static void update(AdamWNumbers numbers, AdamWTensor tensor, long from, int size) {
     NDArray copy = tensor.copy();
     long offset = 4 * from;
     update(
-        step,
+        numbers,
         tensor.weight().address() + offset,
         tensor.gradient().address() + 2 * from,
         tensor.firstMoment().address() + offset,
@@ -32,23 +31,23 @@ final class Bf16AdamW {
         size);
   }
 
-  private static void update(AdamWStep step, long w0, long g0, long m0, long v0, long c0, int n) {
+  private static void update(
+      AdamWNumbers numbers, long w0, long g0, long m0, long v0, long c0, int n) {
     long w = address(w0);
     long g = address(g0);
     long m = address(m0);
     long v = address(v0);
     long c = address(c0);
     boolean copies = c0 != 0;
-    float scale = (float) step.gradientScale();
-    float beta1 = (float) step.beta1();
-    float beta2 = (float) step.beta2();
-    float rest1 = (float) (1 - step.beta1());
-    float rest2 = (float) (1 - step.beta2());
-    // Both corrections are moved out of the loop: w -= rate m / (sqrt(v) root + epsilon).
-    float root = (float) (1 / Math.sqrt(step.correction2()));
-    float rate = (float) (step.learningRate() / step.correction1());
-    float epsilon = (float) step.epsilon();
-    float keep = (float) (1 - step.learningRate() * step.weightDecay());
+    float scale = numbers.scale();
+    float beta1 = numbers.beta1();
+    float beta2 = numbers.beta2();
+    float rest1 = numbers.rest1();
+    float rest2 = numbers.rest2();
+    float root = numbers.root();
+    float rate = numbers.rate();
+    float epsilon = numbers.epsilon();
+    float keep = numbers.keep();
     int bound = n & -LENGTH;
     FloatVector scales = Lanes.broadcast(scale);
     FloatVector betas1 = Lanes.broadcast(beta1);

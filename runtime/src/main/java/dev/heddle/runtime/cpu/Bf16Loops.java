@@ -74,27 +74,20 @@ final class Bf16Loops {
   /** A loop over any number of values: the last ones, fewer than a vector has, by a padded copy. */
   static void run(Loop loop, long a, long b, long y, int n) {
     int rest = n % LENGTH;
-    long end = 2L * (n - rest);
-    long left = a;
-    long right = b;
-    long to = y;
-    int count = n - rest;
-    for (int turns = rest == 0 ? 1 : 2; turns > 0; turns--) {
-      loop.run(left, right, to, count);
-      if (turns > 1) {
-        left = Pad.address();
-        right = left + Lanes.BYTES;
-        to = left;
-        count = LENGTH;
-        fill(left, a + end, rest);
-        if (b != 0) {
-          fill(right, b + end, rest);
-        }
-      }
+    int whole = n - rest;
+    loop.run(a, b, y, whole);
+    if (rest == 0) {
+      return;
     }
-    if (rest > 0) {
-      copy(to, y + end, rest);
+    long end = 2L * whole;
+    long left = Pad.address();
+    long right = left + Lanes.BYTES;
+    fill(left, a + end, rest);
+    if (b != 0) {
+      fill(right, b + end, rest);
     }
+    loop.run(left, right, left, LENGTH);
+    copy(left, y + end, rest);
   }
 
   private static void fill(long pad, long from, int count) {

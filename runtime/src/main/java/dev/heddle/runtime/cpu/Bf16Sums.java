@@ -14,8 +14,6 @@ import jdk.incubator.vector.FloatVector;
  * an F32 copy of what is summed. How rows are cut depends on the shape alone.
  */
 final class Bf16Sums {
-  private static final long MAX_CHUNKS = 32;
-  private static final long MIN_CHUNK_ROWS = 32;
   private static final int ROWS_AT_ONCE = 4;
 
   private final WorkerPool workers;
@@ -34,9 +32,7 @@ final class Bf16Sums {
    */
   void add(long from, long rows, long columns, long to) {
     // Whole fours of rows, so that few are added one by one.
-    long grain =
-        AttentionBlocks.roundUp(
-            Math.max(MIN_CHUNK_ROWS, (rows + MAX_CHUNKS - 1) / MAX_CHUNKS), ROWS_AT_ONCE);
+    long grain = AttentionBlocks.roundUp(ColumnSums.chunkRows(rows), ROWS_AT_ONCE);
     long chunks = (rows + grain - 1) / grain;
     Block block = memory.borrow(4 * Math.max(1, chunks) * columns);
     try {

@@ -36,7 +36,7 @@ final class ColumnSums {
    * @param to address of {@code columns} floats
    */
   void add(long from, long rowBytes, long rows, int columns, long to) {
-    long grain = Math.max(MIN_CHUNK_ROWS, (rows + MAX_CHUNKS - 1) / MAX_CHUNKS);
+    long grain = chunkRows(rows);
     long chunks = (rows + grain - 1) / grain;
     if (chunks <= 1) {
       sumRows(from, rowBytes, rows, columns, to);
@@ -60,6 +60,11 @@ final class ColumnSums {
     } finally {
       block.release();
     }
+  }
+
+  /** Rows of a chunk; a matrix of no more of them is summed as one. */
+  static long chunkRows(long rows) {
+    return Math.max(MIN_CHUNK_ROWS, (rows + MAX_CHUNKS - 1) / MAX_CHUNKS);
   }
 
   /**

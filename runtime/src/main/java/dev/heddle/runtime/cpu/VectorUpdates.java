@@ -22,7 +22,7 @@ final class VectorUpdates {
   private final WorkerPool.RangeTask weightTask = this::updateWeights;
 
   // The running call, so that the many of a step make no garbage.
-  private AdamWStep step = new AdamWStep(0, 0, 0, 1, 0, 1, 1);
+  private AdamWNumbers numbers = AdamWNumbers.of(new AdamWStep(0, 0, 0, 1, 0, 1, 1));
   private long weights;
   private long gradients;
   private long firsts;
@@ -34,8 +34,8 @@ final class VectorUpdates {
 
   // ---- AdamW
 
-  void adamW(AdamWStep newStep, NDArray weight, NDArray gradient, NDArray first, NDArray second) {
-    step = newStep;
+  void adamW(AdamWStep step, NDArray weight, NDArray gradient, NDArray first, NDArray second) {
+    numbers = AdamWNumbers.of(step);
     weights = weight.address();
     gradients = gradient.address();
     firsts = first.address();
@@ -48,6 +48,8 @@ final class VectorUpdates {
    * tensor is cut depends on its size alone. Gradients are F32 or bf16.
    */
   void adamW(AdamWStep decaying, AdamWStep plain, List<AdamWTensor> tensors) {
+    AdamWNumbers withDecay = AdamWNumbers.of(decaying);
+    AdamWNumbers withoutDecay = AdamWNumbers.of(plain);
     int count = tensors.size();
     long[] ends = new long[count];
     long chunks = 0;
@@ -68,21 +70,21 @@ final class VectorUpdates {
             AdamWTensor tensor = tensors.get(i);
             long from = (chunk - (i == 0 ? 0 : ends[i - 1])) * VectorElementwise.GRAIN;
             int size = (int) Math.min(VectorElementwise.GRAIN, tensor.weight().size() - from);
-            AdamWStep numbers = tensor.decays() ? decaying : plain;
+            AdamWNumbers step = tensor.decays() ? withDecay : withoutDecay;
             if (tensor.gradient().dtype() == DType.BF16) {
-              Bf16AdamW.update(numbers, tensor, from, size);
+              Bf16AdamW.update(step, tensor, from, size);
             } else {
-              update(numbers, tensor, from, size);
+              update(step, tensor, from, size);
             }
           }
         });
   }
 
   /** One step on the elements of a tensor from {@code from} on. */
-  private static void update(AdamWStep step, AdamWTensor tensor, long from, int size) {
+  private static void update(AdamWNumbers numbers, AdamWTensor tensor, long from, int size) {
     long offset = 4 * from;
     adamW(
-        step,
+        numbers,
         tensor.weight().address() + offset,
         tensor.gradient().address() + offset,
         tensor.firstMoment().address() + offset,
@@ -93,7 +95,7 @@ final class VectorUpdates {
   private void updateWeights(long start, long end) {
     long offset = 4 * start;
     adamW(
-        step,
+        numbers,
         weights + offset,
         gradients + offset,
         firsts + offset,
@@ -101,21 +103,20 @@ final class VectorUpdates {
         (int) (end - start));
   }
 
-  private static void adamW(AdamWStep step, long w0, long g0, long m0, long v0, int n) {
+  private static void adamW(AdamWNumbers numbers, long w0, long g0, long m0, long v0, int n) {
     long w = address(w0);
     long g = address(g0);
     long m = address(m0);
     long v = address(v0);
-    float scale = (float) step.gradientScale();
-    float beta1 = (float) step.beta1();
-    float beta2 = (float) step.beta2();
-    float rest1 = (float) (1 - step.beta1());
-    float rest2 = (float) (1 - step.beta2());
-    // Both corrections are moved out of the loop: w -= rate m / (sqrt(v) root + epsilon).
-    float root = (float) (1 / Math.sqrt(step.correction2()));
-    float rate = (float) (step.learningRate() / step.correction1());
-    float epsilon = (float) step.epsilon();
-    float keep = (float) (1 - step.learningRate() * step.weightDecay());
+    float scale = numbers.scale();
+    float beta1 = numbers.beta1();
+    float beta2 = numbers.beta2();
+    float rest1 = numbers.rest1();
+    float rest2 = numbers.rest2();
+    float root = numbers.root();
+    float rate = numbers.rate();
+    float epsilon = numbers.epsilon();
+    float keep = numbers.keep();
     int bound = n & -LENGTH;
     FloatVector scales = Lanes.broadcast(scale);
     FloatVector betas1 = Lanes.broadcast(beta1);
