@@ -38,7 +38,7 @@ final class ProductRows {
     List<Integer> counts = options.threads();
     for (int threads : options.quick() ? counts.subList(0, 1) : counts) {
       try (CpuDevice java = CpuDevice.open("java", threads, CpuBackend.VECTOR);
-          CpuDevice oneDnn = CpuDevice.open("oneDNN", threads, CpuBackend.BEST)) {
+          CpuDevice oneDnn = CpuDevice.open("oneDNN", threads, CpuBackend.ONEDNN)) {
         for (long[] size : SIZES) {
           for (String form : List.of("NN", "NT", "TN")) {
             Row row = compare(java, oneDnn, size[0], size[1], size[2], form);

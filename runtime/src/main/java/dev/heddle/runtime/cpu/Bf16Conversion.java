@@ -38,6 +38,19 @@ final class Bf16Conversion {
     return bits.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats();
   }
 
+  /**
+   * Pairs of the values at two addresses, the first in the lower half of a lane, in bits only: such
+   * a vector is no number. Addresses as above.
+   */
+  static FloatVector pairs(long low, long high) {
+    ShortVector lower = ShortVector.fromMemorySegment(SHORTS, Lanes.MEMORY, low, ORDER);
+    ShortVector upper = ShortVector.fromMemorySegment(SHORTS, Lanes.MEMORY, high, ORDER);
+    IntVector lowerBits =
+        (IntVector) lower.convertShape(VectorOperators.ZERO_EXTEND_S2I, Lanes.INTS, 0);
+    IntVector upperBits = (IntVector) upper.convertShape(VectorOperators.S2I, Lanes.INTS, 0);
+    return lowerBits.or(upperBits.lanewise(VectorOperators.LSHL, 16)).reinterpretAsFloats();
+  }
+
   /** Writes a vector, rounded, as {@link DType#floatToBf16} rounds; addresses as above. */
   static void store(FloatVector x, long address) {
     IntVector bits = x.reinterpretAsInts();

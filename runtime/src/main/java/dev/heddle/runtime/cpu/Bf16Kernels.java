@@ -414,7 +414,7 @@ final class Bf16Kernels implements Kernels {
       NDArray out,
       NDArray logSumExp) {
     KernelChecks.attention(q, k, v, mask, scale, out, logSumExp);
-    if (products.areInstructions() && Bf16AttentionBlocks.suits(q, k)) {
+    if (products.byLibrary() && Bf16AttentionBlocks.suits(q, k)) {
       attention.attention(q, k, v, mask, scale, out, logSumExp);
       return;
     }
@@ -439,7 +439,7 @@ final class Bf16Kernels implements Kernels {
       NDArray dk,
       NDArray dv) {
     KernelChecks.attentionBackward(q, k, v, out, logSumExp, dout, mask, scale, dq, dk, dv);
-    if (products.areInstructions() && Bf16AttentionBlocks.suits(q, k)) {
+    if (products.byLibrary() && Bf16AttentionBlocks.suits(q, k)) {
       attentionBackward.attentionBackward(q, k, v, out, logSumExp, dout, mask, scale, dq, dk, dv);
       return;
     }

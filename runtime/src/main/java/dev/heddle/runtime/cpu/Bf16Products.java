@@ -7,8 +7,9 @@ import dev.heddle.runtime.memory.MemoryPool;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Products of bf16 matrices by oneDNN's matmul primitive, on processors with bf16 instructions. On
- * others {@link Bf16Kernels} multiplies in F32, which is faster there.
+ * Products of bf16 matrices on processors with bf16 instructions: by machine code of our own, or,
+ * where it does not run or oneDNN has better (see {@link CpuBackend}), by oneDNN's matmul
+ * primitive. On other processors {@link Bf16Kernels} multiplies in F32, which is faster there.
  */
 final class Bf16Products {
   /** Parts to cut a product into, so that a few threads end at about the same time. */
@@ -25,22 +26,32 @@ final class Bf16Products {
 
   private final WorkerPool workers;
   private final MemoryPool memory;
-  private final boolean instructions;
+  private final @Nullable MachineMultiply machine;
+  private final boolean library;
+  private final Product product = new Product();
 
   /**
    * Products for a rank's threads.
    *
-   * @param instructions whether oneDNN is used and the processor multiplies bf16
+   * @param machine multiplies bf16 by machine code; null where it cannot
+   * @param library whether oneDNN is used and multiplies bf16 by instructions
    */
-  Bf16Products(WorkerPool workers, MemoryPool memory, boolean instructions) {
+  Bf16Products(
+      WorkerPool workers, MemoryPool memory, @Nullable MachineMultiply machine, boolean library) {
     this.workers = workers;
     this.memory = memory;
-    this.instructions = instructions;
+    this.machine = machine;
+    this.library = library;
   }
 
   /** Whether {@link #multiply} computes anything. */
   boolean areInstructions() {
-    return instructions;
+    return library || machine != null;
+  }
+
+  /** Whether oneDNN multiplies bf16, which attention in bf16 is made of. */
+  boolean byLibrary() {
+    return library;
   }
 
   /** {@link #multiply(NDArray, boolean, NDArray, boolean, double, double, NDArray, NDArray)}. */
@@ -72,7 +83,13 @@ final class Bf16Products {
       NDArray c,
       @Nullable NDArray bias) {
     boolean empty = a.size() == 0 || c.size() == 0;
-    if (!instructions || alpha != 1 || beta != 0 || empty) {
+    if (alpha != 1 || beta != 0 || empty) {
+      return false;
+    }
+    if (multiplyByMachineCode(a, transposeA, b, transposeB, c, bias)) {
+      return true;
+    }
+    if (!library) {
       return false;
     }
     long batch = c.rank() == 3 ? c.dim(0) : 1;
@@ -129,6 +146,33 @@ final class Bf16Products {
                   c.address() + start * target * c.dtype().byteSize(),
                   biases + (alongColumns ? start * Short.BYTES : 0));
         });
+    return true;
+  }
+
+  private boolean multiplyByMachineCode(
+      NDArray a,
+      boolean transposeA,
+      NDArray b,
+      boolean transposeB,
+      NDArray c,
+      @Nullable NDArray bias) {
+    if (machine == null) {
+      return false;
+    }
+    Product p = product;
+    p.describe(a, transposeA, b, transposeB, 1, 0, c);
+    if (bias == null) {
+      machine.multiply(p);
+      return true;
+    }
+    Block wide = memory.borrow(p.columns * Float.BYTES);
+    try {
+      p.bias = wide.segment().address();
+      Bf16Conversion.widen(bias.address(), p.bias, p.columns);
+      machine.multiply(p);
+    } finally {
+      wide.release();
+    }
     return true;
   }
 

@@ -3,18 +3,26 @@ package dev.heddle.runtime.cpu;
 import dev.heddle.bindings.NativeLibrary;
 import dev.heddle.runtime.DType;
 import dev.heddle.runtime.Kernels;
+import dev.heddle.runtime.machine.Processor;
 import dev.heddle.runtime.memory.MemoryPool;
 import java.util.Arrays;
 import java.util.Optional;
 import java.util.concurrent.atomic.AtomicBoolean;
+import org.jspecify.annotations.Nullable;
 
 /** Which implementation of the kernel table a {@link CpuDevice} uses. */
 public enum CpuBackend {
   /**
-   * The fastest that this JVM and machine have: the Vector API with oneDNN's products. What is
-   * missing is said once, with the fix, and done without.
+   * The fastest that this JVM and machine have: the Vector API with products by machine code of our
+   * own where it runs ({@link Processor}), else by oneDNN. What is missing is said once, with the
+   * fix, and done without.
    */
   BEST,
+  /**
+   * The Vector API with oneDNN's products where it is found, as {@link #BEST} on processors that no
+   * machine code of our own is for.
+   */
+  ONEDNN,
   /** The Vector API, no natives. */
   VECTOR,
   /** {@link ReferenceKernels} for every type: slow and obvious, for checking. */
@@ -57,6 +65,14 @@ public enum CpuBackend {
     return hasVectorApi() ? VectorTables.bits() : 0;
   }
 
+  /**
+   * Whether {@link #BEST} multiplies by machine code of our own: on Linux on x86-64 with AVX-512,
+   * unless {@link Processor#PROPERTY} switches it off.
+   */
+  public static boolean hasMachineCode() {
+    return hasVectorApi() && VectorTables.hasMachineCode();
+  }
+
   /** The version of oneDNN, if it is found and has what is needed of it. */
   public static Optional<String> oneDnnVersion() {
     return OneDnnLibrary.isAvailable() ? Optional.of(OneDnnLibrary.version()) : Optional.empty();
@@ -89,15 +105,8 @@ public enum CpuBackend {
       }
       return tables;
     }
-    boolean oneDnn = this == BEST && findsOneDnn();
-    Kernels floats = VectorTables.floats(workers, memory, oneDnn);
-    tables[DType.F32.ordinal()] = floats;
-    tables[DType.BF16.ordinal()] =
-        new Bf16Kernels(
-            floats,
-            workers,
-            memory,
-            new Bf16Products(workers, memory, oneDnn && OneDnnMatmul.multipliesBf16()));
+    boolean oneDnn = (this == BEST || this == ONEDNN) && findsOneDnn();
+    VectorTables.fill(tables, workers, memory, this, oneDnn);
     for (DType dtype : DType.values()) {
       if (!dtype.isFloating()) {
         tables[dtype.ordinal()] = new IntegerKernels();
@@ -124,36 +133,52 @@ public enum CpuBackend {
 
   /** Apart, so that the Vector API's classes are touched only when its module is there. */
   private static final class VectorTables {
+    static boolean hasMachineCode() {
+      return TileKernels.multiplyF32();
+    }
+
     static int bits() {
       return Lanes.SPECIES.vectorBitSize();
     }
 
-    private static boolean multipliesBf16() {
-      if (OneDnnMatmul.multipliesBf16()) {
-        return true;
+    /**
+     * The tables for floating types.
+     *
+     * @param oneDnn whether oneDNN is to be used
+     */
+    static void fill(
+        Kernels[] tables,
+        WorkerPool workers,
+        MemoryPool memory,
+        CpuBackend backend,
+        boolean oneDnn) {
+      MatrixMultiply multiply =
+          oneDnn ? new OneDnnMultiply(workers, memory) : new PackedMultiply(workers, memory);
+      @Nullable MachineMultiply machine = null;
+      boolean libraryBf16 = oneDnn && OneDnnMatmul.multipliesBf16();
+      if (backend == BEST && TileKernels.multiplyF32()) {
+        machine = new MachineMultiply(workers, memory, multiply);
+        multiply = machine;
       }
-      if (SAID_NO_BF16.compareAndSet(false, true)) {
-        LOG.log(
-            System.Logger.Level.WARNING,
-            "-D"
-                + BF16_PRODUCTS_PROPERTY
-                + " is set, but this processor has no bf16 instructions, so products stay exact");
+      // The library has matrix units for bf16 where the processor does, our code has not.
+      boolean machineBf16 =
+          TileKernels.multiplyBf16() && !(libraryBf16 && Processor.here().matrixUnits());
+      @Nullable MachineMultiply ownBf16 = machineBf16 ? machine : null;
+      Bf16Products bf16 = new Bf16Products(workers, memory, ownBf16, libraryBf16);
+      if (backend != VECTOR && wantsBf16Products()) {
+        if (bf16.areInstructions()) {
+          multiply = new RoundedMultiply(workers, memory, multiply, ownBf16);
+        } else if (SAID_NO_BF16.compareAndSet(false, true)) {
+          LOG.log(
+              System.Logger.Level.WARNING,
+              "-D"
+                  + BF16_PRODUCTS_PROPERTY
+                  + " is set, but this processor has no bf16 instructions, so products stay exact");
+        }
       }
-      return false;
-    }
-
-    private static MatrixMultiply products(WorkerPool workers, MemoryPool memory, boolean oneDnn) {
-      if (!oneDnn) {
-        return new PackedMultiply(workers, memory);
-      }
-      MatrixMultiply exact = new OneDnnMultiply(workers, memory);
-      return wantsBf16Products() && multipliesBf16()
-          ? new RoundedMultiply(workers, memory, exact)
-          : exact;
-    }
-
-    static Kernels floats(WorkerPool workers, MemoryPool memory, boolean oneDnn) {
-      return new VectorKernels(workers, memory, products(workers, memory, oneDnn));
+      Kernels floats = new VectorKernels(workers, memory, multiply);
+      tables[DType.F32.ordinal()] = floats;
+      tables[DType.BF16.ordinal()] = new Bf16Kernels(floats, workers, memory, bf16);
     }
   }
 }

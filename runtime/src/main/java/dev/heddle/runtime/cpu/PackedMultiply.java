@@ -72,7 +72,7 @@ final class PackedMultiply implements MatrixMultiply {
   public void multiply(Product newProduct) {
     product = newProduct;
     if (newProduct.beta != 0 && newProduct.beta != 1) {
-      scaleC(newProduct);
+      scaleC(workers, newProduct);
     }
     if (newProduct.batch > 1) {
       multiplyBatch();
@@ -374,7 +374,8 @@ final class PackedMultiply implements MatrixMultiply {
     }
   }
 
-  private void scaleC(Product p) {
+  /** C becomes beta C, so that a product can go on from it. */
+  static void scaleC(WorkerPool workers, Product p) {
     for (long i = 0; i < p.batch; i++) {
       long c = p.c + i * p.cBatchStride;
       workers.run(

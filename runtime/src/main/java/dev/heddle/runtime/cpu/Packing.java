@@ -227,7 +227,7 @@ final class Packing {
   }
 
   /** Four memory rows become four neighbours a step; only {@code count} exist, maybe none. */
-  private static void interleave(
+  static void interleave(
       long from, long rowStride, int count, int depth, long panel, long panelStep) {
     long target = address(panel);
     long step = stride(panelStep);

@@ -1,6 +1,8 @@
 package dev.heddle.runtime.cpu;
 
 import dev.heddle.runtime.BinaryOperation;
+import dev.heddle.runtime.DType;
+import dev.heddle.runtime.NDArray;
 import dev.heddle.runtime.UnaryOperation;
 
 /**
@@ -17,6 +19,12 @@ final class Product {
   long columns;
   long depth;
 
+  /** Whether a and b are bf16; else F32. Only {@link MachineMultiply} takes bf16. */
+  boolean bf16;
+
+  /** Whether c is bf16; else F32. */
+  boolean bf16Result;
+
   long a;
   long aStride;
   boolean transposeA;
@@ -31,7 +39,9 @@ final class Product {
   float alpha;
   float beta;
 
-  /** Address of one value a column that is added to each row, or 0 for none; only with beta 0. */
+  /**
+   * Address of one F32 value a column that is added to each row, or 0 for none; only with beta 0.
+   */
   long bias;
 
   /** Applied to c when it is complete; the result goes to {@link #activated}. */
@@ -47,8 +57,10 @@ final class Product {
   long bBatchStride;
   long cBatchStride;
 
-  /** A plain single product: no bias, no activation. */
+  /** A plain single product of F32: no bias, no activation. */
   void plain() {
+    bf16 = false;
+    bf16Result = false;
     bias = 0;
     activation = UnaryOperation.IDENTITY;
     activated = 0;
@@ -58,14 +70,57 @@ final class Product {
     cBatchStride = 0;
   }
 
+  /**
+   * A product of arrays, of matrices or of batches of them: {@code c = alpha op(a) op(b) + beta c}.
+   */
+  void describe(
+      NDArray newA,
+      boolean newTransposeA,
+      NDArray newB,
+      boolean newTransposeB,
+      double newAlpha,
+      double newBeta,
+      NDArray newC) {
+    plain();
+    rows = newC.dim(-2);
+    columns = newC.dim(-1);
+    depth = newA.dim(newTransposeA ? -2 : -1);
+    bf16 = newA.dtype() == DType.BF16;
+    bf16Result = newC.dtype() == DType.BF16;
+    a = newA.address();
+    aStride = rowBytes(newA);
+    transposeA = newTransposeA;
+    b = newB.address();
+    bStride = rowBytes(newB);
+    transposeB = newTransposeB;
+    c = newC.address();
+    cStride = rowBytes(newC);
+    alpha = (float) newAlpha;
+    beta = (float) newBeta;
+    if (newC.rank() == 3) {
+      batch = newC.dim(0);
+      aBatchStride = newA.stride(0) * newA.dtype().byteSize();
+      bBatchStride = newB.stride(0) * newB.dtype().byteSize();
+      cBatchStride = newC.stride(0) * newC.dtype().byteSize();
+    }
+  }
+
+  /** The stride of a dim of size 1 may be anything; what is used must not be. */
+  private static long rowBytes(NDArray x) {
+    long elements = x.dim(-2) == 1 ? Math.max(1, x.dim(-1)) : x.stride(-2);
+    return elements * x.dtype().byteSize();
+  }
+
   /** Address of op(a)[row, k]. */
   long aAt(long row, long k) {
-    return transposeA ? a + k * aStride + 4 * row : a + row * aStride + 4 * k;
+    long bytes = bf16 ? Short.BYTES : Float.BYTES;
+    return transposeA ? a + k * aStride + bytes * row : a + row * aStride + bytes * k;
   }
 
   /** Address of op(b)[k, column]. */
   long bAt(long k, long column) {
-    return transposeB ? b + column * bStride + 4 * k : b + k * bStride + 4 * column;
+    long bytes = bf16 ? Short.BYTES : Float.BYTES;
+    return transposeB ? b + column * bStride + bytes * k : b + k * bStride + bytes * column;
   }
 
   /** Adds the bias and applies the activation to a part of c, a row at a time. */

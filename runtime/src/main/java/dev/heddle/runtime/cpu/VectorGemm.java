@@ -27,7 +27,7 @@ final class VectorGemm {
       double alpha,
       double beta,
       NDArray c) {
-    describe(a, transposeA, b, transposeB, alpha, beta, c);
+    product.describe(a, transposeA, b, transposeB, alpha, beta, c);
     run();
   }
 
@@ -39,11 +39,7 @@ final class VectorGemm {
       double alpha,
       double beta,
       NDArray c) {
-    describe(a, transposeA, b, transposeB, alpha, beta, c);
-    product.batch = c.dim(0);
-    product.aBatchStride = 4 * a.stride(0);
-    product.bBatchStride = 4 * b.stride(0);
-    product.cBatchStride = 4 * c.stride(0);
+    product.describe(a, transposeA, b, transposeB, alpha, beta, c);
     run();
   }
 
@@ -55,41 +51,11 @@ final class VectorGemm {
       NDArray y,
       @Nullable NDArray preActivation) {
     NDArray sums = preActivation == null ? y : preActivation;
-    describe(x, false, w, true, 1, 0, sums);
+    product.describe(x, false, w, true, 1, 0, sums);
     product.bias = bias == null ? 0 : bias.address();
     product.activation = activation;
     product.activated = y.address();
     run();
-  }
-
-  private void describe(
-      NDArray a,
-      boolean transposeA,
-      NDArray b,
-      boolean transposeB,
-      double alpha,
-      double beta,
-      NDArray c) {
-    Product p = product;
-    p.plain();
-    p.rows = c.dim(-2);
-    p.columns = c.dim(-1);
-    p.depth = a.dim(transposeA ? -2 : -1);
-    p.a = a.address();
-    p.aStride = rowBytes(a);
-    p.transposeA = transposeA;
-    p.b = b.address();
-    p.bStride = rowBytes(b);
-    p.transposeB = transposeB;
-    p.c = c.address();
-    p.cStride = rowBytes(c);
-    p.alpha = (float) alpha;
-    p.beta = (float) beta;
-  }
-
-  /** The stride of a dim of size 1 may be anything; what is used must not be. */
-  private static long rowBytes(NDArray x) {
-    return 4 * (x.dim(-2) == 1 ? Math.max(1, x.dim(-1)) : x.stride(-2));
   }
 
   private void run() {

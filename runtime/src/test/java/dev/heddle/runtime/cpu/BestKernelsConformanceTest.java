@@ -4,7 +4,7 @@ import dev.heddle.runtime.DType;
 import dev.heddle.runtime.Device;
 import dev.heddle.runtime.conformance.KernelConformance;
 
-/** The default kernels, with oneDNN's products where it is found, against the reference in F64. */
+/** The default kernels, by machine code where it runs, against the reference in F64. */
 class BestKernelsConformanceTest extends KernelConformance {
   @Override
   public DType dtype() {

@@ -2,6 +2,7 @@ package dev.heddle.runtime.cpu;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import dev.heddle.runtime.DType;
 import dev.heddle.runtime.NDArray;
@@ -70,10 +71,30 @@ class CpuBackendTest {
   @Test
   void best_withoutOneDnn_runsProductsInJavaAndNamesTheArtifactOnce() throws Exception {
     List<String> lines =
-        run(CpuBackend.BEST, "--add-modules=jdk.incubator.vector", "-Dheddle.onednn=off");
+        run(
+            CpuBackend.BEST,
+            "--add-modules=jdk.incubator.vector",
+            "-Dheddle.onednn=off",
+            "-Dheddle.machineCode=off");
 
     assertThat(lines).contains(RESULT).anyMatch(line -> line.contains("Vector API products"));
     assertThat(lines).filteredOn(line -> line.contains("org.bytedeco:dnnl")).hasSize(1);
+  }
+
+  @Test
+  void best_withoutOneDnnButWithAvx512_runsProductsByMachineCode() throws Exception {
+    assumeTrue(CpuBackend.hasMachineCode(), "this is not Linux on a processor with AVX-512");
+    List<String> lines =
+        run(CpuBackend.BEST, "--add-modules=jdk.incubator.vector", "-Dheddle.onednn=off");
+
+    assertThat(lines).contains(RESULT).anyMatch(line -> line.contains("machine code products"));
+  }
+
+  @Test
+  void oneDnn_runsNoMachineCodeOfOurOwn() {
+    try (CpuDevice device = CpuDevice.open("cpu:library", 1, CpuBackend.ONEDNN)) {
+      assertThat(device.kernels(DType.F32).name()).doesNotContain("machine code");
+    }
   }
 
   @Test

@@ -15,7 +15,8 @@ import dev.heddle.runtime.memory.MemoryScope;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
-import org.junit.jupiter.params.provider.ValueSource;
+import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.EnumSource;
 
 /** F32 products whose operands are rounded to bf16: opt-in, and nothing else is rounded. */
 class RoundedProductsTest {
@@ -25,8 +26,12 @@ class RoundedProductsTest {
   }
 
   private static CpuDevice open(String rounded, int threads) {
+    return open(rounded, threads, CpuBackend.BEST);
+  }
+
+  private static CpuDevice open(String rounded, int threads, CpuBackend backend) {
     System.setProperty(CpuBackend.BF16_PRODUCTS_PROPERTY, rounded);
-    return CpuDevice.open("cpu:rounded", threads, CpuBackend.BEST);
+    return CpuDevice.open("cpu:rounded", threads, backend);
   }
 
   private static NDArray normal(CpuDevice device, int seed, long... dims) {
@@ -49,12 +54,12 @@ class RoundedProductsTest {
   }
 
   @ParameterizedTest
-  @ValueSource(ints = {1, 2})
-  void operandsAreRounded_sumsAreNot(int threads) {
+  @CsvSource({"1, BEST", "2, BEST", "1, ONEDNN", "2, ONEDNN"})
+  void operandsAreRounded_sumsAreNot(int threads, CpuBackend backend) {
     assumeTrue(hasInstructions(), "this processor has no bf16 instructions, or oneDNN is absent");
-    try (CpuDevice device = open("true", threads);
+    try (CpuDevice device = open("true", threads, backend);
         MemoryScope scope = MemoryScope.open()) {
-      assertThat(device.kernels(DType.F32).name()).contains("oneDNN products rounded to bf16");
+      assertThat(device.kernels(DType.F32).name()).contains("products rounded to bf16");
       for (long[] size : new long[][] {{35, 67, 31}, {200, 96, 64}, {96, 500, 128}}) {
         long m = size[0];
         long n = size[1];
@@ -76,10 +81,13 @@ class RoundedProductsTest {
     }
   }
 
-  @Test
-  void linear_addsItsBiasUnrounded_andABatchIsLikeItsProducts() {
+  @ParameterizedTest
+  @EnumSource(
+      value = CpuBackend.class,
+      names = {"BEST", "ONEDNN"})
+  void linear_addsItsBiasUnrounded_andABatchIsLikeItsProducts(CpuBackend backend) {
     assumeTrue(hasInstructions(), "this processor has no bf16 instructions, or oneDNN is absent");
-    try (CpuDevice device = open("true", 2);
+    try (CpuDevice device = open("true", 2, backend);
         MemoryScope scope = MemoryScope.open()) {
       NDArray x = normal(device, 1, 130, 48);
       NDArray w = normal(device, 2, 40, 48);

@@ -84,7 +84,8 @@ public final class Machine {
           false,
           "start the JVM with --add-modules jdk.incubator.vector; ./heddle does");
     }
-    return new Finding("Vector API", bits + " bits", true, "");
+    String products = CpuBackend.hasMachineCode() ? ", products by machine code of our own" : "";
+    return new Finding("Vector API", bits + " bits" + products, true, "");
   }
 
   private static Finding oneDnn() {

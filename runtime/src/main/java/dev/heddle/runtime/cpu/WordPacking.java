@@ -1,0 +1,206 @@
+package dev.heddle.runtime.cpu;
+
+import static dev.heddle.runtime.cpu.Lanes.address;
+import static dev.heddle.runtime.cpu.Lanes.load;
+import static dev.heddle.runtime.cpu.Lanes.store;
+import static dev.heddle.runtime.cpu.Lanes.stride;
+
+import java.lang.foreign.ValueLayout;
+import jdk.incubator.vector.FloatVector;
+import jdk.incubator.vector.VectorMask;
+
+/**
+ * Copies matrices into the panels that {@link TileKernels} read: a row of whole vectors for each
+ * step along k. A step is a word of 4 bytes, one F32 value or a pair of bf16 values of neighbouring
+ * k. What lies beyond the last column is not written: sums of it are never stored.
+ */
+final class WordPacking {
+  private static final ValueLayout.OfShort SHORT = ValueLayout.JAVA_SHORT_UNALIGNED;
+  private static final ValueLayout.OfInt INT = ValueLayout.JAVA_INT_UNALIGNED;
+
+  /** Panels that are written side by side, so that memory is read in longer runs. */
+  private static final int TOGETHER = 4;
+
+  private WordPacking() {}
+
+  /** Words along k of {@code depth} values. */
+  static long words(boolean pairs, long depth) {
+    return pairs ? (depth + 1) / 2 : depth;
+  }
+
+  /**
+   * Panels of a matrix whose memory rows run along k: those of a B that is used transposed, and of
+   * an A as it is.
+   *
+   * @param pairs whether it is bf16; else F32
+   * @param from the first column's first value
+   * @param rowStride bytes from the row of a column to the next
+   * @param depth values along k
+   * @param vectors vectors of a panel's row
+   * @param panels where they go, one after the other
+   */
+  static void alongRows(
+      boolean pairs, long from, long rowStride, int columns, int depth, int vectors, long panels) {
+    int words = (int) words(pairs, depth);
+    int wholeWords = pairs ? depth / 2 : depth;
+    int steps = wholeWords & -Lanes.LENGTH;
+    int width = vectors * Lanes.LENGTH;
+    int step = vectors * Lanes.BYTES;
+    for (int column = 0; column < columns; column += Lanes.LENGTH) {
+      int count = Math.min(Lanes.LENGTH, columns - column);
+      long source = from + column * rowStride;
+      long target = panels + (long) (column / width) * words * step + column % width * 4L;
+      int done = 0;
+      if (count == Lanes.LENGTH && steps > 0) {
+        WordTranspose.run(source, rowStride, steps, target, step);
+        done = steps;
+      }
+      for (int four = 0; four < count; four += 4) {
+        Packing.interleave(
+            source + four * rowStride + 4L * done,
+            rowStride,
+            count - four,
+            wholeWords - done,
+            target + 4L * four + (long) done * step,
+            step);
+      }
+      if (wholeWords < words) {
+        for (int i = 0; i < count; i++) {
+          halfWord(
+              source + i * rowStride + 4L * wholeWords, target + 4L * i + (long) wholeWords * step);
+        }
+      }
+    }
+  }
+
+  /**
+   * Panels of a matrix whose memory rows run across k: those of a B as it is, and of an A that is
+   * used transposed.
+   *
+   * @param pairs whether it is bf16; else F32
+   * @param from the first column's first value
+   * @param rowStride bytes from the row of a k to the next
+   * @param vectors vectors of a panel's row
+   * @param panels where they go, one after the other
+   */
+  static void acrossRows(
+      boolean pairs, long from, long rowStride, int columns, int depth, int vectors, long panels) {
+    int words = (int) words(pairs, depth);
+    long panelStep = (long) vectors * Lanes.BYTES;
+    long panelBytes = panelStep * words;
+    int width = vectors * Lanes.LENGTH;
+    long valueBytes = pairs ? Short.BYTES : Float.BYTES;
+    int whole = columns / width;
+    int wholeWords = pairs ? depth / 2 : depth;
+    for (int first = 0; first < whole; first += TOGETHER) {
+      int count = Math.min(TOGETHER, whole - first);
+      long source = from + first * width * valueBytes;
+      long target = panels + first * panelBytes;
+      if (pairs) {
+        pairPanels(source, rowStride, count, vectors, wholeWords, target, panelBytes);
+      } else {
+        floatPanels(source, rowStride, count, vectors, wholeWords, target, panelBytes);
+      }
+    }
+    int rest = columns - whole * width;
+    if (rest > 0) {
+      long source = from + whole * width * valueBytes;
+      narrowPanel(
+          pairs, source, rowStride, rest, wholeWords, panelStep, panels + whole * panelBytes);
+    }
+    if (wholeWords < words) {
+      long source = from + (depth - 1) * rowStride;
+      for (int column = 0; column < columns; column++) {
+        long to = panels + column / width * panelBytes + wholeWords * panelStep;
+        halfWord(source + 2L * column, to + column % width * 4L);
+      }
+    }
+  }
+
+  private static void floatPanels(
+      long from, long rowStride, int panels, int vectors, int words, long to, long panelBytes) {
+    long source = address(from);
+    long target = address(to);
+    long rowStep = stride(rowStride);
+    long across = stride(panelBytes);
+    for (int word = 0; word < words; word++) {
+      long at = source;
+      long panel = target;
+      for (int i = 0; i < panels; i++) {
+        long out = address(panel);
+        for (int v = 0; v < vectors; v++) {
+          store(load(at), out);
+          at = address(at + Lanes.BYTES);
+          out = address(out + Lanes.BYTES);
+        }
+        panel = address(panel + across);
+      }
+      source = address(source + rowStep);
+      target = address(target + (long) vectors * Lanes.BYTES);
+    }
+  }
+
+  private static void pairPanels(
+      long from, long rowStride, int panels, int vectors, int words, long to, long panelBytes) {
+    long source = address(from);
+    long target = address(to);
+    long rowStep = stride(rowStride);
+    long across = stride(panelBytes);
+    for (int word = 0; word < words; word++) {
+      long at = source;
+      long panel = target;
+      for (int i = 0; i < panels; i++) {
+        long out = address(panel);
+        for (int v = 0; v < vectors; v++) {
+          store(Bf16Conversion.pairs(at, address(at + rowStep)), out);
+          at = address(at + Lanes.BYTES / 2);
+          out = address(out + Lanes.BYTES);
+        }
+        panel = address(panel + across);
+      }
+      source = address(source + 2 * rowStep);
+      target = address(target + (long) vectors * Lanes.BYTES);
+    }
+  }
+
+  /** The last panel, of fewer columns than it has room for. */
+  private static void narrowPanel(
+      boolean pairs, long from, long rowStride, int columns, int words, long panelStep, long to) {
+    if (pairs) {
+      for (int word = 0; word < words; word++) {
+        long even = from + 2 * word * rowStride;
+        long odd = even + rowStride;
+        long out = to + word * panelStep;
+        int column = 0;
+        for (; column <= columns - Lanes.LENGTH; column += Lanes.LENGTH) {
+          long at = address(even + 2L * column);
+          store(Bf16Conversion.pairs(at, address(odd + 2L * column)), address(out + 4L * column));
+        }
+        for (; column < columns; column++) {
+          int low = Lanes.MEMORY.get(SHORT, even + 2L * column) & 0xffff;
+          int high = Lanes.MEMORY.get(SHORT, odd + 2L * column) << 16;
+          Lanes.MEMORY.set(INT, out + 4L * column, low | high);
+        }
+      }
+      return;
+    }
+    int whole = columns & -Lanes.LENGTH;
+    VectorMask<Float> last = Lanes.first(columns - whole);
+    for (int word = 0; word < words; word++) {
+      long at = address(from + word * rowStride);
+      long out = address(to + word * panelStep);
+      for (int column = 0; column < whole; column += Lanes.LENGTH) {
+        store(load(at + 4L * column), out + 4L * column);
+      }
+      if (whole < columns) {
+        FloatVector rest = load(at + 4L * whole, last);
+        store(rest, out + 4L * whole);
+      }
+    }
+  }
+
+  /** The last of an odd number of bf16 values: its pair is completed by 0. */
+  private static void halfWord(long from, long to) {
+    Lanes.MEMORY.set(INT, to, Lanes.MEMORY.get(SHORT, from) & 0xffff);
+  }
+}
