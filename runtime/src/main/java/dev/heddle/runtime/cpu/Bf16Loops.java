@@ -1,7 +1,7 @@
 package dev.heddle.runtime.cpu;
 
 import static dev.heddle.runtime.cpu.Bf16Conversion.load;
-import static dev.heddle.runtime.cpu.Bf16Conversion.store;
+import static dev.heddle.runtime.cpu.Bf16Conversion.storeResult;
 import static dev.heddle.runtime.cpu.Lanes.LENGTH;
 import static dev.heddle.runtime.cpu.Lanes.address;
 
@@ -107,7 +107,7 @@ final class Bf16Loops {
     long a = address(aStart);
     long y = address(yStart);
     for (int i = 0; i < n; i += LENGTH) {
-      store(VectorMath.gelu(load(a + 2L * i)), y + 2L * i);
+      storeResult(VectorMath.gelu(load(a + 2L * i)), y + 2L * i);
     }
   }
 
@@ -115,7 +115,7 @@ final class Bf16Loops {
     long a = address(aStart);
     long y = address(yStart);
     for (int i = 0; i < n; i += LENGTH) {
-      store(VectorMath.silu(load(a + 2L * i)), y + 2L * i);
+      storeResult(VectorMath.silu(load(a + 2L * i)), y + 2L * i);
     }
   }
 
@@ -137,7 +137,7 @@ final class Bf16Loops {
     long b = address(bStart);
     long y = address(yStart);
     for (int i = 0; i < n; i += LENGTH) {
-      store(Lanes.load(a + 4L * i).mul(load(b + 2L * i)), y + 2L * i);
+      storeResult(Lanes.load(a + 4L * i).mul(load(b + 2L * i)), y + 2L * i);
     }
   }
 
@@ -147,7 +147,7 @@ final class Bf16Loops {
     long y = address(yStart);
     for (int i = 0; i < n; i += LENGTH) {
       FloatVector g = load(b + 2L * i);
-      store(VectorMath.siluDerivative(load(a + 2L * i)).mul(g), y + 2L * i);
+      storeResult(VectorMath.siluDerivative(load(a + 2L * i)).mul(g), y + 2L * i);
     }
   }
 
@@ -156,7 +156,7 @@ final class Bf16Loops {
     long b = address(bStart);
     long y = address(yStart);
     for (int i = 0; i < n; i += LENGTH) {
-      store(load(a + 2L * i).add(load(b + 2L * i)), y + 2L * i);
+      storeResult(load(a + 2L * i).add(load(b + 2L * i)), y + 2L * i);
     }
   }
 
@@ -165,7 +165,7 @@ final class Bf16Loops {
     long b = address(bStart);
     long y = address(yStart);
     for (int i = 0; i < n; i += LENGTH) {
-      store(load(a + 2L * i).mul(load(b + 2L * i)), y + 2L * i);
+      storeResult(load(a + 2L * i).mul(load(b + 2L * i)), y + 2L * i);
     }
   }
 
@@ -174,7 +174,7 @@ final class Bf16Loops {
     long y = address(yStart);
     FloatVector factor = Lanes.broadcast(alpha);
     for (int i = 0; i < n; i += LENGTH) {
-      store(load(a + 2L * i).mul(factor), y + 2L * i);
+      storeResult(load(a + 2L * i).mul(factor), y + 2L * i);
     }
   }
 
@@ -184,7 +184,7 @@ final class Bf16Loops {
     long y = address(yStart);
     FloatVector factor = Lanes.broadcast(alpha);
     for (int i = 0; i < n; i += LENGTH) {
-      store(load(b + 2L * i).fma(factor, load(a + 2L * i)), y + 2L * i);
+      storeResult(load(b + 2L * i).fma(factor, load(a + 2L * i)), y + 2L * i);
     }
   }
 }

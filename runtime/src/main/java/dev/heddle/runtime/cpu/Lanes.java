@@ -45,6 +45,11 @@ final class Lanes {
   /** By the logarithm of a distance: lanes that lie so far apart, exchanged in pairs. */
   private static final VectorShuffle<Float>[] SWAPS = swaps();
 
+  private static final VectorShuffle<Float> SWAP_1 = SWAPS[0];
+  private static final VectorShuffle<Float> SWAP_2 = swapOrNone(1);
+  private static final VectorShuffle<Float> SWAP_4 = swapOrNone(2);
+  private static final VectorShuffle<Float> SWAP_8 = swapOrNone(3);
+
   /** By the logarithm of a distance: the later lane of each such pair. */
   private static final VectorMask<Float>[] UPPER = uppers();
 
@@ -110,6 +115,11 @@ final class Lanes {
     return masks;
   }
 
+  /** {@link #SWAPS}, of shorter vectors any. */
+  private static VectorShuffle<Float> swapOrNone(int logarithm) {
+    return SWAPS[Math.min(logarithm, SWAPS.length - 1)];
+  }
+
   /** Exchanges lanes that are {@code distance}, a power of two, apart. */
   static VectorShuffle<Float> swap(int distance) {
     return SWAPS[Integer.numberOfTrailingZeros(distance)];
@@ -142,25 +152,23 @@ final class Lanes {
   }
 
   /**
-   * The sum of the lanes, always in the same order. {@code reduceLanes(ADD)} may add in another
-   * order once it is compiled, which would make results depend on how warm the program is. Lanes
-   * are named by constants: with a variable, each is a branch for every lane that there is. There
-   * is no helper that adds some of them: where the compiler knows little about a run yet, it would
-   * call it, and make an object of the vector for each call.
+   * The sum of the lanes, always in the same order: halves are added to each other until one lane
+   * is left. {@code reduceLanes(ADD)} may add in another order once it is compiled, which would
+   * make results depend on how warm the program is. Shuffles are constants, and there is no loop:
+   * to take out single lanes is three times the instructions, and many more in the compiler, which
+   * stops inlining somewhere.
    */
   static float sum(FloatVector v) {
     return switch (LENGTH) {
-      case 4 -> (v.lane(0) + v.lane(2)) + (v.lane(1) + v.lane(3));
-      case 8 ->
-          ((v.lane(0) + v.lane(4)) + (v.lane(2) + v.lane(6)))
-              + ((v.lane(1) + v.lane(5)) + (v.lane(3) + v.lane(7)));
-      case 16 ->
-          (((v.lane(0) + v.lane(8)) + (v.lane(4) + v.lane(12)))
-                  + ((v.lane(2) + v.lane(10)) + (v.lane(6) + v.lane(14))))
-              + (((v.lane(1) + v.lane(9)) + (v.lane(5) + v.lane(13)))
-                  + ((v.lane(3) + v.lane(11)) + (v.lane(7) + v.lane(15))));
+      case 4 -> add(add(v, SWAP_2), SWAP_1).lane(0);
+      case 8 -> add(add(add(v, SWAP_4), SWAP_2), SWAP_1).lane(0);
+      case 16 -> add(add(add(add(v, SWAP_8), SWAP_4), SWAP_2), SWAP_1).lane(0);
       default -> sumInOrder(v);
     };
+  }
+
+  private static FloatVector add(FloatVector v, VectorShuffle<Float> swap) {
+    return v.add(v.rearrange(swap));
   }
 
   private static float sumInOrder(FloatVector v) {
