@@ -47,6 +47,7 @@ final class Bf16Loops {
   /** y = op'(a) b, or null. */
   static @Nullable Loop unaryBackward(UnaryOperation op) {
     return switch (op) {
+      case GELU -> Bf16Loops::geluBackward;
       case SILU -> Bf16Loops::siluBackward;
       default -> null;
     };
@@ -119,25 +120,13 @@ final class Bf16Loops {
     }
   }
 
-  /**
-   * y = the derivative of GELU at a, y in F32. What it is multiplied by has a loop of its own,
-   * {@link #multiplyWide}: both together are more than the compiler inlines.
-   */
-  static void geluDerivative(long aStart, long yStart, int n) {
-    long a = address(aStart);
-    long y = address(yStart);
-    for (int i = 0; i < n; i += LENGTH) {
-      Lanes.store(VectorMath.geluDerivative(load(a + 2L * i)), y + 4L * i);
-    }
-  }
-
-  /** y = a b, a in F32. */
-  static void multiplyWide(long aStart, long bStart, long yStart, int n) {
+  private static void geluBackward(long aStart, long bStart, long yStart, int n) {
     long a = address(aStart);
     long b = address(bStart);
     long y = address(yStart);
     for (int i = 0; i < n; i += LENGTH) {
-      storeResult(Lanes.load(a + 4L * i).mul(load(b + 2L * i)), y + 2L * i);
+      FloatVector g = load(b + 2L * i);
+      storeResult(VectorMath.geluDerivative(load(a + 2L * i)).mul(g), y + 2L * i);
     }
   }
 
