@@ -30,7 +30,7 @@ final class Bf16NormLoops {
     for (; i < n; i++) {
       rest += Bf16Conversion.get(x + 2L * i);
     }
-    return Lanes.sum(s0.add(s1)) + rest;
+    return Lanes.sumByHalves(s0.add(s1)) + rest;
   }
 
   /** Σ (x - center)². */
@@ -51,7 +51,7 @@ final class Bf16NormLoops {
       float d = Bf16Conversion.get(x + 2L * i) - center;
       rest = Math.fma(d, d, rest);
     }
-    return Lanes.sum(s0.add(s1)) + rest;
+    return Lanes.sumByHalves(s0.add(s1)) + rest;
   }
 
   /** y = (x - center) scale weight. */
@@ -247,8 +247,8 @@ final class Bf16NormLoops {
   /** Of two vectors at {@code vectors} the sums of their lanes, to two floats. */
   static void addLanes(long vectors, long to) {
     long v = address(vectors);
-    Lanes.set(to, Lanes.sum(load(v)));
-    Lanes.set(to + 4, Lanes.sum(load(v + BYTES)));
+    Lanes.set(to, Lanes.sumByHalves(load(v)));
+    Lanes.set(to + 4, Lanes.sumByHalves(load(v + BYTES)));
   }
 
   /** dx = scale (g - meanOfG - n meanOfProduct) with g = dy w and n = (x - center) scale. */

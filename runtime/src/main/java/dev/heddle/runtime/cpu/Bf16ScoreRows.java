@@ -122,7 +122,7 @@ final class Bf16ScoreRows {
       sums = sums.add(e);
       Bf16Conversion.storeResult(e, to + 2L * i);
     }
-    return Lanes.sum(sums);
+    return Lanes.sumByHalves(sums);
   }
 
   /**

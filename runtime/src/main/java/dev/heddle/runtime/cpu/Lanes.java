@@ -152,13 +152,33 @@ final class Lanes {
   }
 
   /**
-   * The sum of the lanes, always in the same order: halves are added to each other until one lane
-   * is left. {@code reduceLanes(ADD)} may add in another order once it is compiled, which would
-   * make results depend on how warm the program is. Shuffles are constants, and there is no loop:
-   * to take out single lanes is three times the instructions, and many more in the compiler, which
-   * stops inlining somewhere.
+   * The sum of the lanes, always in the same order. {@code reduceLanes(ADD)} may add in another
+   * order once it is compiled, which would make results depend on how warm the program is. Lanes
+   * are named by constants: with a variable, each is a branch for every lane that there is. There
+   * is no helper that adds some of them: where the compiler knows little about a run yet, it would
+   * call it, and make an object of the vector for each call.
    */
   static float sum(FloatVector v) {
+    return switch (LENGTH) {
+      case 4 -> (v.lane(0) + v.lane(2)) + (v.lane(1) + v.lane(3));
+      case 8 ->
+          ((v.lane(0) + v.lane(4)) + (v.lane(2) + v.lane(6)))
+              + ((v.lane(1) + v.lane(5)) + (v.lane(3) + v.lane(7)));
+      case 16 ->
+          (((v.lane(0) + v.lane(8)) + (v.lane(4) + v.lane(12)))
+                  + ((v.lane(2) + v.lane(10)) + (v.lane(6) + v.lane(14))))
+              + (((v.lane(1) + v.lane(9)) + (v.lane(5) + v.lane(13)))
+                  + ((v.lane(3) + v.lane(11)) + (v.lane(7) + v.lane(15))));
+      default -> sumInOrder(v);
+    };
+  }
+
+  /**
+   * {@link #sum}, with the same bits, by adding halves to each other until one lane is left: a
+   * third of the instructions, and fewer nodes. For loops of their own; where a loop is inlined
+   * into others the compiler may make objects of what is shuffled.
+   */
+  static float sumByHalves(FloatVector v) {
     return switch (LENGTH) {
       case 4 -> add(add(v, SWAP_2), SWAP_1).lane(0);
       case 8 -> add(add(add(v, SWAP_4), SWAP_2), SWAP_1).lane(0);
