@@ -2,18 +2,12 @@ package dev.heddle.runtime.cpu;
 
 import static dev.heddle.runtime.cpu.AttentionBlocks.roundUp;
 import static dev.heddle.runtime.cpu.Lanes.LENGTH;
-import static dev.heddle.runtime.cpu.Lanes.address;
-import static dev.heddle.runtime.cpu.Lanes.broadcast;
-import static dev.heddle.runtime.cpu.Lanes.load;
 
 import dev.heddle.runtime.AttentionMask;
 import dev.heddle.runtime.DType;
 import dev.heddle.runtime.NDArray;
 import dev.heddle.runtime.memory.Block;
 import dev.heddle.runtime.memory.MemoryPool;
-import jdk.incubator.vector.FloatVector;
-import jdk.incubator.vector.VectorMask;
-import jdk.incubator.vector.VectorOperators;
 
 /**
  * Attention in bf16 on processors with bf16 instructions: both products are oneDNN's, scores and
@@ -31,7 +25,12 @@ final class Bf16Attention {
   private final MemoryPool memory;
   private final WorkerPool.WorkerTask task = this::headRange;
   private final AttentionBlocks.Stage[] stages = {
-    this::scoreRows, this::exponentialRows, this::mixRows, this::finishRows
+    this::scoreRows,
+    this::maximumRows,
+    this::exponentialRows,
+    this::mixRows,
+    this::normalizeSums,
+    this::finishRows
   };
 
   private final Bf16AttentionBlocks blocks = new Bf16AttentionBlocks();
@@ -58,7 +57,8 @@ final class Bf16Attention {
   private long mixedStride;
   private long probabilities;
   private long mixed;
-  private long statistics;
+  private long maxima;
+  private long sums;
 
   Bf16Attention(WorkerPool workers, MemoryPool memory) {
     this.workers = workers;
@@ -101,8 +101,9 @@ final class Bf16Attention {
     mixedStride = roundUp(g.headSize, LENGTH);
     probabilities = roundUp(4 * rows * stride, MemoryPool.ALIGNMENT);
     mixed = probabilities + roundUp(2 * rows * stride, MemoryPool.ALIGNMENT);
-    statistics = mixed + 4 * rows * mixedStride;
-    scratchBytes = roundUp(statistics + 8L * rows, 2 * MemoryPool.ALIGNMENT);
+    maxima = mixed + 4 * rows * mixedStride;
+    sums = maxima + 4 * roundUp(rows, LENGTH);
+    scratchBytes = roundUp(sums + 4 * roundUp(rows, LENGTH), 2 * MemoryPool.ALIGNMENT);
   }
 
   private void describeProducts() {
@@ -168,19 +169,41 @@ final class Bf16Attention {
     }
   }
 
+  /** Hides what rows do not see, and finds their maxima. */
+  private void maximumRows(long batch, long head, int first, int count, long own) {
+    int part = LENGTH - 1;
+    float factor = factor();
+    for (int row = 0; row < count; row++) {
+      long scores = own + 4 * row * stride;
+      int visible = blocks.visible(first + row);
+      int whole = visible & ~part;
+      int all = visible + part & ~part;
+      if (factor != scale) {
+        Bf16ScoreRows.scale(scores, scale, all);
+      }
+      if (whole < all) {
+        Bf16ScoreRows.hide(scores + 4L * whole, visible - whole);
+      }
+      Lanes.set(own + maxima + 4L * row, Bf16ScoreRows.maximum(scores, factor, all));
+    }
+  }
+
+  /** What scores are multiplied by as they are read: -infinity must stay what it is. */
+  private float factor() {
+    return scale <= 0 ? 1 : scale;
+  }
+
   private void exponentialRows(long batch, long head, int first, int count, long own) {
     int limit = limit(first, count);
-    long sums = own + statistics;
-    long maxima = sums + 4L * rows;
+    float factor = factor();
     for (int row = 0; row < count; row++) {
-      exponentials(
-          own + 4 * row * stride,
-          scale,
-          blocks.visible(first + row),
-          limit,
-          own + probabilities + 2 * row * stride,
-          maxima + 4L * row,
-          sums + 4L * row);
+      long scores = own + 4 * row * stride;
+      long to = own + probabilities + 2 * row * stride;
+      float maximum = Lanes.get(own + maxima + 4L * row);
+      int all = blocks.visible(first + row) + LENGTH - 1 & -LENGTH;
+      float sum = Bf16ScoreRows.exponentials(scores, factor, maximum, all, to);
+      Lanes.set(own + sums + 4L * row, sum);
+      Bf16ScoreRows.clear(to + 2L * all, Math.max(0, limit - all) + LENGTH - 1 & -LENGTH);
     }
   }
 
@@ -194,82 +217,20 @@ final class Bf16Attention {
     }
   }
 
-  /** Divides the rows of a block by their sums, and writes their log-sum-exps. */
-  private void finishRows(long batch, long head, int first, int count, long own) {
-    Bf16AttentionBlocks g = blocks;
-    long sums = own + statistics;
-    long maxima = sums + 4L * rows;
-    long statistic = logSumExp + 4 * ((batch * g.heads + head) * g.queries + first);
-    for (int row = 0; row < count; row++) {
-      float sum = Lanes.get(sums + 4L * row);
-      long from = own + mixed + 4 * row * mixedStride;
-      long to = out.at(batch, first + row, head);
-      Bf16Conversion.narrowScaled(from, sum == 0 ? 0 : 1 / sum, to, g.headSize);
-      // -infinity for an empty sum.
-      double logSum = Lanes.get(maxima + 4L * row) + Math.log(sum);
-      Lanes.set(statistic + 4L * row, (float) logSum);
-    }
+  /** Writes the log-sum-exps of a block's rows, and what these are to be multiplied by. */
+  private void normalizeSums(long batch, long head, int first, int count, long own) {
+    long statistic = logSumExp + 4 * ((batch * blocks.heads + head) * blocks.queries + first);
+    Bf16ScoreRows.normalizers(own + maxima, own + sums, count, statistic);
   }
 
-  /**
-   * Probabilities exp(scale x - maximum) of scores x, rounded, where visible, and 0 from there to
-   * {@code limit}; the maximum and the sum of the exponentials are written. Both are 0 where
-   * nothing is visible.
-   */
-  private static void exponentials(
-      long scores,
-      float scale,
-      int visible,
-      int limit,
-      long probabilities,
-      long maximumAt,
-      long sumAt) {
-    long row = address(scores);
-    long to = address(probabilities);
-    FloatVector scales = broadcast(scale);
-    FloatVector nothing = broadcast(Float.NEGATIVE_INFINITY);
-    VectorMask<Float> rest = Lanes.first(visible & LENGTH - 1);
-    int whole = visible & -LENGTH;
-    // Java's maximum takes five instructions because of NaN and signed zeros. Two of what takes its
-    // place, because each waits for the one before.
-    FloatVector even = nothing;
-    FloatVector odd = nothing;
-    int at = 0;
-    for (; at < whole - LENGTH; at += 2 * LENGTH) {
-      FloatVector x = load(row + 4L * at).mul(scales);
-      FloatVector y = load(row + 4L * at + Lanes.BYTES).mul(scales);
-      even = even.blend(x, x.compare(VectorOperators.GT, even));
-      odd = odd.blend(y, y.compare(VectorOperators.GT, odd));
-    }
-    if (at < whole) {
-      FloatVector x = load(row + 4L * at).mul(scales);
-      even = even.blend(x, x.compare(VectorOperators.GT, even));
-    }
-    if (whole < visible) {
-      FloatVector x = nothing.blend(load(row + 4L * whole).mul(scales), rest);
-      odd = odd.blend(x, x.compare(VectorOperators.GT, odd));
-    }
-    float highest = Lanes.max(even.blend(odd, odd.compare(VectorOperators.GT, even)));
-    float maximum = highest == Float.NEGATIVE_INFINITY ? 0 : highest;
-    FloatVector shift = broadcast(maximum);
-    FloatVector sums = Lanes.zero();
-    for (int i = 0; i < whole; i += LENGTH) {
-      FloatVector e = VectorMath.expOfNonPositive(load(row + 4L * i).mul(scales).sub(shift));
-      sums = sums.add(e);
-      Bf16Conversion.store(e, to + 2L * i);
-    }
-    int bound = whole;
-    if (whole < visible) {
-      FloatVector x = nothing.blend(load(row + 4L * whole).mul(scales), rest);
-      FloatVector e = VectorMath.expOfNonPositive(x.sub(shift));
-      sums = sums.add(e);
-      Bf16Conversion.store(e, to + 2L * whole);
-      bound += LENGTH;
-    }
-    for (int i = bound; i < limit; i += LENGTH) {
-      Bf16Conversion.store(Lanes.zero(), to + 2L * i);
-    }
-    Lanes.set(maximumAt, maximum);
-    Lanes.set(sumAt, Lanes.sum(sums));
+  private void finishRows(long batch, long head, int first, int count, long own) {
+    Bf16ScoreRows.finish(
+        own + mixed,
+        4 * mixedStride,
+        own + sums,
+        out.at(batch, first, head),
+        out.rowBytes,
+        count,
+        blocks.headSize);
   }
 }

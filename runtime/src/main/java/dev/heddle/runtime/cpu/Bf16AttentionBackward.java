@@ -3,8 +3,6 @@ package dev.heddle.runtime.cpu;
 import static dev.heddle.runtime.cpu.AttentionBlocks.roundUp;
 import static dev.heddle.runtime.cpu.Lanes.LENGTH;
 import static dev.heddle.runtime.cpu.Lanes.address;
-import static dev.heddle.runtime.cpu.Lanes.broadcast;
-import static dev.heddle.runtime.cpu.Lanes.load;
 
 import dev.heddle.runtime.AttentionMask;
 import dev.heddle.runtime.DType;
@@ -279,7 +277,7 @@ final class Bf16AttentionBackward {
       long to = own + 2 * row * stride;
       int hidden = g.firstQuery(first + row) - from;
       int start = hidden & -LENGTH;
-      probabilities(
+      Bf16ScoreRows.probabilities(
           at + 4L * start,
           at + dscores + 4L * start,
           scale,
@@ -288,8 +286,10 @@ final class Bf16AttentionBackward {
           to + rounded + 2L * start,
           to + drounded + 2L * start,
           g.queries - from - start);
-      Tiles.zeroBytes(to + rounded, 2L * hidden);
-      Tiles.zeroBytes(to + drounded, 2L * hidden);
+      if (hidden > 0) {
+        Bf16ScoreRows.clear(to + rounded, hidden);
+        Bf16ScoreRows.clear(to + drounded, hidden);
+      }
     }
   }
 
@@ -321,35 +321,6 @@ final class Bf16AttentionBackward {
               own + drounded,
               k.at(batch, first, head / blocks.group),
               own + dqSums + 4 * from * sumStride);
-    }
-  }
-
-  /**
-   * Probabilities p of scores x, and their gradients scale p (gradient - delta), both rounded; the
-   * last vector may be one that only begins here.
-   */
-  private static void probabilities(
-      long scores,
-      long gradients,
-      float scale,
-      long shiftStart,
-      long deltaStart,
-      long roundedStart,
-      long droundedStart,
-      int count) {
-    long x = address(scores);
-    long dx = address(gradients);
-    long shift = address(shiftStart);
-    long delta = address(deltaStart);
-    long to = address(roundedStart);
-    long dto = address(droundedStart);
-    FloatVector scales = broadcast(scale);
-    for (int i = 0; i < count; i += LENGTH) {
-      long at = 4L * i;
-      FloatVector p = VectorMath.expOfNonPositive(load(x + at).mul(scales).sub(load(shift + at)));
-      Bf16Conversion.store(p, to + 2L * i);
-      FloatVector centered = load(dx + at).sub(load(delta + at));
-      Bf16Conversion.store(centered.mul(p).mul(scales), dto + 2L * i);
     }
   }
 

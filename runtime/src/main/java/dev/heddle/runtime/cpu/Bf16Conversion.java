@@ -29,6 +29,8 @@ final class Bf16Conversion {
   private static final IntVector INFINITY = IntVector.broadcast(Lanes.INTS, 0x7f80_0000);
   private static final IntVector QUIET = IntVector.broadcast(Lanes.INTS, 0x0040_0000);
 
+  private static final ShortVector ZEROS = ShortVector.zero(SHORTS);
+
   private Bf16Conversion() {}
 
   /** A vector of bf16 values, widened. The address is one that {@link Lanes#address} made. */
@@ -63,18 +65,23 @@ final class Bf16Conversion {
         .intoMemorySegment(Lanes.MEMORY, address, ORDER);
   }
 
-  /** {@code factor} times {@code count} floats at {@code from} become bf16 values at {@code to}. */
-  static void narrowScaled(long from, float factor, long to, int count) {
-    long source = Lanes.address(from);
-    long target = Lanes.address(to);
-    FloatVector factors = Lanes.broadcast(factor);
-    int bound = count & -LENGTH;
-    for (int i = 0; i < bound; i += LENGTH) {
-      store(Lanes.load(source + 4L * i).mul(factors), target + 2L * i);
-    }
-    for (int i = bound; i < count; i++) {
-      set(to + 2L * i, Lanes.get(from + 4L * i) * factor);
-    }
+  /**
+   * {@link #store} of what was computed from bf16 values: such a NaN comes from one of them or is
+   * the processor's own, and overflows into another number in neither case, because it ends in
+   * zeros. So nothing asks for it, which is half of what rounding costs.
+   */
+  static void storeResult(FloatVector x, long address) {
+    IntVector bits = x.reinterpretAsInts();
+    IntVector odd = bits.lanewise(VectorOperators.LSHR, 16).and(ONE);
+    IntVector rounded = bits.add(HALF).add(odd);
+    ((ShortVector)
+            rounded.lanewise(VectorOperators.LSHR, 16).convertShape(VectorOperators.I2S, SHORTS, 0))
+        .intoMemorySegment(Lanes.MEMORY, address, ORDER);
+  }
+
+  /** As many zeros as a vector has. */
+  static void storeZeros(long address) {
+    ZEROS.intoMemorySegment(Lanes.MEMORY, address, ORDER);
   }
 
   static float get(long address) {

@@ -46,43 +46,8 @@ final class Bf16Elementwise {
     Bf16Loops.@Nullable Loop loop = Bf16Loops.unaryBackward(op);
     if (loop != null) {
       run(x, dy, dx, loop);
-    } else if (op == UnaryOperation.GELU) {
-      geluBackward(x, dy, dx);
     } else {
       run(x, dy, dx, (a, b, n) -> VectorUnaryBackward.apply(op, a, b, a, n));
-    }
-  }
-
-  /** The derivative in F32 by tiles, which is multiplied and rounded as it is read again. */
-  private void geluBackward(NDArray x, NDArray dy, NDArray dx) {
-    long in = x.address();
-    long gradient = dy.address();
-    long to = dx.address();
-    Block block = memory.borrow(workers.threads() * OPERANDS * TILE_BYTES);
-    try {
-      long scratch = block.segment().address();
-      workers.runOnWorkers(
-          dx.size(),
-          VectorElementwise.GRAIN,
-          (worker, start, end) -> {
-            long a = scratch + worker * OPERANDS * TILE_BYTES;
-            long at = start;
-            for (; at <= end - Lanes.LENGTH; at += TILE) {
-              int n = (int) Math.min(TILE, end - at) & -Lanes.LENGTH;
-              Bf16Loops.geluDerivative(in + 2 * at, a, n);
-              Bf16Loops.multiplyWide(a, gradient + 2 * at, to + 2 * at, n);
-            }
-            int rest = (int) ((end - start) % Lanes.LENGTH);
-            if (rest > 0) {
-              long last = 2 * (end - rest);
-              Bf16Conversion.widen(in + last, a, rest);
-              Bf16Conversion.widen(gradient + last, a + TILE_BYTES, rest);
-              VectorUnaryBackward.apply(UnaryOperation.GELU, a, a + TILE_BYTES, a, rest);
-              Bf16Conversion.narrow(a, to + last, rest);
-            }
-          });
-    } finally {
-      block.release();
     }
   }
 

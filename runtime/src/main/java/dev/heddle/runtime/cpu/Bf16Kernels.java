@@ -50,7 +50,8 @@ final class Bf16Kernels implements Kernels {
     this.floats = floats;
     this.products = products;
     this.arrays = new Bf16Arrays(workers);
-    this.rows = new Bf16Rows(floats, arrays, new Bf16Sums(workers, memory));
+    this.rows =
+        new Bf16Rows(floats, arrays, new Bf16Sums(workers, memory), new Bf16Norms(workers, memory));
     this.updates = new VectorUpdates(workers);
     this.movement = new VectorMovement(workers);
     this.elementwise = new Bf16Elementwise(workers, memory);
@@ -359,7 +360,7 @@ final class Bf16Kernels implements Kernels {
       NDArray mean,
       NDArray rstd) {
     KernelChecks.layerNorm(x, weight, bias, epsilon, y, mean, rstd);
-    rows.layerNorm(x, weight, bias, epsilon, y, mean, rstd);
+    rows.norm(x, weight, bias, epsilon, y, mean, rstd);
   }
 
   @Override
@@ -379,7 +380,7 @@ final class Bf16Kernels implements Kernels {
   @Override
   public void rmsNorm(NDArray x, NDArray weight, double epsilon, NDArray y, NDArray rstd) {
     KernelChecks.rmsNorm(x, weight, epsilon, y, rstd);
-    rows.rmsNorm(x, weight, epsilon, y, rstd);
+    rows.norm(x, weight, null, epsilon, y, null, rstd);
   }
 
   @Override

@@ -1,7 +1,7 @@
 package dev.heddle.runtime.cpu;
 
 import static dev.heddle.runtime.cpu.Bf16Conversion.load;
-import static dev.heddle.runtime.cpu.Bf16Conversion.store;
+import static dev.heddle.runtime.cpu.Bf16Conversion.storeResult;
 import static dev.heddle.runtime.cpu.Lanes.LENGTH;
 import static dev.heddle.runtime.cpu.Lanes.address;
 
@@ -47,6 +47,7 @@ final class Bf16Loops {
   /** y = op'(a) b, or null. */
   static @Nullable Loop unaryBackward(UnaryOperation op) {
     return switch (op) {
+      case GELU -> Bf16Loops::geluBackward;
       case SILU -> Bf16Loops::siluBackward;
       default -> null;
     };
@@ -107,7 +108,7 @@ final class Bf16Loops {
     long a = address(aStart);
     long y = address(yStart);
     for (int i = 0; i < n; i += LENGTH) {
-      store(VectorMath.gelu(load(a + 2L * i)), y + 2L * i);
+      storeResult(VectorMath.gelu(load(a + 2L * i)), y + 2L * i);
     }
   }
 
@@ -115,29 +116,17 @@ final class Bf16Loops {
     long a = address(aStart);
     long y = address(yStart);
     for (int i = 0; i < n; i += LENGTH) {
-      store(VectorMath.silu(load(a + 2L * i)), y + 2L * i);
+      storeResult(VectorMath.silu(load(a + 2L * i)), y + 2L * i);
     }
   }
 
-  /**
-   * y = the derivative of GELU at a, y in F32. What it is multiplied by has a loop of its own,
-   * {@link #multiplyWide}: both together are more than the compiler inlines.
-   */
-  static void geluDerivative(long aStart, long yStart, int n) {
-    long a = address(aStart);
-    long y = address(yStart);
-    for (int i = 0; i < n; i += LENGTH) {
-      Lanes.store(VectorMath.geluDerivative(load(a + 2L * i)), y + 4L * i);
-    }
-  }
-
-  /** y = a b, a in F32. */
-  static void multiplyWide(long aStart, long bStart, long yStart, int n) {
+  private static void geluBackward(long aStart, long bStart, long yStart, int n) {
     long a = address(aStart);
     long b = address(bStart);
     long y = address(yStart);
     for (int i = 0; i < n; i += LENGTH) {
-      store(Lanes.load(a + 4L * i).mul(load(b + 2L * i)), y + 2L * i);
+      FloatVector g = load(b + 2L * i);
+      storeResult(VectorMath.geluDerivative(load(a + 2L * i)).mul(g), y + 2L * i);
     }
   }
 
@@ -147,7 +136,7 @@ final class Bf16Loops {
     long y = address(yStart);
     for (int i = 0; i < n; i += LENGTH) {
       FloatVector g = load(b + 2L * i);
-      store(VectorMath.siluDerivative(load(a + 2L * i)).mul(g), y + 2L * i);
+      storeResult(VectorMath.siluDerivative(load(a + 2L * i)).mul(g), y + 2L * i);
     }
   }
 
@@ -156,7 +145,7 @@ final class Bf16Loops {
     long b = address(bStart);
     long y = address(yStart);
     for (int i = 0; i < n; i += LENGTH) {
-      store(load(a + 2L * i).add(load(b + 2L * i)), y + 2L * i);
+      storeResult(load(a + 2L * i).add(load(b + 2L * i)), y + 2L * i);
     }
   }
 
@@ -165,7 +154,7 @@ final class Bf16Loops {
     long b = address(bStart);
     long y = address(yStart);
     for (int i = 0; i < n; i += LENGTH) {
-      store(load(a + 2L * i).mul(load(b + 2L * i)), y + 2L * i);
+      storeResult(load(a + 2L * i).mul(load(b + 2L * i)), y + 2L * i);
     }
   }
 
@@ -174,7 +163,7 @@ final class Bf16Loops {
     long y = address(yStart);
     FloatVector factor = Lanes.broadcast(alpha);
     for (int i = 0; i < n; i += LENGTH) {
-      store(load(a + 2L * i).mul(factor), y + 2L * i);
+      storeResult(load(a + 2L * i).mul(factor), y + 2L * i);
     }
   }
 
@@ -184,7 +173,7 @@ final class Bf16Loops {
     long y = address(yStart);
     FloatVector factor = Lanes.broadcast(alpha);
     for (int i = 0; i < n; i += LENGTH) {
-      store(load(b + 2L * i).fma(factor, load(a + 2L * i)), y + 2L * i);
+      storeResult(load(b + 2L * i).fma(factor, load(a + 2L * i)), y + 2L * i);
     }
   }
 }

@@ -25,11 +25,13 @@ final class Bf16Rows {
   private final Kernels floats;
   private final Bf16Arrays arrays;
   private final Bf16Sums sums;
+  private final Bf16Norms norms;
 
-  Bf16Rows(Kernels floats, Bf16Arrays arrays, Bf16Sums sums) {
+  Bf16Rows(Kernels floats, Bf16Arrays arrays, Bf16Sums sums, Bf16Norms norms) {
     this.floats = floats;
     this.arrays = arrays;
     this.sums = sums;
+    this.norms = norms;
   }
 
   /** What is done for the rows {@code start} (inclusive) to {@code end} (exclusive). */
@@ -68,55 +70,18 @@ final class Bf16Rows {
     return values.reshape(values.size()).slice(0, start, end);
   }
 
-  /** See {@link Kernels#layerNorm}. */
-  void layerNorm(
+  /** See {@link Kernels#layerNorm}, and {@link Kernels#rmsNorm} where there is no mean. */
+  void norm(
       NDArray x,
       NDArray weight,
       @Nullable NDArray bias,
       double epsilon,
       NDArray y,
-      NDArray mean,
+      @Nullable NDArray mean,
       NDArray rstd) {
     try (MemoryScope scratch = MemoryScope.open()) {
       NDArray w = arrays.wide(weight);
-      @Nullable NDArray b = arrays.wideOrNull(bias);
-      NDArray from = matrix(x);
-      NDArray to = matrix(y);
-      NDArray xs = room(from);
-      NDArray ys = room(from);
-      pieces(
-          from,
-          (start, end) -> {
-            NDArray piece = ys.slice(0, 0, end - start);
-            floats.layerNorm(
-                wide(from, xs, start, end),
-                w,
-                b,
-                epsilon,
-                piece,
-                statistic(mean, start, end),
-                statistic(rstd, start, end));
-            arrays.narrow(piece, to.slice(0, start, end));
-          });
-    }
-  }
-
-  /** See {@link Kernels#rmsNorm}. */
-  void rmsNorm(NDArray x, NDArray weight, double epsilon, NDArray y, NDArray rstd) {
-    try (MemoryScope scratch = MemoryScope.open()) {
-      NDArray w = arrays.wide(weight);
-      NDArray from = matrix(x);
-      NDArray to = matrix(y);
-      NDArray xs = room(from);
-      NDArray ys = room(from);
-      pieces(
-          from,
-          (start, end) -> {
-            NDArray piece = ys.slice(0, 0, end - start);
-            NDArray rstds = statistic(rstd, start, end);
-            floats.rmsNorm(wide(from, xs, start, end), w, epsilon, piece, rstds);
-            arrays.narrow(piece, to.slice(0, start, end));
-          });
+      norms.normalize(x, w, arrays.wideOrNull(bias), epsilon, y, mean, rstd);
     }
   }
 
@@ -133,8 +98,13 @@ final class Bf16Rows {
       @Nullable NDArray dx,
       @Nullable NDArray dweight,
       @Nullable NDArray dbias) {
+    boolean all = dx != null && (dweight != null || dbias != null);
     try (MemoryScope scratch = MemoryScope.open()) {
       NDArray w = arrays.wide(weight);
+      if (all && Bf16Norms.differentiates(x.dim(-1))) {
+        norms.differentiate(x, w, mean, rstd, dy, dx, dweight, dbias);
+        return;
+      }
       NDArray from = matrix(x);
       NDArray gradient = matrix(dy);
       @Nullable NDArray to = dx == null ? null : matrix(dx);
