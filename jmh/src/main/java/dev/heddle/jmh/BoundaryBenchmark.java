@@ -4,6 +4,7 @@ import dev.heddle.jmh.boundary.BoundaryCase;
 import dev.heddle.jmh.boundary.Direction;
 import dev.heddle.jmh.boundary.HostMemory;
 import dev.heddle.jmh.boundary.LayoutPair;
+import dev.heddle.jmh.boundary.RankBatches;
 import dev.heddle.jmh.boundary.Reach;
 import dev.heddle.jmh.boundary.RowSize;
 import dev.heddle.jmh.boundary.Volume;
@@ -25,6 +26,7 @@ import org.openjdk.jmh.annotations.Param;
 import org.openjdk.jmh.annotations.Scope;
 import org.openjdk.jmh.annotations.Setup;
 import org.openjdk.jmh.annotations.State;
+import org.openjdk.jmh.annotations.TearDown;
 import org.openjdk.jmh.annotations.Warmup;
 
 /**
@@ -39,18 +41,26 @@ import org.openjdk.jmh.annotations.Warmup;
  */
 @BenchmarkMode(Mode.Throughput)
 @OutputTimeUnit(TimeUnit.MICROSECONDS)
-@Warmup(iterations = 4, time = 1)
-@Measurement(iterations = 5, time = 1)
+// While the JIT compiles, its threads take the cores of ranks that wait for each other.
+@Warmup(iterations = 6, time = 1)
+@Measurement(iterations = 8, time = 1)
 @Fork(
     value = 1,
     jvmArgsAppend = {
+      // As the launcher has it, and touched: pages that new objects are the first to lie in cost
+      // more
+      // than a crossing.
+      "-XX:+UseSerialGC",
+      "-XX:MaxNewSize=24m",
+      "-XX:+AlwaysPreTouch",
+      "-Xmx512m",
       "--add-modules=jdk.incubator.vector",
       "--enable-native-access=ALL-UNNAMED",
       "-Dheddle.leaks=off"
     })
 @State(Scope.Benchmark)
 public class BoundaryBenchmark {
-  /** Operations in one run of the ranks, so that starting threads counts for little. */
+  /** Operations for each time that the ranks are woken, so that waking them counts for little. */
   private static final int OPERATIONS = 2_000;
 
   /** The layouts. */
@@ -73,7 +83,7 @@ public class BoundaryBenchmark {
   /** Rows there, or their gradients back. */
   @Param public Direction direction = Direction.FORWARD;
 
-  private @Nullable BoundaryCase circumstances;
+  private @Nullable RankBatches ranks;
   private @Nullable BoundaryPlan plan;
 
   /** Bytes for each microsecond are megabytes a second; counted by the thousand, gigabytes. */
@@ -109,8 +119,17 @@ public class BoundaryBenchmark {
         volume.sent(),
         volume.least(),
         volume.written());
-    circumstances = made;
     plan = planned;
+    ranks = new RankBatches(made, planned);
+  }
+
+  /** Ends the ranks. */
+  @TearDown(Level.Trial)
+  public void end() {
+    RankBatches running = ranks;
+    if (running != null) {
+      running.close();
+    }
   }
 
   /** The boundary. */
@@ -128,22 +147,21 @@ public class BoundaryBenchmark {
   }
 
   private void run(Speed speed, boolean copies) {
-    BoundaryCase current = circumstances;
+    RankBatches running = ranks;
     BoundaryPlan planned = plan;
-    if (current == null || planned == null) {
+    if (running == null || planned == null) {
       throw new IllegalStateException("BoundaryBenchmark: not prepared");
     }
-    current.runAgain(
-        List.of(planned),
-        rank -> {
+    running.run(
+        transfer -> {
           for (int i = 0; i < OPERATIONS; i++) {
             if (copies) {
-              rank.transfers().getFirst().copy(direction);
+              transfer.copy(direction);
             } else {
-              rank.transfers().getFirst().cross(direction);
+              transfer.cross(direction);
             }
           }
-          rank.transfers().getFirst().settle();
+          transfer.settle();
         });
     speed.gigabytesPerSecond += 1e-3 * OPERATIONS * Volume.of(direction.of(planned)).written();
   }

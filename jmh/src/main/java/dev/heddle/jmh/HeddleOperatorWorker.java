@@ -24,6 +24,7 @@ public final class HeddleOperatorWorker implements OperatorProtocol.Runner {
   private NDArray words;
   private NDArray dy;
   private @Nullable AdamW optimizer;
+  private @Nullable MemoryPass memoryPass;
 
   private HeddleOperatorWorker(CpuDevice device) {
     this.device = device;
@@ -38,6 +39,7 @@ public final class HeddleOperatorWorker implements OperatorProtocol.Runner {
     lasting = MemoryScope.open();
     operator = next;
     optimizer = null;
+    memoryPass = null;
     inputs = new ArrayList<>();
     for (Shape shape : operator.shapes()) {
       inputs.add(Tensor.leaf(BenchmarkDevice.normal(device, 10 + inputs.size(), shape)));
@@ -77,6 +79,8 @@ public final class HeddleOperatorWorker implements OperatorProtocol.Runner {
     AdamW prepared =
         new AdamW(parameters, new AdamW.Settings(0.9, 0.999, 1e-8, StepModel.WEIGHT_DECAY));
     optimizer = prepared;
+    memoryPass =
+        new MemoryPass(device, inputs.stream().mapToLong(input -> input.shape().size()).sum());
     prepared.step(StepModel.LEARNING_RATE, 1);
     prepared.step(StepModel.LEARNING_RATE, 1);
     OperatorProtocol.Prints prints = new OperatorProtocol.Prints();
@@ -109,6 +113,17 @@ public final class HeddleOperatorWorker implements OperatorProtocol.Runner {
       input.clearGradient();
     }
     return new OperatorProtocol.Times(middle - start, end - middle);
+  }
+
+  @Override
+  public OperatorProtocol.Times pass() {
+    MemoryPass bytes = memoryPass;
+    if (bytes == null) {
+      throw new IllegalStateException("HeddleOperatorWorker: no update was prepared");
+    }
+    long start = clock.nanos();
+    bytes.run();
+    return new OperatorProtocol.Times(clock.nanos() - start, 0);
   }
 
   private double forwards(int repeats) {

@@ -25,7 +25,12 @@ public final class MpiComparison {
   private static final long[] SIZES = {
     1L << 10, 16L << 10, 64L << 10, 1L << 20, 8L << 20, 64L << 20
   };
+
+  // Turns that are not told: so many, and until ours have taken so long, since while the JIT
+  // compiles,
+  // its threads and two ranks that wait for each other share two cores.
   private static final int WARM_UP = 3;
+  private static final double WARM_UP_MICROS = 1e6;
 
   /** About so many bytes are moved in a turn, in at least {@link #FEWEST} operations. */
   private static final long BYTES_IN_A_TURN = 16L << 20;
@@ -68,14 +73,15 @@ public final class MpiComparison {
     double[] our = new double[rounds];
     double[] their = new double[rounds];
     double[] ratios = new double[rounds];
-    for (int round = -WARM_UP; round < rounds; round++) {
-      double first = ours.take(turn);
-      double second = inC.take(turn);
-      if (round >= 0) {
-        our[round] = first;
-        their[round] = second;
-        ratios[round] = first / second;
-      }
+    double warm = 0;
+    for (int i = 0; i < WARM_UP || warm < WARM_UP_MICROS; i++) {
+      warm += count * ours.take(turn);
+      double unused = inC.take(turn);
+    }
+    for (int round = 0; round < rounds; round++) {
+      our[round] = ours.take(turn);
+      their[round] = inC.take(turn);
+      ratios[round] = our[round] / their[round];
     }
     System.out.printf(
         Locale.ROOT,
@@ -94,6 +100,10 @@ public final class MpiComparison {
     return List.of(
         Path.of(System.getProperty("java.home"), "bin", "java").toString(),
         "-XX:+UseSerialGC",
+        // As the launcher has it for training, and touched before it is measured: else an operation
+        // pays for the pages that its objects are the first to lie in.
+        "-XX:MaxNewSize=24m",
+        "-XX:+AlwaysPreTouch",
         "-Xmx1g",
         "--add-modules=jdk.incubator.vector",
         "--enable-native-access=ALL-UNNAMED",

@@ -12,7 +12,8 @@ import java.util.Locale;
 /**
  * How a process that runs operators is led. {@code prepare NAME} makes the inputs of a {@link
  * BenchmarkedOperator}, runs it once and answers with {@link Prints} of what it computed; {@code
- * turn COUNT} runs it and answers with medians. The end of its input ends it.
+ * turn COUNT} runs it and answers with medians, {@code pass COUNT} likewise runs the plain pass
+ * over memory that an update stands beside. The end of its input ends it.
  */
 public final class OperatorProtocol {
   /** Begins the line that says a process is ready. */
@@ -27,6 +28,15 @@ public final class OperatorProtocol {
 
     /** Runs it {@link BenchmarkedOperator#repeats()} times; nanoseconds of one. */
     Times once();
+
+    /**
+     * Reads and writes as many bytes as the update that was prepared; nanoseconds of one pass.
+     *
+     * @throws UnsupportedOperationException on a side without it
+     */
+    default Times pass() {
+      throw new UnsupportedOperationException("no pass over memory on this side");
+    }
   }
 
   /**
@@ -132,10 +142,10 @@ public final class OperatorProtocol {
       switch (words[0]) {
         case "prepare" ->
             System.out.println(runner.prepare(BenchmarkedOperator.valueOf(words[1])).line());
-        case "turn" -> {
+        case "turn", "pass" -> {
           List<Times> times = new ArrayList<>();
           for (int i = 0; i < Integer.parseInt(words[1]); i++) {
-            times.add(runner.once());
+            times.add(words[0].equals("turn") ? runner.once() : runner.pass());
           }
           System.out.println(Times.median(times).line());
         }
@@ -162,6 +172,11 @@ public final class OperatorProtocol {
     /** Medians of {@code count} runs. */
     public Times turn(int count) {
       return Times.parse(process.ask("turn " + count, Times.TAG));
+    }
+
+    /** Medians of {@code count} passes over memory. */
+    public Times pass(int count) {
+      return Times.parse(process.ask("pass " + count, Times.TAG));
     }
 
     @Override

@@ -23,6 +23,11 @@ final class BoundaryRows {
   private static final List<Strategy> DIRECT = List.of(Strategy.DIRECT);
   private static final int WARM_UP = 40;
 
+  // A case is repeated, that many turns at a time, until it gets no faster.
+  private static final int SETTLING_TURNS = 3;
+  private static final int SETTLING_WINDOW = 3;
+  private static final int MOST_SETTLING = 12;
+
   private final BenchOptions options;
 
   BoundaryRows(BenchOptions options) {
@@ -80,6 +85,7 @@ final class BoundaryRows {
 
   private List<Row> rows(BoundaryCase one) {
     List<Row> rows = new ArrayList<>();
+    settle(one);
     Map<Direction, BoundaryCase.Times> times = one.measure(options.rounds());
     times.forEach(
         (direction, of) ->
@@ -102,6 +108,25 @@ final class BoundaryRows {
                     }));
     rows.forEach(row -> options.say("  " + BenchTable.line(row)));
     return rows;
+  }
+
+  /**
+   * Repeats a case until it gets no faster. While the JIT compiles, its threads take the cores of
+   * two ranks in turn, and whoever is measured then waits for a rank that does not run: copies as
+   * well as crossings take several times as long.
+   */
+  private static void settle(BoundaryCase one) {
+    Settling settling = new Settling(SETTLING_WINDOW);
+    for (int i = 0; i < MOST_SETTLING && !settling.isSettled(); i++) {
+      double sum = 0;
+      for (BoundaryCase.Times times : one.measure(SETTLING_TURNS).values()) {
+        sum += Medians.of(times.copying());
+        for (double[] crossing : times.crossing().values()) {
+          sum += Medians.of(crossing);
+        }
+      }
+      settling.add(sum);
+    }
   }
 
   private static String name(BoundaryCase one, Strategy strategy, Direction direction) {

@@ -28,6 +28,8 @@ final class OperatorRows {
   /** Turns that have to pass without an operator's getting faster. */
   private static final int SETTLING_TURNS = 20;
 
+  private static final int PASSES_BEFORE = 100;
+
   private final BenchOptions options;
   private final Peers peers;
 
@@ -110,12 +112,20 @@ final class OperatorRows {
       counts.put(side, warmUp(side));
     }
     Map<Side, List<Times>> turns = new HashMap<>();
+    List<Double> passes = new ArrayList<>();
+    if (operator.isUpdate()) {
+      // Compiled before it is timed.
+      ours.pass(PASSES_BEFORE);
+    }
     for (int round = 0; round < options.rounds(); round++) {
       for (int i = 0; i < sides.size(); i++) {
         Side side = sides.get((i + round) % sides.size());
         turns
             .computeIfAbsent(side, key -> new ArrayList<>())
             .add(side.turn(counts.getOrDefault(side, 1)));
+      }
+      if (operator.isUpdate()) {
+        passes.add(ours.pass(counts.getOrDefault(ours, 1)).forward());
       }
     }
     List<Row> rows = new ArrayList<>();
@@ -131,7 +141,9 @@ final class OperatorRows {
               Times::forward));
     } else if (operator.isUpdate()) {
       String name = operator.name().toLowerCase(Locale.ROOT).replace('_', ' ');
-      rows.add(row(name, Targets.ADAMW, threads, ours, ways, turns, Times::forward));
+      Row update = row(name, Targets.ADAMW, threads, ours, ways, turns, Times::forward);
+      rows.add(update);
+      rows.addAll(besideMemory(update, Medians.of(passes) * 1e-3));
     } else {
       String name = operator.name().toLowerCase(Locale.ROOT).replaceAll("_(?=[0-9o])", " ");
       double target = Targets.operator(operator);
@@ -140,6 +152,21 @@ final class OperatorRows {
     }
     rows.forEach(row -> options.say("  " + BenchTable.line(row)));
     return rows;
+  }
+
+  /**
+   * A plain pass that reads and writes as many bytes as an update, of F32 numbers 16 and 12 a
+   * parameter, beside either side's update: how much of the memory's speed each comes to.
+   */
+  private static List<Row> besideMemory(Row update, double micros) {
+    String name = "memory pass of as many bytes";
+    return List.of(
+        memoryRow(name + ", beside ours", update, micros, update.ours(), "Heddle's update"),
+        memoryRow(name + ", beside the peer's", update, micros, update.peer(), update.peerName()));
+  }
+
+  private static Row memoryRow(String name, Row update, double pass, double step, String stepName) {
+    return new Row(name, update.threads(), "f32", pass, step, stepName, "us", Double.NaN);
   }
 
   /** Runs until it gets no faster, and returns how many runs fill a turn. */

@@ -57,7 +57,11 @@ public final class BoundaryExchange {
 
   /** One direction of the plan, as far as it concerns this rank. */
   private record Route(
-      TransferPlan plan, List<Leg> legs, boolean identity, Map<PlanBuffer, BlankPlaces> blanks) {}
+      TransferPlan plan,
+      List<Leg> legs,
+      boolean identity,
+      Map<PlanBuffer, Holding> holdings,
+      Map<PlanBuffer, BlankPlaces> blanks) {}
 
   /** This rank's part of a phase: what it sends and receives, in the plan's order. */
   private record Leg(Phase phase, Communicator group, List<Parcel> parcels) {}
@@ -190,6 +194,7 @@ public final class BoundaryExchange {
         legs.add(new Leg(phase, group, parcels));
       }
     }
+    Map<PlanBuffer, Holding> mineOf = new EnumMap<>(PlanBuffer.class);
     Map<PlanBuffer, BlankPlaces> blanks = new EnumMap<>(PlanBuffer.class);
     transfers
         .buffers()
@@ -197,10 +202,11 @@ public final class BoundaryExchange {
             (name, holdings) -> {
               Holding mine = holdings.find(rank);
               if (mine != null) {
+                mineOf.put(name, mine);
                 blanks.put(name, new BlankPlaces(mine));
               }
             });
-    return new Route(transfers, legs, identity, blanks);
+    return new Route(transfers, legs, identity, mineOf, blanks);
   }
 
   private static int member(int globalRank, Communicator group, Map<Integer, Integer> members) {
@@ -272,9 +278,9 @@ public final class BoundaryExchange {
   }
 
   private Pending begin(Route route, @Nullable NDArray input, Device device, DType dtype) {
-    check(route.plan, input, dtype);
+    check(route, input, dtype);
     if (route.identity) {
-      boolean isDestination = route.plan.buffer(PlanBuffer.OUTPUT).find(rank) != null;
+      boolean isDestination = route.holdings.containsKey(PlanBuffer.OUTPUT);
       // A destination rank that brings nothing needs no rows, but still a buffer for none of them.
       NDArray output = input;
       if (isDestination && input == null) {
@@ -324,7 +330,7 @@ public final class BoundaryExchange {
     Journey(Route route, @Nullable NDArray input, Device device, DType dtype) {
       this.route = route;
       this.ownMemory = device instanceof CpuDevice;
-      for (PlanBuffer name : route.plan.buffers().keySet()) {
+      for (PlanBuffer name : route.holdings.keySet()) {
         NDArray buffer = name == PlanBuffer.INPUT ? input : make(route, name, device, dtype);
         if (buffer != null) {
           buffers.put(name, buffer);
@@ -491,7 +497,7 @@ public final class BoundaryExchange {
   }
 
   private @Nullable NDArray make(Route route, PlanBuffer name, Device device, DType dtype) {
-    Holding holding = route.plan.buffer(name).find(rank);
+    Holding holding = route.holdings.get(name);
     return holding == null
         ? null
         : NDArray.empty(device, dtype, holding.bufferRows(), holding.features().size());
@@ -513,15 +519,14 @@ public final class BoundaryExchange {
     rows.free();
   }
 
-  private void check(TransferPlan transfers, @Nullable NDArray input, DType dtype) {
-    Holding held = transfers.buffer(PlanBuffer.INPUT).find(rank);
+  private void check(Route route, @Nullable NDArray input, DType dtype) {
+    Holding held = route.holdings.get(PlanBuffer.INPUT);
     if (held == null && input == null) {
       return;
     }
-    String where = "boundary " + transfers.direction() + " on rank " + rank + ": ";
     if (held == null) {
       throw new IllegalArgumentException(
-          where
+          where(route)
               + "the rank is not in the mesh that rows come from, but it brought "
               + input
               + "; pass null");
@@ -530,7 +535,7 @@ public final class BoundaryExchange {
     long columns = held.features().size();
     if (input == null) {
       throw new IllegalArgumentException(
-          where
+          where(route)
               + "wanted its rows ["
               + rows
               + ","
@@ -544,7 +549,7 @@ public final class BoundaryExchange {
         || input.dtype() != dtype
         || !input.isContiguous()) {
       throw new IllegalArgumentException(
-          where
+          where(route)
               + "wanted contiguous "
               + dtype
               + " rows ["
@@ -554,5 +559,9 @@ public final class BoundaryExchange {
               + "], got "
               + input);
     }
+  }
+
+  private String where(Route route) {
+    return "boundary " + route.plan.direction() + " on rank " + rank + ": ";
   }
 }

@@ -64,6 +64,51 @@ class BoundaryCaseTest {
   }
 
   @Test
+  void batches_runOnEveryRank_oneAfterTheOther() {
+    BoundaryCase one = smallCase();
+    List<String> threads = new ArrayList<>();
+    try (RankBatches ranks = new RankBatches(one, one.plan(Strategy.DIRECT))) {
+      for (int i = 0; i < 3; i++) {
+        ranks.run(
+            transfer -> {
+              transfer.cross(Direction.BACKWARD);
+              transfer.check(Direction.FORWARD);
+              synchronized (threads) {
+                threads.add(Thread.currentThread().getName());
+              }
+            });
+        assertThat(threads).hasSize((i + 1) * one.pair().ranks());
+      }
+    }
+    assertThat(threads).containsOnly("rank-0", "rank-1");
+  }
+
+  @Test
+  void aBatchThatFailsOnOneRank_isReportedWithWhatItThrew() {
+    BoundaryCase one = smallCase();
+    try (RankBatches ranks = new RankBatches(one, one.plan(Strategy.DIRECT))) {
+      assertThatThrownBy(
+              () ->
+                  ranks.run(
+                      transfer -> {
+                        if (Thread.currentThread().getName().equals("rank-1")) {
+                          throw new IllegalArgumentException("the second rank's");
+                        }
+                      }))
+          .hasStackTraceContaining("the second rank's");
+    }
+  }
+
+  private static BoundaryCase smallCase() {
+    return new BoundaryCase(
+        LayoutPair.DP2_TO_CP2_ZIGZAG,
+        RowSize.SMALL,
+        List.of(Strategy.DIRECT),
+        Reach.THREADS,
+        HostMemory.POOLED);
+  }
+
+  @Test
   void compare_findsAWrongNumber_andOneThatIsMissing() {
     float[] wanted = {1, 0, Float.NaN};
 

@@ -3,6 +3,7 @@ package dev.heddle.parallel.comm.local;
 import dev.heddle.parallel.comm.Message;
 import dev.heddle.parallel.comm.support.Failure;
 import dev.heddle.parallel.comm.support.RunCursor;
+import java.lang.foreign.MemorySegment;
 import java.lang.invoke.MethodHandles;
 import java.lang.invoke.VarHandle;
 import org.jspecify.annotations.Nullable;
@@ -40,6 +41,11 @@ final class Delivery {
   private volatile @Nullable Delivery next;
   private final @Nullable Message first;
   private @Nullable Message second;
+
+  // Looked up by each end itself. Whoever copies would have to fetch the other end's block for it,
+  // whose references that end has just counted.
+  private final MemorySegment firstMemory;
+  private MemorySegment secondMemory = MemorySegment.NULL;
   private @Nullable Failure broken;
 
   /** Delivery {@code number} from member {@code from} to member {@code to}, with one end. */
@@ -48,6 +54,7 @@ final class Delivery {
     this.to = to;
     this.number = number;
     this.first = first;
+    this.firstMemory = first == null ? MemorySegment.NULL : first.array().segment();
   }
 
   /** What stands before the first delivery of a channel. */
@@ -87,6 +94,7 @@ final class Delivery {
    * first end was taken back.
    */
   void match(Message message) {
+    secondMemory = message.array().segment();
     second = message;
     STATE.compareAndSet(this, HALF, MATCHED);
   }
@@ -130,8 +138,9 @@ final class Delivery {
     if (other != null && one.array().device().hasBytes()) {
       RunCursor source = worker.sources[0];
       RunCursor destination = worker.destinations[0];
-      source.start(one.isSend() ? one : other);
-      destination.start(one.isSend() ? other : one);
+      boolean sent = one.isSend();
+      source.start(sent ? one : other, sent ? firstMemory : secondMemory);
+      destination.start(sent ? other : one, sent ? secondMemory : firstMemory);
       RunCursor.copy(source, destination, one.elementCount());
     }
   }

@@ -4,6 +4,8 @@ import dev.heddle.parallel.comm.Message;
 import dev.heddle.parallel.comm.support.Failure;
 import dev.heddle.parallel.comm.support.MessageText;
 import dev.heddle.parallel.comm.support.PostedCall;
+import java.lang.invoke.MethodHandles;
+import java.lang.invoke.VarHandle;
 import java.util.List;
 import java.util.StringJoiner;
 import java.util.TreeSet;
@@ -11,11 +13,25 @@ import org.jspecify.annotations.Nullable;
 
 /** One rank's call of an exchange: its messages, and its handle. */
 final class ExchangeCall implements PostedCall, LocalRank.Condition {
+  private static final VarHandle STATE;
+
+  static {
+    try {
+      STATE = MethodHandles.lookup().findVarHandle(ExchangeCall.class, "state", State.class);
+    } catch (ReflectiveOperationException impossible) {
+      throw new ExceptionInInitializerError(impossible);
+    }
+  }
+
   private final LocalCommunicator communicator;
   private final Message[] messages;
   private final Delivery[] deliveries;
   private final long sequence;
   private int firstOpen;
+
+  // Written without a fence, which would wait for all that was copied to leave the core: others
+  // read
+  // it for messages only.
   private volatile State state;
 
   /** Retains the arrays and posts all messages at once. */
@@ -24,7 +40,7 @@ final class ExchangeCall implements PostedCall, LocalRank.Condition {
     this.messages = messages.toArray(Message[]::new);
     this.deliveries = new Delivery[messages.size()];
     this.sequence = sequence;
-    this.state = messages.isEmpty() ? State.COMPLETED : State.POSTED;
+    STATE.setRelease(this, messages.isEmpty() ? State.COMPLETED : State.POSTED);
     post();
   }
 
@@ -173,7 +189,7 @@ final class ExchangeCall implements PostedCall, LocalRank.Condition {
 
   private void end(State how) {
     firstOpen = deliveries.length;
-    state = how;
+    STATE.setRelease(this, how);
     release();
     communicator.me.open.remove(this);
   }

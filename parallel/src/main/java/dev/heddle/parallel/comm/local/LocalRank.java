@@ -10,6 +10,7 @@ import dev.heddle.parallel.comm.support.Whereabouts;
 import java.util.HashMap;
 import java.util.Map;
 import java.util.concurrent.atomic.AtomicIntegerArray;
+import java.util.concurrent.atomic.AtomicReference;
 import java.util.concurrent.locks.LockSupport;
 import org.jspecify.annotations.Nullable;
 
@@ -66,7 +67,9 @@ final class LocalRank {
   private final AtomicIntegerArray parked = new AtomicIntegerArray(2 * LINE_INTS);
 
   private volatile boolean ended;
-  private volatile @Nullable PostedCall lastCall;
+
+  // Read for messages only, so that no post has to wait until what was stored before it is visible.
+  private final AtomicReference<@Nullable PostedCall> lastCall = new AtomicReference<>();
 
   LocalRank(LocalRun run, int globalRank, int rankCount) {
     this.run = run;
@@ -210,11 +213,11 @@ final class LocalRank {
   // ---- what it did, for messages
 
   void posted(PostedCall call) {
-    lastCall = call;
+    lastCall.setRelease(call);
   }
 
   /** Where this rank is, for the message of one that waits for it. */
   String whereabouts() {
-    return Whereabouts.of(globalRank, lastCall, ended, thread);
+    return Whereabouts.of(globalRank, lastCall.get(), ended, thread);
   }
 }

@@ -8,7 +8,7 @@ import org.jspecify.annotations.Nullable;
  * What a rank has posted: how it waits, completes and fails. Its arrays are retained until no
  * message reads or writes them any more, even after it has failed.
  */
-abstract class MpiCall implements PostedCall {
+abstract class MpiCall implements PostedCall, Transfer.Completion {
   // How often a call that all ranks have come to may time out before it is given up.
   private static final int EXTENSIONS = 4;
 
@@ -54,6 +54,11 @@ abstract class MpiCall implements PostedCall {
   }
 
   /** Counts a message that is done. */
+  @Override
+  public final void done(Transfer transfer) {
+    messageDone();
+  }
+
   final void messageDone() {
     messages--;
     if (state == State.POSTED) {

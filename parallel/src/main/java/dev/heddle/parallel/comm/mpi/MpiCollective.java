@@ -64,13 +64,7 @@ final class MpiCollective extends MpiCall {
   private void send(int to, @Nullable Piece piece) {
     boolean underWay =
         communicator.me.transport.send(
-            communicator.globalRank(to),
-            communicator.key,
-            stage,
-            sequence,
-            signature,
-            piece,
-            transfer -> messageDone());
+            communicator.globalRank(to), communicator.key, stage, sequence, signature, piece, this);
     if (underWay) {
       messageStarted();
     }
@@ -95,7 +89,7 @@ final class MpiCollective extends MpiCall {
     Piece piece = plan.incoming(stage, from, header.elements());
     if (piece == null) {
       communicator.me.transport.discard(arrival);
-    } else if (communicator.me.transport.accept(arrival, piece, transfer -> messageDone())) {
+    } else if (communicator.me.transport.accept(arrival, piece, this)) {
       messageStarted();
     }
     step();

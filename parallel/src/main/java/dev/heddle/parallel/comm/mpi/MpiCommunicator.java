@@ -33,7 +33,9 @@ final class MpiCommunicator extends CheckedCommunicator {
   final MpiRank me;
   final long key;
   private final Channel[] channels;
-  private final Map<Long, MpiCollective> open = new HashMap<>();
+
+  // Few at a time, the newest last.
+  private final List<MpiCollective> open = new ArrayList<>();
   private final Map<Long, List<Arrival>> early = new HashMap<>();
   private final AtomicReferenceArray<@Nullable MpiCollective> recent =
       new AtomicReferenceArray<>(REMEMBERED);
@@ -96,9 +98,9 @@ final class MpiCommunicator extends CheckedCommunicator {
     MpiCollective call = new MpiCollective(this, arguments, sequence);
     me.posted(call, identity());
     recent.set((int) (sequence % REMEMBERED), call);
-    open.put(sequence, call);
+    open.add(call);
     call.begin();
-    List<Arrival> arrivals = early.remove(sequence);
+    List<Arrival> arrivals = early.isEmpty() ? null : early.remove(sequence);
     if (arrivals != null) {
       arrivals.forEach(call::arrive);
     }
@@ -120,7 +122,21 @@ final class MpiCommunicator extends CheckedCommunicator {
   }
 
   void finished(MpiCollective call) {
-    open.remove(call.sequence());
+    for (int i = open.size() - 1; i >= 0; i--) {
+      if (open.get(i) == call) {
+        open.remove(i);
+        return;
+      }
+    }
+  }
+
+  private @Nullable MpiCollective open(long sequence) {
+    for (int i = open.size() - 1; i >= 0; i--) {
+      if (open.get(i).sequence() == sequence) {
+        return open.get(i);
+      }
+    }
+    return null;
   }
 
   void finished(MpiExchange call) {
@@ -133,7 +149,6 @@ final class MpiCommunicator extends CheckedCommunicator {
   void arrive(Arrival arrival) {
     Header header = arrival.header();
     int from = globalRanks().indexOf(header.from());
-    MpiCollective call = open.get(header.number());
     if (failure() != null || from < 0) {
       me.transport.discard(arrival);
     } else if (header.stage() == Header.EXCHANGE) {
@@ -143,10 +158,18 @@ final class MpiCommunicator extends CheckedCommunicator {
       } else {
         channel.waiting.removeFirst().deliver(arrival);
       }
-    } else if (call != null) {
+    } else {
+      arriveForCollective(arrival);
+    }
+  }
+
+  private void arriveForCollective(Arrival arrival) {
+    long sequence = arrival.header().number();
+    MpiCollective call = open(sequence);
+    if (call != null) {
       call.arrive(arrival);
-    } else if (header.number() >= nextOperation) {
-      early.computeIfAbsent(header.number(), number -> new ArrayList<>()).add(arrival);
+    } else if (sequence >= nextOperation) {
+      early.computeIfAbsent(sequence, number -> new ArrayList<>()).add(arrival);
     } else {
       // The call has failed here, and its group with it.
       me.transport.discard(arrival);
@@ -175,7 +198,7 @@ final class MpiCommunicator extends CheckedCommunicator {
             + identity().describe();
       }
     }
-    for (MpiCollective call : open.values()) {
+    for (MpiCollective call : open) {
       return call.describe() + " in " + call.where() + " was not awaited by rank " + me.globalRank;
     }
     return openExchanges == 0

@@ -52,6 +52,7 @@ final class MpiRank {
 
   private final Map<Long, MpiCommunicator> groups = new ConcurrentHashMap<>();
   private final Map<Long, List<Arrival>> homeless = new HashMap<>();
+  private @Nullable MpiCommunicator lastRouted;
   private final Thread thread = Thread.currentThread();
   private final int spins;
   private volatile boolean ended;
@@ -135,13 +136,16 @@ final class MpiRank {
   }
 
   private void route(Arrival arrival) {
-    MpiCommunicator group = groups.get(arrival.header().group());
+    long key = arrival.header().group();
+    MpiCommunicator last = lastRouted;
+    MpiCommunicator group = last != null && last.key == key ? last : groups.get(key);
     if (group != null) {
+      lastRouted = group;
       group.arrive(arrival);
     } else if (run.hasFailed()) {
       transport.discard(arrival);
     } else {
-      homeless.computeIfAbsent(arrival.header().group(), key -> new ArrayList<>()).add(arrival);
+      homeless.computeIfAbsent(key, absent -> new ArrayList<>()).add(arrival);
     }
   }
 

@@ -124,7 +124,7 @@ final class Transport {
     }
     headersSent[toRank]++;
     long length = Header.BYTES + (inline ? bytes : 0);
-    start(true, buffer.segment().asSlice(0, length), toRank, HEADER_TAG, buffer, null);
+    start(true, buffer.segment(), length, toRank, HEADER_TAG, buffer, null);
     return !inline && piece != null && sendElements(piece, bytes, toRank, tag, sent);
   }
 
@@ -132,13 +132,12 @@ final class Transport {
       Piece piece, long bytes, int toRank, int tag, Transfer.@Nullable Completion sent) {
     MemorySegment together = piece.together(from);
     if (together != null) {
-      start(true, together, toRank, tag, null, sent);
+      start(true, together, bytes, toRank, tag, null, sent);
       return true;
     }
     Buffer packed = staging.take(bytes);
-    MemorySegment data = packed.segment().asSlice(0, bytes);
-    pack(piece, data);
-    start(true, data, toRank, tag, packed, null);
+    pack(piece, packed.segment());
+    start(true, packed.segment(), bytes, toRank, tag, packed, null);
     return false;
   }
 
@@ -181,17 +180,17 @@ final class Transport {
     release(arrival);
     MemorySegment together = piece.together(to);
     if (together != null) {
-      start(false, together, header.from(), header.tag(), null, received);
+      start(false, together, header.bytes(), header.from(), header.tag(), null, received);
       return true;
     }
     Buffer packed = staging.take(header.bytes());
-    MemorySegment data = packed.segment().asSlice(0, header.bytes());
+    MemorySegment data = packed.segment();
     Transfer.Completion unpacking =
         transfer -> {
           unpack(data, piece);
           received.done(transfer);
         };
-    start(false, data, header.from(), header.tag(), packed, unpacking);
+    start(false, data, header.bytes(), header.from(), header.tag(), packed, unpacking);
     return true;
   }
 
@@ -201,8 +200,8 @@ final class Transport {
     release(arrival);
     if (header.bytes() > 0 && header.tag() != Header.INLINE) {
       Buffer scratch = staging.take(header.bytes());
-      MemorySegment data = scratch.segment().asSlice(0, header.bytes());
-      start(false, data, header.from(), header.tag(), scratch, null);
+      MemorySegment data = scratch.segment();
+      start(false, data, header.bytes(), header.from(), header.tag(), scratch, null);
     }
   }
 
@@ -217,18 +216,18 @@ final class Transport {
   private void start(
       boolean isSend,
       MemorySegment data,
+      long bytes,
       int peer,
       int tag,
       @Nullable Buffer staged,
       Transfer.@Nullable Completion completion) {
-    long bytes = data.byteSize();
     MemorySegment[] requests =
         new MemorySegment[Math.toIntExact((bytes + chunkBytes - 1) / chunkBytes)];
     for (int i = 0; i < requests.length; i++) {
       requests[i] = takeSlot();
       long offset = i * chunkBytes;
       int length = (int) Math.min(chunkBytes, bytes - offset);
-      MemorySegment chunk = data.asSlice(offset, length);
+      MemorySegment chunk = offset == 0 ? data : data.asSlice(offset, length);
       if (isSend) {
         mpi.send(chunk, length, peer, tag, communicator, requests[i]);
       } else {

@@ -39,8 +39,12 @@ public final class RunCursor {
 
   /** Starts at the first element of {@code array}. */
   public void start(NDArray array) {
+    start(array, array.segment());
+  }
+
+  private void start(NDArray array, MemorySegment memory) {
     picked = null;
-    startArray(array);
+    startArray(array, memory);
     if (array.rank() > MAXIMUM_RANK) {
       throw new IllegalArgumentException(
           "arrays of more than " + MAXIMUM_RANK + " dims are not communicated, got " + array);
@@ -55,11 +59,16 @@ public final class RunCursor {
 
   /** Starts at the first element of the message. */
   public void start(Message message) {
+    start(message, message.array().segment());
+  }
+
+  /** As {@link #start(Message)}, of a message whose array's {@code memory} is known already. */
+  public void start(Message message, MemorySegment memory) {
     long[] bounds = message.rowBounds();
     if (bounds == null) {
-      start(message.array());
+      start(message.array(), memory);
     } else {
-      startRows(message.array(), bounds, message.firstColumn(), message.columnCount());
+      startRows(message.array(), memory, bounds, message.firstColumn(), message.columnCount());
     }
   }
 
@@ -68,7 +77,12 @@ public final class RunCursor {
    * Message#sendRows}.
    */
   public void startRows(NDArray matrix, long[] bounds, long column, long columns) {
-    startArray(matrix);
+    startRows(matrix, matrix.segment(), bounds, column, columns);
+  }
+
+  private void startRows(
+      NDArray matrix, MemorySegment memory, long[] bounds, long column, long columns) {
+    startArray(matrix, memory);
     picked = matrix;
     rowBounds = bounds;
     firstColumn = column;
@@ -93,8 +107,8 @@ public final class RunCursor {
     available = elements;
   }
 
-  private void startArray(NDArray array) {
-    segment = array.segment();
+  private void startArray(NDArray array, MemorySegment memory) {
+    segment = memory;
     elementSize = array.dtype().byteSize();
   }
 
