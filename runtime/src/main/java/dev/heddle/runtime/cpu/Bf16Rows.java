@@ -98,10 +98,10 @@ final class Bf16Rows {
       @Nullable NDArray dx,
       @Nullable NDArray dweight,
       @Nullable NDArray dbias) {
-    boolean all = dx != null && (dweight != null || dbias != null);
+    boolean parameters = dweight != null || dbias != null;
     try (MemoryScope scratch = MemoryScope.open()) {
       NDArray w = arrays.wide(weight);
-      if (all && Bf16Norms.differentiates(x.dim(-1))) {
+      if (dx != null && parameters && Bf16Norms.differentiates(x.dim(-1))) {
         norms.differentiate(x, w, mean, rstd, dy, dx, dweight, dbias);
         return;
       }

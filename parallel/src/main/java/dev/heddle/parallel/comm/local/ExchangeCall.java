@@ -29,10 +29,9 @@ final class ExchangeCall implements PostedCall, LocalRank.Condition {
   private final long sequence;
   private int firstOpen;
 
-  // Written without a fence, which would wait for all that was copied to leave the core: others
-  // read
-  // it for messages only.
-  private volatile State state;
+  // Not volatile: it is written without a fence, which would wait for all that was copied to leave
+  // the core, and others read it for messages only.
+  private State state;
 
   /** Retains the arrays and posts all messages at once. */
   ExchangeCall(LocalCommunicator communicator, List<Message> messages, long sequence) {
@@ -40,7 +39,7 @@ final class ExchangeCall implements PostedCall, LocalRank.Condition {
     this.messages = messages.toArray(Message[]::new);
     this.deliveries = new Delivery[messages.size()];
     this.sequence = sequence;
-    STATE.setRelease(this, messages.isEmpty() ? State.COMPLETED : State.POSTED);
+    this.state = messages.isEmpty() ? State.COMPLETED : State.POSTED;
     post();
   }
 
@@ -326,7 +325,7 @@ final class ExchangeCall implements PostedCall, LocalRank.Condition {
 
   @Override
   public State state() {
-    return state;
+    return (State) STATE.getAcquire(this);
   }
 
   @Override
