@@ -9,6 +9,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.TimeUnit;
+import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
@@ -17,12 +18,13 @@ import org.junit.jupiter.params.provider.ValueSource;
  * The kernels of the processor with the vectors of other machines: 128 bits as on ARM and old x86,
  * 256 as on AVX2; this machine's own width is that of all other tests. A JVM that is held to a
  * width chooses what it would choose there: another species, and with it other tiles, tails and
- * chunks.
+ * chunks. Likewise the kernels of a machine that oneDNN is not there for.
  */
 class VectorWidthTest {
   private static final List<String> SUITES =
       List.of(
           "dev.heddle.runtime.cpu.VectorKernelsConformanceTest",
+          "dev.heddle.runtime.cpu.BestKernelsConformanceTest",
           "dev.heddle.runtime.cpu.Bf16KernelsConformanceTest",
           "dev.heddle.runtime.cpu.VectorAttentionTest",
           "dev.heddle.runtime.cpu.ErrorFunctionTest",
@@ -39,7 +41,16 @@ class VectorWidthTest {
     assertThat(run(bits)).containsPattern("BITS " + bits + ": [1-9][0-9]+ passed, 0 failed");
   }
 
-  private static String run(int bits) throws IOException, InterruptedException {
+  /** As on a machine that oneDNN has no artifact for: only what Heddle is itself. */
+  @Test
+  @Timeout(value = 5, unit = TimeUnit.MINUTES)
+  void kernels_withoutOneDnn_agreeWithTheReference() throws IOException, InterruptedException {
+    int bits = CpuBackend.vectorBits();
+    assertThat(run(bits, "-Dheddle.onednn=off"))
+        .containsPattern("BITS " + bits + ": [1-9][0-9]+ passed, 0 failed");
+  }
+
+  private static String run(int bits, String... flags) throws IOException, InterruptedException {
     List<String> command =
         new ArrayList<>(
             List.of(
@@ -51,6 +62,7 @@ class VectorWidthTest {
                 "--enable-native-access=ALL-UNNAMED",
                 "-cp",
                 System.getProperty("java.class.path")));
+    command.addAll(List.of(flags));
     // Without one the suites draw what they draw in every other run.
     String seed = System.getProperty("heddle.seed");
     if (seed != null) {
