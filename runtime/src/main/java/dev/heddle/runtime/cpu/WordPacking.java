@@ -6,8 +6,6 @@ import static dev.heddle.runtime.cpu.Lanes.store;
 import static dev.heddle.runtime.cpu.Lanes.stride;
 
 import java.lang.foreign.ValueLayout;
-import jdk.incubator.vector.FloatVector;
-import jdk.incubator.vector.VectorMask;
 
 /**
  * Copies matrices into the panels that {@link TileKernels} read: a row of whole vectors for each
@@ -185,16 +183,15 @@ final class WordPacking {
       return;
     }
     int whole = columns & -Lanes.LENGTH;
-    VectorMask<Float> last = Lanes.first(columns - whole);
     for (int word = 0; word < words; word++) {
       long at = address(from + word * rowStride);
       long out = address(to + word * panelStep);
       for (int column = 0; column < whole; column += Lanes.LENGTH) {
         store(load(at + 4L * column), out + 4L * column);
       }
-      if (whole < columns) {
-        FloatVector rest = load(at + 4L * whole, last);
-        store(rest, out + 4L * whole);
+      // Not by a mask: until C2 compiles this, each such load would make objects.
+      for (int column = whole; column < columns; column++) {
+        Lanes.MEMORY.set(INT, out + 4L * column, Lanes.MEMORY.get(INT, at + 4L * column));
       }
     }
   }
