@@ -3,7 +3,6 @@ package dev.heddle.runtime.cpu;
 import static dev.heddle.runtime.cpu.Lanes.address;
 import static dev.heddle.runtime.cpu.Lanes.load;
 import static dev.heddle.runtime.cpu.Lanes.store;
-import static dev.heddle.runtime.cpu.Lanes.stride;
 
 import java.lang.foreign.ValueLayout;
 
@@ -15,9 +14,6 @@ import java.lang.foreign.ValueLayout;
 final class WordPacking {
   private static final ValueLayout.OfShort SHORT = ValueLayout.JAVA_SHORT_UNALIGNED;
   private static final ValueLayout.OfInt INT = ValueLayout.JAVA_INT_UNALIGNED;
-
-  /** Panels that are written side by side, so that memory is read in longer runs. */
-  private static final int TOGETHER = 4;
 
   private WordPacking() {}
 
@@ -90,15 +86,16 @@ final class WordPacking {
     long valueBytes = pairs ? Short.BYTES : Float.BYTES;
     int whole = columns / width;
     int wholeWords = pairs ? depth / 2 : depth;
-    for (int first = 0; first < whole; first += TOGETHER) {
-      int count = Math.min(TOGETHER, whole - first);
-      long source = from + first * width * valueBytes;
-      long target = panels + first * panelBytes;
-      if (pairs) {
-        pairPanels(source, rowStride, count, vectors, wholeWords, target, panelBytes);
-      } else {
-        floatPanels(source, rowStride, count, vectors, wholeWords, target, panelBytes);
-      }
+    for (int first = 0; first < whole && wholeWords > 0; first += PanelCode.PANELS) {
+      PanelCode.run(
+          pairs,
+          from + first * width * valueBytes,
+          rowStride,
+          Math.min(PanelCode.PANELS, whole - first),
+          vectors,
+          wholeWords,
+          panels + first * panelBytes,
+          panelBytes);
     }
     int rest = columns - whole * width;
     if (rest > 0) {
@@ -112,52 +109,6 @@ final class WordPacking {
         long to = panels + column / width * panelBytes + wholeWords * panelStep;
         halfWord(source + 2L * column, to + column % width * 4L);
       }
-    }
-  }
-
-  private static void floatPanels(
-      long from, long rowStride, int panels, int vectors, int words, long to, long panelBytes) {
-    long source = address(from);
-    long target = address(to);
-    long rowStep = stride(rowStride);
-    long across = stride(panelBytes);
-    for (int word = 0; word < words; word++) {
-      long at = source;
-      long panel = target;
-      for (int i = 0; i < panels; i++) {
-        long out = address(panel);
-        for (int v = 0; v < vectors; v++) {
-          store(load(at), out);
-          at = address(at + Lanes.BYTES);
-          out = address(out + Lanes.BYTES);
-        }
-        panel = address(panel + across);
-      }
-      source = address(source + rowStep);
-      target = address(target + (long) vectors * Lanes.BYTES);
-    }
-  }
-
-  private static void pairPanels(
-      long from, long rowStride, int panels, int vectors, int words, long to, long panelBytes) {
-    long source = address(from);
-    long target = address(to);
-    long rowStep = stride(rowStride);
-    long across = stride(panelBytes);
-    for (int word = 0; word < words; word++) {
-      long at = source;
-      long panel = target;
-      for (int i = 0; i < panels; i++) {
-        long out = address(panel);
-        for (int v = 0; v < vectors; v++) {
-          store(Bf16Conversion.pairs(at, address(at + rowStep)), out);
-          at = address(at + Lanes.BYTES / 2);
-          out = address(out + Lanes.BYTES);
-        }
-        panel = address(panel + across);
-      }
-      source = address(source + 2 * rowStep);
-      target = address(target + (long) vectors * Lanes.BYTES);
     }
   }
 

@@ -96,6 +96,10 @@ public final class Assembler {
   private static final Vector FMADD231PS = Vector.of512(MAP_0F38, PREFIX_66, 0xB8);
   private static final Vector DPBF16PS = Vector.of512(MAP_0F38, PREFIX_F3, 0x52);
   private static final Vector CVTNEPS2BF16 = Vector.of512(MAP_0F38, PREFIX_F3, 0x72);
+  private static final Vector PORD = Vector.of512(MAP_0F, PREFIX_66, 0xEB);
+  private static final Vector PSLLD = Vector.of512(MAP_0F, PREFIX_66, 0x72);
+  private static final Vector PMOVZXWD =
+      new Vector(MAP_0F38, PREFIX_66, 0x33, false, ZMM_BYTES, YMM_BYTES);
   private static final Vector UNPCKLPS = Vector.of512(MAP_0F, PREFIX_NONE, 0x14);
   private static final Vector UNPCKHPS = Vector.of512(MAP_0F, PREFIX_NONE, 0x15);
   private static final Vector UNPCKLPD =
@@ -234,8 +238,21 @@ public final class Assembler {
 
   /** Has memory that will be written brought into the cache; any address will do. */
   public void prefetchw(Memory memory) {
+    prefetch(0x0D, memory);
+  }
+
+  /** Has memory that will be read brought into the cache; any address will do. */
+  public void prefetcht0(Memory memory) {
+    prefetch(0x18, memory);
+  }
+
+  private void prefetch(int opcode, Memory memory) {
     int index = memory.index == NO_INDEX ? 0 : bit(memory.index, 3);
-    emit(0x40 | index << 1 | bit(memory.base, 3), 0x0F, 0x0D);
+    int extension = index << 1 | bit(memory.base, 3);
+    if (extension != 0) {
+      emit(0x40 | extension);
+    }
+    emit(0x0F, opcode);
     address(1, memory, 1);
   }
 
@@ -318,6 +335,23 @@ public final class Assembler {
   /** target = a ^ b. */
   public void vpxord(int target, int a, int b) {
     vector(PXORD, target, a, b);
+  }
+
+  /** target = a | b. */
+  public void vpord(int target, int a, int b) {
+    vector(PORD, target, a, b);
+  }
+
+  /** Every word of target = that of source, shifted up by some bits. */
+  public void vpslld(int target, int source, int bits) {
+    // The first operand of this form is a part of the opcode.
+    vector(PSLLD, 6, target, source);
+    emit(bits);
+  }
+
+  /** Every word of target = a half of a word in memory, of 16 that lie side by side. */
+  public void vpmovzxwd(int target, Memory from) {
+    vector(PMOVZXWD, target, 0, from, 0, false);
   }
 
   /** Every word of target = the word in memory. */

@@ -48,6 +48,8 @@ class AssemblerTest {
     same("41 54", a -> a.push(R12));
     same("5d", a -> a.pop(RBP));
     same("41 0f 0d 4e 40", a -> a.prefetchw(Memory.at(R14, 64)));
+    same("0f 18 88 80 00 00 00", a -> a.prefetcht0(Memory.at(RAX, 128)));
+    same("41 0f 18 4d 04", a -> a.prefetcht0(Memory.at(R13, 4)));
     same("0f a2", Assembler::cpuid);
     same("0f 01 d0", Assembler::xgetbv);
     same("c3", Assembler::ret);
@@ -70,6 +72,12 @@ class AssemblerTest {
     same("62 92 7e 48 72 c5", a -> a.vcvtneps2bf16(0, 29));
     same("62 d1 ff 29 7f 46 01", a -> a.vmovdqu16Half(Memory.at(R14, 32), 0, 1));
     same("62 c1 ff 28 7f 14 24", a -> a.vmovdqu16Half(Memory.at(R12, 0), 18, 0));
+    same("62 f2 7d 48 33 4f 03", a -> a.vpmovzxwd(1, Memory.at(RDI, 96)));
+    same("62 c2 7d 48 33 4c 34 01", a -> a.vpmovzxwd(17, new Memory(R12, RSI, 1, 32)));
+    same("62 f1 75 48 72 f1 10", a -> a.vpslld(1, 1, 16));
+    same("62 b1 6d 40 72 f1 10", a -> a.vpslld(18, 17, 16));
+    same("62 b1 7d 48 eb c1", a -> a.vpord(0, 0, 17));
+    same("62 b1 7c 48 11 5c 51 01", a -> a.vmovups(new Memory(RCX, R10, 2, 64), 3));
     same("62 e1 7c 48 14 c1", a -> a.vunpcklps(16, 0, 1));
     same("62 e1 7c 48 15 c9", a -> a.vunpckhps(17, 0, 1));
     same("62 b1 fd 40 14 d2", a -> a.vunpcklpd(2, 16, 18));
