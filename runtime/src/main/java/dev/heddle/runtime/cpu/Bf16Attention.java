@@ -8,6 +8,7 @@ import dev.heddle.runtime.DType;
 import dev.heddle.runtime.NDArray;
 import dev.heddle.runtime.memory.Block;
 import dev.heddle.runtime.memory.MemoryPool;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Attention in bf16 on processors with bf16 instructions: both products are oneDNN's, scores and
@@ -23,6 +24,7 @@ final class Bf16Attention {
 
   private final WorkerPool workers;
   private final MemoryPool memory;
+  private final boolean machineCode;
   private final WorkerPool.WorkerTask task = this::headRange;
   private final AttentionBlocks.Stage[] stages = {
     this::scoreRows,
@@ -38,6 +40,8 @@ final class Bf16Attention {
   private final HeadRows k = new HeadRows();
   private final HeadRows v = new HeadRows();
   private final HeadRows out = new HeadRows();
+  private final PackedHead packedKeys = new PackedHead();
+  private final PackedHead packedValues = new PackedHead();
   private long logSumExp;
   private float scale;
 
@@ -46,7 +50,10 @@ final class Bf16Attention {
 
   private int lengthStep;
 
-  // The products of each block of queries.
+  /** Multiplies the running call's blocks; null where oneDNN does. */
+  private @Nullable TileKernels code;
+
+  // The products of each block of queries, by oneDNN.
   private OneDnnMatmul.Form[] scoreForms = {};
   private OneDnnMatmul.Form[] mixForms = {};
 
@@ -59,10 +66,17 @@ final class Bf16Attention {
   private long mixed;
   private long maxima;
   private long sums;
+  private long zeros;
 
-  Bf16Attention(WorkerPool workers, MemoryPool memory) {
+  /**
+   * Attention by a rank's threads.
+   *
+   * @param machineCode whether products are machine code where head sizes allow it, else oneDNN's
+   */
+  Bf16Attention(WorkerPool workers, MemoryPool memory, boolean machineCode) {
     this.workers = workers;
     this.memory = memory;
+    this.machineCode = machineCode;
   }
 
   /** See {@link dev.heddle.runtime.Kernels#attention}; no size is 0. */
@@ -82,8 +96,12 @@ final class Bf16Attention {
     out.describe(newOut);
     logSumExp = newLogSumExp.address();
     scale = (float) newScale;
+    boolean own = machineCode && Bf16AttentionBlocks.suitsMachineCode(newQ);
+    code = own ? TileKernels.of(TileCode.Kind.BF16_TO_F32) : null;
     divideScratch();
-    describeProducts();
+    if (code == null) {
+      describeProducts();
+    }
     Block block = memory.borrow(workers.threads() * scratchBytes);
     try {
       scratch = block.segment().address();
@@ -96,14 +114,22 @@ final class Bf16Attention {
   private void divideScratch() {
     Bf16AttentionBlocks g = blocks;
     rows = g.blockRows(g.queries, g.keys, BLOCK_SCORES);
-    lengthStep = Bf16AttentionBlocks.lengthStep(g.keys, rows);
+    // A length of its own is a primitive of its own for oneDNN, and nothing for machine code.
+    lengthStep = code == null ? Bf16AttentionBlocks.lengthStep(g.keys, rows) : LENGTH;
     stride = Bf16AttentionBlocks.stride(g.keys);
     mixedStride = roundUp(g.headSize, LENGTH);
     probabilities = roundUp(4 * rows * stride, MemoryPool.ALIGNMENT);
     mixed = probabilities + roundUp(2 * rows * stride, MemoryPool.ALIGNMENT);
     maxima = mixed + 4 * rows * mixedStride;
     sums = maxima + 4 * roundUp(rows, LENGTH);
-    scratchBytes = roundUp(sums + 4 * roundUp(rows, LENGTH), 2 * MemoryPool.ALIGNMENT);
+    zeros = sums + 4 * roundUp(rows, LENGTH);
+    long end = zeros + TileKernels.COLUMN_BYTES;
+    if (code != null) {
+      end = roundUp(end, MemoryPool.ALIGNMENT);
+      end = packedKeys.describeColumns(g.keys, g.headSize, end);
+      end = packedValues.describeRows(g.keys, g.headSize, end);
+    }
+    scratchBytes = roundUp(end, 2 * MemoryPool.ALIGNMENT);
   }
 
   private void describeProducts() {
@@ -151,7 +177,13 @@ final class Bf16Attention {
   private void headRange(int worker, long start, long end) {
     Bf16AttentionBlocks g = blocks;
     long own = scratch + worker * scratchBytes;
+    Tiles.fill(own + zeros, TileKernels.COLUMNS, 0);
     for (long unit = start; unit < end; unit++) {
+      long keyHead = unit % g.heads / g.group;
+      if (code != null && (unit == start || unit % g.group == 0)) {
+        packedKeys.pack(k, unit / g.heads, keyHead, own);
+        packedValues.pack(v, unit / g.heads, keyHead, own);
+      }
       for (int first = 0; first < g.queries; first += rows) {
         // More than two kinds of stages: the compiler then compiles each for itself.
         for (AttentionBlocks.Stage stage : stages) {
@@ -162,8 +194,26 @@ final class Bf16Attention {
   }
 
   private void scoreRows(long batch, long head, int first, int count, long own) {
-    if (limit(first, count) > 0) {
+    int limit = limit(first, count);
+    if (limit > 0) {
       long queries = q.at(batch, first, head);
+      if (code != null) {
+        packedKeys.multiply(
+            code,
+            own,
+            queries,
+            q.rowBytes,
+            count,
+            0,
+            limit,
+            0,
+            blocks.headSize,
+            own,
+            4 * stride,
+            Float.BYTES,
+            own + zeros);
+        return;
+      }
       long keys = k.at(batch, 0, head / blocks.group);
       OneDnnMatmul.ofThisThread().multiply(scoreForms[first / rows], queries, keys, own);
     }
@@ -208,7 +258,23 @@ final class Bf16Attention {
   }
 
   private void mixRows(long batch, long head, int first, int count, long own) {
-    if (limit(first, count) > 0) {
+    int limit = limit(first, count);
+    if (limit > 0 && code != null) {
+      packedValues.multiply(
+          code,
+          own,
+          own + probabilities,
+          2 * stride,
+          count,
+          0,
+          blocks.headSize,
+          0,
+          limit,
+          own + mixed,
+          4 * mixedStride,
+          Float.BYTES,
+          own + zeros);
+    } else if (limit > 0) {
       long values = v.at(batch, 0, head / blocks.group);
       OneDnnMatmul.ofThisThread()
           .multiply(mixForms[first / rows], own + probabilities, values, own + mixed);

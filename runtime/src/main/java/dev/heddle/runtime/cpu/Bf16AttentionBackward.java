@@ -10,6 +10,7 @@ import dev.heddle.runtime.NDArray;
 import dev.heddle.runtime.memory.Block;
 import dev.heddle.runtime.memory.MemoryPool;
 import jdk.incubator.vector.FloatVector;
+import org.jspecify.annotations.Nullable;
 
 /**
  * The gradient of attention in bf16 on processors with bf16 instructions: with p = exp(scale k q -
@@ -29,6 +30,7 @@ final class Bf16AttentionBackward {
 
   private final WorkerPool workers;
   private final MemoryPool memory;
+  private final boolean machineCode;
   private final WorkerPool.WorkerTask task = this::headRange;
   private final AttentionBlocks.Stage[] stages = {
     this::scoreRows, this::probabilityRows, this::keyGradients, this::addToQueries
@@ -43,6 +45,11 @@ final class Bf16AttentionBackward {
   private final HeadRows dq = new HeadRows();
   private final HeadRows dk = new HeadRows();
   private final HeadRows dv = new HeadRows();
+  private final PackedHead queryColumns = new PackedHead();
+  private final PackedHead gradientColumns = new PackedHead();
+  private final PackedHead queryRows = new PackedHead();
+  private final PackedHead gradientRows = new PackedHead();
+  private final PackedHead keyRows = new PackedHead();
   private long logSumExp;
   private float scale;
 
@@ -51,7 +58,12 @@ final class Bf16AttentionBackward {
 
   private int lengthStep;
 
-  // The products of each block of keys.
+  /** Multiply the running call's blocks; null where oneDNN does. */
+  private @Nullable TileKernels sumCode;
+
+  private @Nullable TileKernels roundingCode;
+
+  // The products of each block of keys, by oneDNN.
   private OneDnnMatmul.Form[] keyScores = {};
   private OneDnnMatmul.Form[] valueScores = {};
   private OneDnnMatmul.Form[] keySums = {};
@@ -71,10 +83,18 @@ final class Bf16AttentionBackward {
   private long dvSums;
   private long shifts;
   private long deltas;
+  private long zeros;
+  private long packedGradients;
 
-  Bf16AttentionBackward(WorkerPool workers, MemoryPool memory) {
+  /**
+   * Gradients of attention by a rank's threads.
+   *
+   * @param machineCode whether products are machine code where head sizes allow it, else oneDNN's
+   */
+  Bf16AttentionBackward(WorkerPool workers, MemoryPool memory, boolean machineCode) {
     this.workers = workers;
     this.memory = memory;
+    this.machineCode = machineCode;
   }
 
   /** See {@link dev.heddle.runtime.Kernels#attentionBackward}; no size is 0. */
@@ -102,8 +122,13 @@ final class Bf16AttentionBackward {
     dv.describe(newDv);
     logSumExp = newLogSumExp.address();
     scale = (float) newScale;
+    boolean own = machineCode && Bf16AttentionBlocks.suitsMachineCode(newQ);
+    sumCode = own ? TileKernels.of(TileCode.Kind.BF16_TO_F32) : null;
+    roundingCode = own ? TileKernels.of(TileCode.Kind.BF16) : null;
     divideScratch();
-    describeProducts();
+    if (sumCode == null) {
+      describeProducts();
+    }
     Block block = memory.borrow(workers.threads() * scratchBytes);
     try {
       scratch = block.segment().address();
@@ -121,7 +146,8 @@ final class Bf16AttentionBackward {
   private void divideScratch() {
     Bf16AttentionBlocks g = blocks;
     rows = g.blockRows(g.keys, g.queries, BLOCK_SCORES);
-    lengthStep = Bf16AttentionBlocks.lengthStep(g.queries, rows);
+    lengthStep =
+        sumCode == null ? Bf16AttentionBlocks.lengthStep(g.queries, rows) : TileKernels.COLUMNS;
     stride = Bf16AttentionBlocks.stride(g.queries);
     sumStride = roundUp(g.headSize, LENGTH);
     long line = MemoryPool.ALIGNMENT;
@@ -136,7 +162,18 @@ final class Bf16AttentionBackward {
     dvSums = dkSums + keyBytes;
     shifts = dvSums + keyBytes;
     deltas = shifts + queryBytes;
-    scratchBytes = roundUp(deltas + queryBytes, 2 * line);
+    zeros = deltas + queryBytes;
+    packedGradients = roundUp(zeros + TileKernels.COLUMN_BYTES, line);
+    long end = packedGradients;
+    if (sumCode != null) {
+      end += MachineBlocks.packedRows(g.queries, WordPacking.words(true, rows));
+      end = queryColumns.describeColumns(g.queries, g.headSize, end);
+      end = gradientColumns.describeColumns(g.queries, g.headSize, end);
+      end = queryRows.describeRows(g.queries, g.headSize, end);
+      end = gradientRows.describeRows(g.queries, g.headSize, end);
+      end = keyRows.describeRows(g.keys, g.headSize, end);
+    }
+    scratchBytes = roundUp(end, 2 * line);
   }
 
   private void describeProducts() {
@@ -208,13 +245,23 @@ final class Bf16AttentionBackward {
   private void headRange(int worker, long start, long end) {
     Bf16AttentionBlocks g = blocks;
     long own = scratch + worker * scratchBytes;
+    Tiles.fill(own + zeros, TileKernels.COLUMNS, 0);
     for (long unit = start; unit < end; unit++) {
       long batch = unit / g.keyHeads;
       long keyHead = unit % g.keyHeads;
       // dkSums and dvSums are neighbours, and empty where they are not needed.
       Tiles.fill(own + dkSums, (shifts - dkSums) / 4, 0);
+      if (sumCode != null) {
+        keyRows.pack(k, batch, keyHead, own);
+      }
       for (long head = keyHead * g.group; head < (keyHead + 1) * g.group; head++) {
         describeQueries(batch, head, own);
+        if (sumCode != null) {
+          queryColumns.pack(q, batch, head, own);
+          gradientColumns.pack(dout, batch, head, own);
+          queryRows.pack(q, batch, head, own);
+          gradientRows.pack(dout, batch, head, own);
+        }
         Tiles.fill(own + dqSums, g.queries * sumStride, 0);
         for (int first = 0; first < g.keys; first += rows) {
           // More than two kinds of stages: the compiler then compiles each for itself.
@@ -257,6 +304,18 @@ final class Bf16AttentionBackward {
     int from = firstQuery(first);
     if (from < blocks.queries) {
       long keyHead = head / blocks.group;
+      if (sumCode != null) {
+        scores(queryColumns, k.at(batch, first, keyHead), k.rowBytes, count, from, own, own);
+        scores(
+            gradientColumns,
+            v.at(batch, first, keyHead),
+            v.rowBytes,
+            count,
+            from,
+            own + dscores,
+            own);
+        return;
+      }
       int block = first / rows;
       OneDnnMatmul products = OneDnnMatmul.ofThisThread();
       products.multiply(
@@ -266,6 +325,27 @@ final class Bf16AttentionBackward {
           v.at(batch, first, keyHead),
           dout.at(batch, from, head),
           own + dscores);
+    }
+  }
+
+  /** Rows of keys (or values) times all queries (or gradients) from one on. */
+  private void scores(
+      PackedHead columns, long a, long aStride, int count, int from, long to, long own) {
+    if (sumCode != null) {
+      columns.multiply(
+          sumCode,
+          own,
+          a,
+          aStride,
+          count,
+          from,
+          blocks.queries,
+          0,
+          blocks.headSize,
+          to,
+          4 * stride,
+          Float.BYTES,
+          own + zeros);
     }
   }
 
@@ -290,6 +370,11 @@ final class Bf16AttentionBackward {
         Bf16ScoreRows.clear(to + rounded, hidden);
         Bf16ScoreRows.clear(to + drounded, hidden);
       }
+      if ((g.queries - from) % 2 != 0) {
+        // Completes the last pair.
+        Bf16Conversion.set(to + rounded + 2L * (g.queries - from), 0);
+        Bf16Conversion.set(to + drounded + 2L * (g.queries - from), 0);
+      }
     }
   }
 
@@ -299,7 +384,10 @@ final class Bf16AttentionBackward {
     long keys = isShared() ? own + dkSums + 4 * first * sumStride : dk.at(batch, first, keyHead);
     long values = isShared() ? own + dvSums + 4 * first * sumStride : dv.at(batch, first, keyHead);
     int from = firstQuery(first);
-    if (from < g.queries) {
+    if (from < g.queries && sumCode != null) {
+      sums(gradientRows, own + rounded, count, from, values, dv.rowBytes, own);
+      sums(queryRows, own + drounded, count, from, keys, dk.rowBytes, own);
+    } else if (from < g.queries) {
       int block = first / rows;
       OneDnnMatmul products = OneDnnMatmul.ofThisThread();
       products.multiply(valueSums[block], own + rounded, dout.at(batch, from, head), values);
@@ -312,9 +400,44 @@ final class Bf16AttentionBackward {
     }
   }
 
+  /** Probabilities (or their gradients) of a block of keys times all gradients (or queries). */
+  private void sums(
+      PackedHead vectors, long a, int count, int from, long to, long rowBytes, long own) {
+    TileKernels code = isShared() ? sumCode : roundingCode;
+    if (code != null) {
+      vectors.multiply(
+          code,
+          own,
+          a,
+          2 * stride,
+          count,
+          0,
+          blocks.headSize,
+          from,
+          blocks.queries - from,
+          to,
+          isShared() ? 4 * sumStride : rowBytes,
+          isShared() ? Float.BYTES : Short.BYTES,
+          isShared() ? 0 : own + zeros);
+    }
+  }
+
   private void addToQueries(long batch, long head, int first, int count, long own) {
     int from = firstQuery(first);
-    if (from < blocks.queries) {
+    if (from < blocks.queries && sumCode != null) {
+      int queries = blocks.queries - from;
+      long packed = own + packedGradients;
+      WordPacking.acrossRows(true, own + drounded, 2 * stride, queries, count, 1, packed);
+      keyRows.addPacked(
+          sumCode,
+          own,
+          packed,
+          queries,
+          first,
+          count,
+          own + dqSums + 4 * from * sumStride,
+          4 * sumStride);
+    } else if (from < blocks.queries) {
       OneDnnMatmul.ofThisThread()
           .multiply(
               querySums[first / rows],

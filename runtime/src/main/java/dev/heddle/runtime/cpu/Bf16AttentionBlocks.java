@@ -31,6 +31,11 @@ final class Bf16AttentionBlocks extends AttentionSizes {
     return q.size() > 0 && q.dim(1) * k.dim(1) * q.dim(3) >= SMALL;
   }
 
+  /** Whether vectors are whole pairs, as machine code reads them. */
+  static boolean suitsMachineCode(NDArray q) {
+    return q.dim(3) % 2 == 0;
+  }
+
   /** The first query that sees a key; {@link #queries} if none does. */
   int firstQuery(long key) {
     long first = mask.causal() ? mask.keyStart() + key - mask.queryStart() : 0;

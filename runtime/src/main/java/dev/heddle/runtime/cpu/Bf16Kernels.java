@@ -55,8 +55,8 @@ final class Bf16Kernels implements Kernels {
     this.updates = new VectorUpdates(workers);
     this.movement = new VectorMovement(workers);
     this.elementwise = new Bf16Elementwise(workers, memory);
-    this.attention = new Bf16Attention(workers, memory);
-    this.attentionBackward = new Bf16AttentionBackward(workers, memory);
+    this.attention = new Bf16Attention(workers, memory, products.byMachineCode());
+    this.attentionBackward = new Bf16AttentionBackward(workers, memory, products.byMachineCode());
   }
 
   /**
@@ -415,7 +415,7 @@ final class Bf16Kernels implements Kernels {
       NDArray out,
       NDArray logSumExp) {
     KernelChecks.attention(q, k, v, mask, scale, out, logSumExp);
-    if (products.byLibrary() && Bf16AttentionBlocks.suits(q, k)) {
+    if (products.multiplyHeads(q) && Bf16AttentionBlocks.suits(q, k)) {
       attention.attention(q, k, v, mask, scale, out, logSumExp);
       return;
     }
@@ -440,7 +440,7 @@ final class Bf16Kernels implements Kernels {
       NDArray dk,
       NDArray dv) {
     KernelChecks.attentionBackward(q, k, v, out, logSumExp, dout, mask, scale, dq, dk, dv);
-    if (products.byLibrary() && Bf16AttentionBlocks.suits(q, k)) {
+    if (products.multiplyHeads(q) && Bf16AttentionBlocks.suits(q, k)) {
       attentionBackward.attentionBackward(q, k, v, out, logSumExp, dout, mask, scale, dq, dk, dv);
       return;
     }

@@ -49,9 +49,14 @@ final class Bf16Products {
     return library || machine != null;
   }
 
-  /** Whether oneDNN multiplies bf16, which attention in bf16 is made of. */
-  boolean byLibrary() {
-    return library;
+  /** Whether machine code of our own multiplies. */
+  boolean byMachineCode() {
+    return machine != null;
+  }
+
+  /** Whether attention of these queries can be made of bf16 products. */
+  boolean multiplyHeads(NDArray q) {
+    return library || machine != null && Bf16AttentionBlocks.suitsMachineCode(q);
   }
 
   /** {@link #multiply(NDArray, boolean, NDArray, boolean, double, double, NDArray, NDArray)}. */

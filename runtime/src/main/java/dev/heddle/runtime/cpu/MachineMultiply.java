@@ -1,8 +1,8 @@
 package dev.heddle.runtime.cpu;
 
+import static dev.heddle.runtime.cpu.MachineBlocks.panels;
 import static dev.heddle.runtime.cpu.TileKernels.COLUMNS;
 import static dev.heddle.runtime.cpu.TileKernels.COLUMN_BYTES;
-import static dev.heddle.runtime.cpu.TileKernels.ROWS;
 
 import dev.heddle.runtime.UnaryOperation;
 import dev.heddle.runtime.memory.Block;
@@ -28,15 +28,12 @@ final class MachineMultiply implements MatrixMultiply {
   private static final long DEPTH = 1024;
 
   /** Bytes of a block of A: a part of the second-level cache. */
-  private static final long BLOCK_BYTES = 256 << 10;
+  private static final long BLOCK_BYTES = Long.getLong("block", 256) << 10;
 
   /** Rows of a block. */
-  private static final long MAX_BLOCK_ROWS = 128;
+  private static final long MAX_BLOCK_ROWS = Long.getLong("rows", 128);
 
   private static final long MIN_BLOCK_ROWS = 32;
-
-  /** Rows of A that are packed side by side: a vector of words, two tiles. */
-  private static final int PACKED_ROWS = Lanes.LENGTH;
 
   /** Tasks to aim at, so that a few threads end at about the same time. */
   private static final long TASKS = 8;
@@ -232,7 +229,7 @@ final class MachineMultiply implements MatrixMultiply {
 
   /** Bytes of a block of k of B, all columns. */
   private static long packedBytes(Product p) {
-    return panels(p.columns) * COLUMN_BYTES * WordPacking.words(p.bf16, depthStep(p));
+    return MachineBlocks.packedColumns(p.columns, WordPacking.words(p.bf16, depthStep(p)));
   }
 
   // ---- the parts, for one thread
@@ -302,9 +299,10 @@ final class MachineMultiply implements MatrixMultiply {
         startStride = kept ? sumStride : p.cStride;
       }
       if (packsA(p)) {
-        packedRows(code, own, words, b, c, cStride, start, startStride, rows, columns);
+        MachineBlocks.packed(code, own, words, b, c, cStride, start, startStride, rows, columns);
       } else {
-        rowsAsTheyLie(code, a, p.aStride, words, b, c, cStride, start, startStride, rows, columns);
+        MachineBlocks.lying(
+            code, a, p.aStride, words, b, c, cStride, start, startStride, rows, columns);
       }
       if (last && p.activation != UnaryOperation.IDENTITY) {
         long to = p.activated + row * p.cStride + 4 * (groupColumn + column);
@@ -334,81 +332,6 @@ final class MachineMultiply implements MatrixMultiply {
     return p.bf16Result && depthStep(p) < p.depth;
   }
 
-  private static void rowsAsTheyLie(
-      TileKernels code,
-      long a,
-      long aStride,
-      long words,
-      long b,
-      long c,
-      long cStride,
-      long start,
-      long startStride,
-      int rows,
-      int columns) {
-    for (int row = 0; row < rows; ) {
-      int height = Math.min(ROWS, rows - row);
-      int tiles = Math.max(1, (rows - row) / ROWS);
-      code.run(
-          height,
-          columns,
-          a + row * aStride,
-          aStride,
-          4,
-          b,
-          c + row * cStride,
-          cStride,
-          words,
-          start + row * startStride,
-          startStride,
-          tiles,
-          ROWS * aStride,
-          ROWS * cStride,
-          ROWS * startStride);
-      row += tiles * height;
-    }
-  }
-
-  /** Two tiles lie side by side in {@link #PACKED_ROWS} packed rows: first all left, then right. */
-  private static void packedRows(
-      TileKernels code,
-      long a,
-      long words,
-      long b,
-      long c,
-      long cStride,
-      long start,
-      long startStride,
-      int rows,
-      int columns) {
-    for (int side = 0; side < PACKED_ROWS; side += ROWS) {
-      for (int row = side; row < rows; ) {
-        int height = Math.min(ROWS, rows - row);
-        int tiles = Math.max(1, (rows - row + PACKED_ROWS - ROWS) / PACKED_ROWS);
-        if (height < ROWS) {
-          tiles = 1;
-        }
-        code.run(
-            height,
-            columns,
-            a + row / PACKED_ROWS * words * Lanes.BYTES + 4L * side,
-            4,
-            Lanes.BYTES,
-            b,
-            c + row * cStride,
-            cStride,
-            words,
-            start + row * startStride,
-            startStride,
-            tiles,
-            words * Lanes.BYTES,
-            PACKED_ROWS * cStride,
-            PACKED_ROWS * startStride);
-        row += tiles * PACKED_ROWS;
-      }
-    }
-  }
-
   /** The bias, or zeros, padded to whole panels. */
   private void writeStarts() {
     Product p = product;
@@ -430,16 +353,13 @@ final class MachineMultiply implements MatrixMultiply {
     long words = WordPacking.words(p.bf16, depthStep(p));
     long most = Math.clamp(BLOCK_BYTES / (4 * words), MIN_BLOCK_ROWS, MAX_BLOCK_ROWS);
     long shared = threads == 1 ? p.rows : (p.rows + TASKS - 1) / TASKS;
-    return AttentionBlocks.roundUp(Math.clamp(shared, MIN_BLOCK_ROWS, most), PACKED_ROWS);
+    return AttentionBlocks.roundUp(
+        Math.clamp(shared, MIN_BLOCK_ROWS, most), MachineBlocks.PACKED_ROWS);
   }
 
   /** Bytes of a block of packed A, which is nothing where A is read as it lies. */
   private static long scratchBytes(Product p, long blockRows) {
     long words = WordPacking.words(p.bf16, depthStep(p));
-    return packsA(p) ? blockRows * 4 * words : 0;
-  }
-
-  private static long panels(long columns) {
-    return (columns + COLUMNS - 1) / COLUMNS;
+    return packsA(p) ? MachineBlocks.packedRows(blockRows, words) : 0;
   }
 }
