@@ -11,9 +11,10 @@ import dev.heddle.runtime.memory.MemoryPool;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Attention in bf16 on processors with bf16 instructions: both products are oneDNN's, scores and
- * their softmax F32. A block of queries of one head is done at a time, so that its scores stay in
- * the second-level cache; queries, keys and values are read as they lie. The exponentials are
+ * Attention in bf16 on processors with bf16 instructions: both products are machine code of our
+ * own, or oneDNN's where that is not there, scores and their softmax F32. A block of queries of one
+ * head is done at a time, so that its scores stay in the second-level cache; queries are read as
+ * they lie, keys and values too by oneDNN, which packs them for each block. The exponentials are
  * rounded to bf16 for the second product, their sums are not.
  *
  * <p>The object's own fields describe the running call to the workers.

@@ -16,10 +16,10 @@ import org.jspecify.annotations.Nullable;
  * The gradient of attention in bf16 on processors with bf16 instructions: with p = exp(scale k q -
  * logSumExp) and δ = Σ_d dout out, dv = p dout, ds = scale p (v dout - δ), dk = ds q, dq = dsᵀ k.
  *
- * <p>All five products are oneDNN's. Scores are computed transposed, a row a key, a column a query:
- * then a block of keys has its dk and dv at once, two of three products read p and ds as they lie,
- * and what differs by query, logSumExp and δ, is read by vectors. p and ds are F32 until they are
- * rounded for their products.
+ * <p>All five products are machine code of our own, or oneDNN's where that is not there. Scores are
+ * computed transposed, a row a key, a column a query: then a block of keys has its dk and dv at
+ * once, two of three products read p and ds as they lie, and what differs by query, logSumExp and
+ * δ, is read by vectors. p and ds are F32 until they are rounded for their products.
  *
  * <p>A task is one key head with all query heads that read it: it alone adds to its part of dk and
  * dv, always in the same order.

@@ -7,8 +7,8 @@ import dev.heddle.runtime.NDArray;
  * The geometry of one attention call in bf16: its sizes, and how the rows of its scores are cut
  * into blocks that stay in the second-level cache. Mutable and described anew for every call.
  *
- * <p>Hidden scores are skipped in whole blocks only: the library's products take time to start, and
- * each size of one is a primitive that has to be made and kept.
+ * <p>Where oneDNN multiplies, hidden scores are skipped in whole blocks only: its products take
+ * time to start, and each size of one is a primitive that has to be made and kept.
  */
 final class Bf16AttentionBlocks extends AttentionSizes {
   /** Multiply-adds of one head's scores below which the F32 loops are faster. */
@@ -26,7 +26,7 @@ final class Bf16AttentionBlocks extends AttentionSizes {
   /** How many different lengths the rows of scores have at most. */
   private static final int LENGTHS = 8;
 
-  /** Whether products by the library are faster than the F32 loops. */
+  /** Whether products of bf16 are faster than the F32 loops. */
   static boolean suits(NDArray q, NDArray k) {
     return q.size() > 0 && q.dim(1) * k.dim(1) * q.dim(3) >= SMALL;
   }
