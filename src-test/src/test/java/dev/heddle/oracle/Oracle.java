@@ -54,7 +54,8 @@ final class Oracle {
         Assertions.assertThat(ours.shape().toArray())
             .as("%s: shape of the value", where)
             .isEqualTo(theirs.getShape().getShape());
-        allowed.check(where + ": value", ours.value().toDoubles(), LibTorch.values(theirs));
+        allowed.check(
+            where + ": value", ours.value().toDoubles(), LibTorch.values(theirs), line.size());
         if (ours.requiresGradient()) {
           dev.heddle.runtime.NDArray dy =
               new Input(ours.shape(), (from, index) -> from.nextGaussian(), true)

@@ -111,10 +111,11 @@ final class RowCases {
       String name = Arrays.toString(shape);
       cases.add(
           new OperatorCase(
-              "sum " + name,
-              List.of(Input.normal(shape)),
-              in -> Sum.sum(in.get(0)),
-              in -> in.get(0).sum()));
+                  "sum " + name,
+                  List.of(Input.normal(shape)),
+                  in -> Sum.sum(in.get(0)),
+                  in -> in.get(0).sum())
+              .summing(new Shape(shape).size()));
       cases.add(
           new OperatorCase(
               "mean " + name,

@@ -5,14 +5,16 @@ import org.assertj.core.api.Assertions;
 
 /**
  * How close values must be: |ours - theirs| is at most {@code relative} |theirs| + {@code absolute}
- * m, with m the largest |theirs| of the array, at least 0.1 as inputs are about 1. The second term
- * is there because a sum that cancels keeps the rounding error of its summands.
+ * m, with m the largest |theirs| of the array, at least 0.1 as inputs are about 1, or the size that
+ * such sums have. The second term is there because a sum that cancels keeps the rounding error of
+ * its summands.
  *
  * @param relative share of each element
  * @param absolute share of the largest element
  */
 record Tolerance(double relative, double absolute) {
-  private static final double SCALE_FLOOR = 0.1;
+  /** What m is at least, unless a case knows better. */
+  static final double SMALLEST_SIZE = 0.1;
 
   /** Double precision against double precision. */
   static final Tolerance F64 = new Tolerance(1e-10, 1e-10);
@@ -36,8 +38,13 @@ record Tolerance(double relative, double absolute) {
 
   /** Fails, naming the worst element, if any element is further off than allowed. */
   void check(String what, double[] ours, double[] theirs) {
+    check(what, ours, theirs, SMALLEST_SIZE);
+  }
+
+  /** The same with the largest element taken to be at least {@code size}. */
+  void check(String what, double[] ours, double[] theirs, double size) {
     Assertions.assertThat(ours.length).as("%s: number of elements", what).isEqualTo(theirs.length);
-    double scale = SCALE_FLOOR;
+    double scale = size;
     for (double value : theirs) {
       if (!Double.isFinite(value)) {
         Assertions.fail("%s: libtorch itself gives %s; choose other inputs", what, value);
