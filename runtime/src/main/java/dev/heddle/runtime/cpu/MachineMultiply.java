@@ -28,10 +28,10 @@ final class MachineMultiply implements MatrixMultiply {
   private static final long DEPTH = 1024;
 
   /** Bytes of a block of A: a part of the second-level cache. */
-  private static final long BLOCK_BYTES = Long.getLong("block", 256) << 10;
+  private static final long BLOCK_BYTES = 256 << 10;
 
   /** Rows of a block. */
-  private static final long MAX_BLOCK_ROWS = Long.getLong("rows", 128);
+  private static final long MAX_BLOCK_ROWS = 128;
 
   private static final long MIN_BLOCK_ROWS = 32;
 

@@ -67,7 +67,6 @@ final class TileCode {
   private static final int A_TILE = 5;
   private static final int C_TILE = 6;
   private static final int START_TILE = 7;
-  private static final int AHEAD = 8;
 
   // The function's own.
   private static final int A_AT = RAX;
@@ -76,9 +75,6 @@ final class TileCode {
   private static final int START_AT = R13;
   private static final int ROW_AT = R14;
   private static final int TILES_LEFT = R15;
-
-  // The register of ROW_AT, which is free while k runs.
-  private static final int NEXT_AT = R14;
   private static final int THREE_ROWS = R10;
   private static final int FIVE_ROWS = R11;
   private static final int SEVEN_ROWS = RBX;
@@ -170,8 +166,6 @@ final class TileCode {
 
   private void multiply() {
     code.mov(A_AT, A);
-    code.mov(NEXT_AT, A);
-    code.add(NEXT_AT, argument(A_TILE));
     code.mov(B_AT, B);
     code.mov(STEPS_LEFT, argument(STEPS));
     code.align(VECTOR_BYTES);
@@ -191,8 +185,6 @@ final class TileCode {
         }
       }
     }
-    code.prefetcht0(Memory.at(NEXT_AT, 0));
-    code.add(NEXT_AT, argument(AHEAD));
     code.add(A_AT, A_STEP);
     code.addConstant(B_AT, VECTORS * VECTOR_BYTES);
     code.dec(STEPS_LEFT);

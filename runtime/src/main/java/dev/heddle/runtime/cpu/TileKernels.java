@@ -27,9 +27,8 @@ final class TileKernels {
   /** Bytes of a step along k in a panel of B. */
   static final int COLUMN_BYTES = COLUMNS * Float.BYTES;
 
-  private static final int ARGUMENTS = 15;
+  private static final int ARGUMENTS = 14;
   private static final int CODE_UNIT = 64;
-  private static final long AHEAD = Boolean.getBoolean("noahead") ? 0 : -1L;
 
   private static final MethodHandle CALL = call();
 
@@ -150,22 +149,8 @@ final class TileKernels {
     MemorySegment function = functions[index(rows, vectors)];
     try {
       CALL.invokeExact(
-          function,
-          a,
-          aRow,
-          aStep,
-          b,
-          c,
-          cRow,
-          steps,
-          start,
-          startRow,
-          tiles,
-          mask,
-          aTile,
-          cTile,
-          startTile,
-          aTile / steps & AHEAD);
+          function, a, aRow, aStep, b, c, cRow, steps, start, startRow, tiles, mask, aTile, cTile,
+          startTile);
     } catch (Throwable thrown) {
       throw new IllegalStateException("TileKernels: calling machine code failed", thrown);
     }
