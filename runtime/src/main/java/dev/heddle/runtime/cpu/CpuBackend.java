@@ -162,7 +162,9 @@ public enum CpuBackend {
       }
       // The library has matrix units for bf16 where the processor does, our code has not.
       boolean machineBf16 =
-          TileKernels.multiplyBf16() && !(libraryBf16 && Processor.here().matrixUnits());
+          machine != null
+              && TileKernels.multiplyBf16()
+              && !(libraryBf16 && Processor.here().matrixUnits());
       @Nullable MachineMultiply ownBf16 = machineBf16 ? machine : null;
       Bf16Products bf16 = new Bf16Products(workers, memory, ownBf16, libraryBf16);
       if (backend != VECTOR && wantsBf16Products()) {

@@ -121,14 +121,8 @@ final class PanelCode {
     if (!Processor.here().avx512()) {
       throw new IllegalStateException("PanelCode: no AVX-512 on this machine");
     }
-    MemorySegment memory =
-        ExecutableMemory.of(code.toBytes())
-            .orElseThrow(() -> new IllegalStateException("PanelCode: no memory for code"));
-    MemorySegment[] functions = new MemorySegment[starts.length - 1];
-    for (int i = 0; i < functions.length; i++) {
-      functions[i] = memory.asSlice(starts[i], starts[i + 1] - starts[i]);
-    }
-    return functions;
+    return ExecutableMemory.functions(code, starts)
+        .orElseThrow(() -> new IllegalStateException("PanelCode: no memory for code"));
   }
 
   private static void append(Assembler code, boolean pairs, int vectors, int panels) {

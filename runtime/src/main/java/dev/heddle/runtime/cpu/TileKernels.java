@@ -86,15 +86,8 @@ final class TileKernels {
       }
     }
     starts[starts.length - 1] = code.position();
-    Optional<MemorySegment> memory = ExecutableMemory.of(code.toBytes());
-    if (memory.isEmpty()) {
-      return null;
-    }
-    MemorySegment[] functions = new MemorySegment[starts.length - 1];
-    for (int i = 0; i < functions.length; i++) {
-      functions[i] = memory.get().asSlice(starts[i], starts[i + 1] - starts[i]);
-    }
-    return new TileKernels(functions);
+    Optional<MemorySegment[]> functions = ExecutableMemory.functions(code, starts);
+    return functions.isPresent() ? new TileKernels(functions.get()) : null;
   }
 
   private static int index(int rows, int vectors) {

@@ -168,12 +168,6 @@ public final class Assembler {
     use(label);
   }
 
-  /** Jumps if the last result was zero. */
-  public void jz(Label label) {
-    emit(0x0F, 0x84);
-    use(label);
-  }
-
   private void use(Label label) {
     if (label.position >= 0) {
       emitInt(label.position - size - Integer.BYTES);
@@ -226,14 +220,9 @@ public final class Assembler {
     emitInt(constant);
   }
 
-  /** target -= 1; tells {@link #jnz} and {@link #jz} about it. */
+  /** target -= 1; tells {@link #jnz} about it. */
   public void dec(int target) {
     general(0xFF, 1, target);
-  }
-
-  /** Tells {@link #jnz} and {@link #jz} whether the register is zero. */
-  public void test(int register) {
-    general(0x85, register, register);
   }
 
   /** Has memory that will be written brought into the cache; any address will do. */

@@ -73,6 +73,24 @@ public final class ExecutableMemory {
     }
   }
 
+  /**
+   * Makes several functions executable that were written one after the other.
+   *
+   * @param starts where each begins, in order, and then where the last one ends
+   * @return each function; empty as for {@link #of}
+   */
+  public static Optional<MemorySegment[]> functions(Assembler code, int[] starts) {
+    return of(code.toBytes())
+        .map(
+            memory -> {
+              MemorySegment[] functions = new MemorySegment[starts.length - 1];
+              for (int i = 0; i < functions.length; i++) {
+                functions[i] = memory.asSlice(starts[i], starts[i + 1] - starts[i]);
+              }
+              return functions;
+            });
+  }
+
   private static MethodHandle handle(String name, FunctionDescriptor descriptor) {
     Linker linker = Linker.nativeLinker();
     MemorySegment function =
