@@ -4,6 +4,7 @@ import static dev.heddle.runtime.cpu.Bf16Conversion.load;
 import static dev.heddle.runtime.cpu.Bf16Conversion.storeResult;
 import static dev.heddle.runtime.cpu.Lanes.LENGTH;
 import static dev.heddle.runtime.cpu.Lanes.address;
+import static dev.heddle.runtime.cpu.Lanes.store;
 
 import dev.heddle.runtime.BinaryOperation;
 import dev.heddle.runtime.UnaryOperation;
@@ -120,13 +121,32 @@ final class Bf16Loops {
     }
   }
 
-  private static void geluBackward(long aStart, long bStart, long yStart, int n) {
+  /** In two loops: of one over both the compiler leaves calls, each of which makes objects. */
+  private static void geluBackward(long a, long b, long y, int n) {
+    long tile = Pad.tile();
+    for (int at = 0; at < n; at += Pad.TILE) {
+      int count = Math.min(Pad.TILE, n - at);
+      geluDerivatives(a + 2L * at, tile, count);
+      multiplyWidened(tile, b + 2L * at, y + 2L * at, count);
+    }
+  }
+
+  /** F32 values of the derivative at bf16 values. */
+  private static void geluDerivatives(long aStart, long yStart, int n) {
+    long a = address(aStart);
+    long y = address(yStart);
+    for (int i = 0; i < n; i += LENGTH) {
+      store(VectorMath.geluDerivative(load(a + 2L * i)), y + 4L * i);
+    }
+  }
+
+  /** y = a b with an F32 {@code a}. */
+  private static void multiplyWidened(long aStart, long bStart, long yStart, int n) {
     long a = address(aStart);
     long b = address(bStart);
     long y = address(yStart);
     for (int i = 0; i < n; i += LENGTH) {
-      FloatVector g = load(b + 2L * i);
-      storeResult(VectorMath.geluDerivative(load(a + 2L * i)).mul(g), y + 2L * i);
+      storeResult(Lanes.load(a + 4L * i).mul(load(b + 2L * i)), y + 2L * i);
     }
   }
 

@@ -16,12 +16,26 @@ import java.lang.foreign.MemorySegment;
 final class Pad {
   private static final ThreadLocal<Pad> OF_THREAD = ThreadLocal.withInitial(Pad::new);
 
-  private final MemorySegment memory = Arena.ofAuto().allocate(4L * Lanes.BYTES, Lanes.BYTES);
+  /** Floats of {@link #tile}: a small part of the first-level cache. */
+  static final int TILE = 1024;
+
+  private static final int TILE_BYTES = TILE * Float.BYTES;
+
+  private final MemorySegment memory =
+      Arena.ofAuto().allocate(TILE_BYTES + 4L * Lanes.BYTES, Lanes.BYTES);
 
   private Pad() {}
 
   /** Address of room for four vectors, this thread's own. */
   static long address() {
+    return tile() + TILE_BYTES;
+  }
+
+  /**
+   * Address of room for {@link #TILE} floats beside those vectors, this thread's own: for what a
+   * function leaves to the next when one loop over both is more than the compiler inlines.
+   */
+  static long tile() {
     return OF_THREAD.get().memory.address();
   }
 
