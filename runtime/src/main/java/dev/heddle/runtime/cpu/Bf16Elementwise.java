@@ -3,6 +3,8 @@ package dev.heddle.runtime.cpu;
 import dev.heddle.runtime.BinaryOperation;
 import dev.heddle.runtime.NDArray;
 import dev.heddle.runtime.UnaryOperation;
+import dev.heddle.runtime.machine.VectorLoop;
+import dev.heddle.runtime.machine.VectorProgram.Type;
 import dev.heddle.runtime.memory.Block;
 import dev.heddle.runtime.memory.MemoryPool;
 import org.jspecify.annotations.Nullable;
@@ -21,6 +23,7 @@ final class Bf16Elementwise {
   private static final int OPERANDS = 2;
 
   private final WorkerPool workers;
+  private final @Nullable MachineLoops machine;
   private final MemoryPool memory;
 
   /** What is done to a tile of {@code n} elements, in F32, in place of the first operand. */
@@ -28,12 +31,22 @@ final class Bf16Elementwise {
     void run(long first, long second, int n);
   }
 
-  Bf16Elementwise(WorkerPool workers, MemoryPool memory) {
+  /**
+   * For a rank's threads.
+   *
+   * @param memory where tiles come from
+   * @param machine loops by machine code where there are some, null for Java
+   */
+  Bf16Elementwise(WorkerPool workers, MemoryPool memory, @Nullable MachineLoops machine) {
     this.workers = workers;
+    this.machine = machine;
     this.memory = memory;
   }
 
   void unary(UnaryOperation op, NDArray x, NDArray y) {
+    if (machine != null && run(machine.unary(op, Type.BF16), x, y, null)) {
+      return;
+    }
     Bf16Loops.@Nullable Loop loop = Bf16Loops.unary(op);
     if (loop == null) {
       run(x, null, y, (a, b, n) -> VectorUnary.apply(op, a, a, n));
@@ -43,6 +56,9 @@ final class Bf16Elementwise {
   }
 
   void unaryBackward(UnaryOperation op, NDArray x, NDArray dy, NDArray dx) {
+    if (machine != null && run(machine.unaryBackward(op, Type.BF16), x, dy, dx)) {
+      return;
+    }
     Bf16Loops.@Nullable Loop loop = Bf16Loops.unaryBackward(op);
     if (loop != null) {
       run(x, dy, dx, loop);
@@ -52,6 +68,9 @@ final class Bf16Elementwise {
   }
 
   void binary(BinaryOperation op, NDArray a, NDArray b, NDArray y) {
+    if (machine != null && run(machine.binary(op, Type.BF16), a, b, y)) {
+      return;
+    }
     Bf16Loops.@Nullable Loop loop = Bf16Loops.binary(op);
     if (loop == null) {
       run(a, b, y, (left, right, n) -> VectorArithmetic.apply(op, left, right, left, n));
@@ -67,6 +86,22 @@ final class Bf16Elementwise {
   /** y += alpha x. */
   void addScaled(NDArray x, double alpha, NDArray y) {
     run(y, x, y, Bf16Loops.addScaled((float) alpha));
+  }
+
+  /** Runs a loop over two or three arrays, if there is one. */
+  private boolean run(@Nullable VectorLoop loop, NDArray a, NDArray b, @Nullable NDArray c) {
+    if (loop == null) {
+      return false;
+    }
+    long first = a.address();
+    long second = b.address();
+    long third = c == null ? 0 : c.address();
+    workers.run(
+        a.size(),
+        VectorElementwise.GRAIN,
+        (start, end) ->
+            loop.run(first + 2 * start, second + 2 * start, third + 2 * start, end - start));
+    return true;
   }
 
   private void run(NDArray first, @Nullable NDArray second, NDArray y, Bf16Loops.Loop loop) {

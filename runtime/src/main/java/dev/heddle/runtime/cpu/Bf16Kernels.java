@@ -45,16 +45,22 @@ final class Bf16Kernels implements Kernels {
    * Over the F32 table of the same device.
    *
    * @param products multiplies bf16 directly where the processor can
+   * @param machine element-wise loops by machine code, null for Java
    */
-  Bf16Kernels(Kernels floats, WorkerPool workers, MemoryPool memory, Bf16Products products) {
+  Bf16Kernels(
+      Kernels floats,
+      WorkerPool workers,
+      MemoryPool memory,
+      Bf16Products products,
+      @Nullable MachineLoops machine) {
     this.floats = floats;
     this.products = products;
     this.arrays = new Bf16Arrays(workers);
     this.rows =
         new Bf16Rows(floats, arrays, new Bf16Sums(workers, memory), new Bf16Norms(workers, memory));
-    this.updates = new VectorUpdates(workers);
+    this.updates = new VectorUpdates(workers, machine);
     this.movement = new VectorMovement(workers);
-    this.elementwise = new Bf16Elementwise(workers, memory);
+    this.elementwise = new Bf16Elementwise(workers, memory, machine);
     this.attention = new Bf16Attention(workers, memory, products.byMachineCode());
     this.attentionBackward = new Bf16AttentionBackward(workers, memory, products.byMachineCode());
   }

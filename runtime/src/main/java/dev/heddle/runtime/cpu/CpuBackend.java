@@ -66,7 +66,7 @@ public enum CpuBackend {
   }
 
   /**
-   * Whether {@link #BEST} multiplies by machine code of our own: on Linux on x86-64 with AVX-512,
+   * Whether {@link #BEST} computes by machine code of our own: on Linux on x86-64 with AVX-512,
    * unless {@link Processor#PROPERTY} switches it off.
    */
   public static boolean hasMachineCode() {
@@ -178,9 +178,10 @@ public enum CpuBackend {
                   + " is set, but this processor has no bf16 instructions, so products stay exact");
         }
       }
-      Kernels floats = new VectorKernels(workers, memory, multiply);
+      @Nullable MachineLoops loops = backend == BEST ? MachineLoops.here() : null;
+      Kernels floats = new VectorKernels(workers, memory, multiply, loops);
       tables[DType.F32.ordinal()] = floats;
-      tables[DType.BF16.ordinal()] = new Bf16Kernels(floats, workers, memory, bf16);
+      tables[DType.BF16.ordinal()] = new Bf16Kernels(floats, workers, memory, bf16, loops);
     }
   }
 }

@@ -5,8 +5,11 @@ import static dev.heddle.runtime.cpu.TileKernels.COLUMNS;
 import static dev.heddle.runtime.cpu.TileKernels.COLUMN_BYTES;
 
 import dev.heddle.runtime.UnaryOperation;
+import dev.heddle.runtime.machine.VectorLoop;
+import dev.heddle.runtime.machine.VectorProgram.Type;
 import dev.heddle.runtime.memory.Block;
 import dev.heddle.runtime.memory.MemoryPool;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Matrix products of F32 or bf16 (with alpha 1, and beta 0 where C is bf16) by machine code of our
@@ -304,10 +307,25 @@ final class MachineMultiply implements MatrixMultiply {
         MachineBlocks.lying(
             code, a, p.aStride, words, b, c, cStride, start, startStride, rows, columns);
       }
-      if (last && p.activation != UnaryOperation.IDENTITY) {
-        long to = p.activated + row * p.cStride + 4 * (groupColumn + column);
-        VectorUnary.applyRows(p.activation, c, p.cStride, to, p.cStride, rows, columns);
-      }
+    }
+    if (last && p.activation != UnaryOperation.IDENTITY) {
+      long column = startPanel * COLUMNS;
+      long columns = Math.min(endPanel * COLUMNS, groupColumns) - column;
+      long to = p.activated + row * p.cStride + 4 * (groupColumn + column);
+      activate(p, cRow + 4 * column, to, rows, (int) columns);
+    }
+  }
+
+  /** The activation of rows of F32 results, which lie in a cache still. */
+  private static void activate(Product p, long from, long to, int rows, int columns) {
+    @Nullable MachineLoops loops = MachineLoops.here();
+    @Nullable VectorLoop loop = loops == null ? null : loops.unary(p.activation, Type.F32);
+    if (loop == null) {
+      VectorUnary.applyRows(p.activation, from, p.cStride, to, p.cStride, rows, columns);
+      return;
+    }
+    for (int row = 0; row < rows; row++) {
+      loop.run(from + row * p.cStride, to + row * p.cStride, 0, columns);
     }
   }
 

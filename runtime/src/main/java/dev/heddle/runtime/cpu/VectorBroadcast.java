@@ -2,6 +2,9 @@ package dev.heddle.runtime.cpu;
 
 import dev.heddle.runtime.BinaryOperation;
 import dev.heddle.runtime.NDArray;
+import dev.heddle.runtime.machine.VectorLoop;
+import dev.heddle.runtime.machine.VectorProgram.Type;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Functions of two arrays with broadcasting. Dims that lie alike in both operands are merged; what
@@ -9,9 +12,16 @@ import dev.heddle.runtime.NDArray;
  */
 final class VectorBroadcast {
   private final WorkerPool workers;
+  private final @Nullable MachineLoops machine;
 
-  VectorBroadcast(WorkerPool workers) {
+  /**
+   * For a rank's threads.
+   *
+   * @param machine loops by machine code where there are some, null for Java
+   */
+  VectorBroadcast(WorkerPool workers, @Nullable MachineLoops machine) {
     this.workers = workers;
+    this.machine = machine;
   }
 
   void binary(BinaryOperation op, NDArray a, NDArray b, NDArray y) {
@@ -37,6 +47,15 @@ final class VectorBroadcast {
       for (long i = 0; i < 4 * y.size(); i += 4) {
         Lanes.set(to + i, VectorArithmetic.apply(op, Lanes.get(left + i), Lanes.get(right + i)));
       }
+      return;
+    }
+    @Nullable VectorLoop loop = machine == null ? null : machine.binary(op, Type.F32);
+    if (loop != null) {
+      workers.run(
+          y.size(),
+          VectorElementwise.GRAIN,
+          (start, end) ->
+              loop.run(left + 4 * start, right + 4 * start, to + 4 * start, end - start));
       return;
     }
     workers.run(

@@ -8,7 +8,10 @@ import static dev.heddle.runtime.cpu.Lanes.store;
 import dev.heddle.runtime.KernelChecks;
 import dev.heddle.runtime.NDArray;
 import dev.heddle.runtime.UnaryOperation;
+import dev.heddle.runtime.machine.VectorLoop;
+import dev.heddle.runtime.machine.VectorProgram.Type;
 import jdk.incubator.vector.FloatVector;
+import org.jspecify.annotations.Nullable;
 
 /** Element-wise primitives of contiguous arrays, cut into chunks for the workers. */
 final class VectorElementwise {
@@ -16,14 +19,29 @@ final class VectorElementwise {
   static final int GRAIN = 1 << 15;
 
   private final WorkerPool workers;
+  private final @Nullable MachineLoops machine;
 
-  VectorElementwise(WorkerPool workers) {
+  /**
+   * For a rank's threads.
+   *
+   * @param machine loops by machine code where there are some, null for Java
+   */
+  VectorElementwise(WorkerPool workers, @Nullable MachineLoops machine) {
     this.workers = workers;
+    this.machine = machine;
   }
 
   void unary(UnaryOperation op, NDArray x, NDArray y) {
     long from = x.address();
     long to = y.address();
+    @Nullable VectorLoop loop = machine == null ? null : machine.unary(op, Type.F32);
+    if (loop != null) {
+      workers.run(
+          x.size(),
+          GRAIN,
+          (start, end) -> loop.run(from + 4 * start, to + 4 * start, 0, end - start));
+      return;
+    }
     workers.run(
         x.size(),
         GRAIN,
@@ -35,6 +53,15 @@ final class VectorElementwise {
     long in = x.address();
     long gradient = dy.address();
     long to = dx.address();
+    @Nullable VectorLoop loop = machine == null ? null : machine.unaryBackward(op, Type.F32);
+    if (loop != null) {
+      workers.run(
+          x.size(),
+          GRAIN,
+          (start, end) ->
+              loop.run(in + 4 * start, gradient + 4 * start, to + 4 * start, end - start));
+      return;
+    }
     workers.run(
         x.size(),
         GRAIN,

@@ -42,13 +42,18 @@ final class VectorKernels implements Kernels {
    * @param workers the rank's threads
    * @param memory where scratch comes from
    * @param multiply how products are computed
+   * @param machine element-wise loops by machine code, null for Java
    */
-  VectorKernels(WorkerPool workers, MemoryPool memory, MatrixMultiply multiply) {
+  VectorKernels(
+      WorkerPool workers,
+      MemoryPool memory,
+      MatrixMultiply multiply,
+      @Nullable MachineLoops machine) {
     this.gemm = new VectorGemm(multiply);
-    this.elementwise = new VectorElementwise(workers);
+    this.elementwise = new VectorElementwise(workers, machine);
     this.movement = new VectorMovement(workers);
-    this.updates = new VectorUpdates(workers);
-    this.broadcast = new VectorBroadcast(workers);
+    this.updates = new VectorUpdates(workers, machine);
+    this.broadcast = new VectorBroadcast(workers, machine);
     ColumnSums columnSums = new ColumnSums(workers, memory);
     this.sums = new VectorSums(workers, memory, columnSums);
     this.softmax = new VectorSoftmax(workers, memory);

@@ -15,10 +15,12 @@ import dev.heddle.runtime.RandomKey;
 import dev.heddle.runtime.Shape;
 import java.util.List;
 import jdk.incubator.vector.FloatVector;
+import org.jspecify.annotations.Nullable;
 
 /** The optimizer's sweep over a parameter, and random values by global index. */
 final class VectorUpdates {
   private final WorkerPool workers;
+  private final @Nullable MachineAdamW machine;
   private final WorkerPool.RangeTask weightTask = this::updateWeights;
 
   // The running call, so that the many of a step make no garbage.
@@ -28,8 +30,14 @@ final class VectorUpdates {
   private long firsts;
   private long seconds;
 
-  VectorUpdates(WorkerPool workers) {
+  /**
+   * For a rank's threads.
+   *
+   * @param machine the optimizer's sweep by machine code, null for Java
+   */
+  VectorUpdates(WorkerPool workers, @Nullable MachineLoops machine) {
     this.workers = workers;
+    this.machine = machine == null ? null : new MachineAdamW(machine);
   }
 
   // ---- AdamW
@@ -50,6 +58,9 @@ final class VectorUpdates {
   void adamW(AdamWStep decaying, AdamWStep plain, List<AdamWTensor> tensors) {
     AdamWNumbers withDecay = AdamWNumbers.of(decaying);
     AdamWNumbers withoutDecay = AdamWNumbers.of(plain);
+    if (machine != null) {
+      machine.prepare(withDecay, withoutDecay, tensors);
+    }
     int count = tensors.size();
     long[] ends = new long[count];
     long chunks = 0;
@@ -70,6 +81,10 @@ final class VectorUpdates {
             AdamWTensor tensor = tensors.get(i);
             long from = (chunk - (i == 0 ? 0 : ends[i - 1])) * VectorElementwise.GRAIN;
             int size = (int) Math.min(VectorElementwise.GRAIN, tensor.weight().size() - from);
+            if (machine != null) {
+              machine.update(tensor, from, size);
+              continue;
+            }
             AdamWNumbers step = tensor.decays() ? withDecay : withoutDecay;
             if (tensor.gradient().dtype() == DType.BF16) {
               Bf16AdamW.update(step, tensor, from, size);

@@ -98,6 +98,19 @@ public final class Assembler {
   private static final Vector CVTNEPS2BF16 = Vector.of512(MAP_0F38, PREFIX_F3, 0x72);
   private static final Vector PORD = Vector.of512(MAP_0F, PREFIX_66, 0xEB);
   private static final Vector PSLLD = Vector.of512(MAP_0F, PREFIX_66, 0x72);
+  private static final Vector PAND = Vector.of512(MAP_0F, PREFIX_66, 0xDB);
+  private static final Vector PADDD = Vector.of512(MAP_0F, PREFIX_66, 0xFE);
+  private static final Vector MOVAPS = Vector.of512(MAP_0F, PREFIX_NONE, 0x28);
+  private static final Vector ADDPS = Vector.of512(MAP_0F, PREFIX_NONE, 0x58);
+  private static final Vector SUBPS = Vector.of512(MAP_0F, PREFIX_NONE, 0x5C);
+  private static final Vector MULPS = Vector.of512(MAP_0F, PREFIX_NONE, 0x59);
+  private static final Vector DIVPS = Vector.of512(MAP_0F, PREFIX_NONE, 0x5E);
+  private static final Vector SQRTPS = Vector.of512(MAP_0F, PREFIX_NONE, 0x51);
+  private static final Vector FMADD213PS = Vector.of512(MAP_0F38, PREFIX_66, 0xA8);
+  private static final Vector CMPPS = Vector.of512(MAP_0F, PREFIX_NONE, 0xC2);
+  private static final Vector BLENDMPS = Vector.of512(MAP_0F38, PREFIX_66, 0x65);
+  private static final Vector PMOVDW =
+      new Vector(MAP_0F38, PREFIX_F3, 0x33, false, ZMM_BYTES, YMM_BYTES);
   private static final Vector PMOVZXWD =
       new Vector(MAP_0F38, PREFIX_66, 0x33, false, ZMM_BYTES, YMM_BYTES);
   private static final Vector UNPCKLPS = Vector.of512(MAP_0F, PREFIX_NONE, 0x14);
@@ -338,9 +351,78 @@ public final class Assembler {
     emit(bits);
   }
 
+  /** Every word of target = that of source, shifted down by some bits, zeros from above. */
+  public void vpsrld(int target, int source, int bits) {
+    // As vpslld: the same opcode with another number.
+    vector(PSLLD, 2, target, source);
+    emit(bits);
+  }
+
+  /** target = a &amp; b. */
+  public void vpandd(int target, int a, int b) {
+    vector(PAND, target, a, b);
+  }
+
+  /** target = a + b, words as whole numbers. */
+  public void vpaddd(int target, int a, int b) {
+    vector(PADDD, target, a, b);
+  }
+
   /** Every word of target = a half of a word in memory, of 16 that lie side by side. */
   public void vpmovzxwd(int target, Memory from) {
     vector(PMOVZXWD, target, 0, from, 0, false);
+  }
+
+  /** The same of those that the mask has; 0 for the others, whose memory is not touched. */
+  public void vpmovzxwd(int target, Memory from, int mask) {
+    vector(PMOVZXWD, target, 0, from, mask, true);
+  }
+
+  /** 16 halves of a word in memory = the lower halves of source's words, those the mask has. */
+  public void vpmovdw(Memory to, int source, int mask) {
+    vector(PMOVDW, source, 0, to, mask, false);
+  }
+
+  /** target = source. */
+  public void vmovaps(int target, int source) {
+    vector(MOVAPS, target, 0, source);
+  }
+
+  /** target = a + b, F32. */
+  public void vaddps(int target, int a, int b) {
+    vector(ADDPS, target, a, b);
+  }
+
+  /** target = a - b, F32. */
+  public void vsubps(int target, int a, int b) {
+    vector(SUBPS, target, a, b);
+  }
+
+  /** target = a b, F32. */
+  public void vmulps(int target, int a, int b) {
+    vector(MULPS, target, a, b);
+  }
+
+  /** target = a / b, F32. */
+  public void vdivps(int target, int a, int b) {
+    vector(DIVPS, target, a, b);
+  }
+
+  /** target = the square root of source, F32. */
+  public void vsqrtps(int target, int source) {
+    vector(SQRTPS, target, 0, source);
+  }
+
+  /** A mask register = for each word whether a and b compare as {@code predicate} says, F32. */
+  public void vcmpps(int mask, int a, int b, int predicate) {
+    vector(CMPPS, mask, a, b);
+    emit(predicate);
+  }
+
+  /** target = b where the mask has a word, else a. */
+  public void vblendmps(int target, int a, int b, int mask) {
+    evex(BLENDMPS, target, a, mask, false, bit(b, 4), bit(b, 3));
+    emit(0xC0 | (target & 7) << 3 | b & 7);
   }
 
   /** Every word of target = the word in memory. */
@@ -351,6 +433,11 @@ public final class Assembler {
   /** target += a b, F32. */
   public void vfmadd231ps(int target, int a, int b) {
     vector(FMADD231PS, target, a, b);
+  }
+
+  /** target = a target + b, F32. */
+  public void vfmadd213ps(int target, int a, int b) {
+    vector(FMADD213PS, target, a, b);
   }
 
   /** target (F32) += a.low b.low + a.high b.high, pairs of bf16. */

@@ -2,7 +2,9 @@
  * Machine code that Heddle writes itself, for the few loops that the just-in-time compiler cannot
  * make as fast as the processor is: {@link dev.heddle.runtime.machine.Assembler} writes it, {@link
  * dev.heddle.runtime.machine.ExecutableMemory} makes it callable, {@link
- * dev.heddle.runtime.machine.Processor} says what may be used.
+ * dev.heddle.runtime.machine.Processor} says what may be used. {@link
+ * dev.heddle.runtime.machine.VectorProgram} is a level above: a function of arrays' elements, that
+ * becomes a loop.
  *
  * <p>A function that returns {@code a + 8 b}, as {@code ProcessorTest} runs it:
  *

@@ -21,6 +21,9 @@ import org.junit.jupiter.params.provider.ValueSource;
  * and behind a vector, a tile and a share of a worker.
  */
 class Bf16LoopsTest {
+  /** By machine code where it runs, and in Java. */
+  private static final List<CpuBackend> BACKENDS = List.of(CpuBackend.BEST, CpuBackend.VECTOR);
+
   private static final double[] SPECIAL = {
     Double.NaN,
     Double.POSITIVE_INFINITY,
@@ -60,7 +63,13 @@ class Bf16LoopsTest {
   @ParameterizedTest
   @ValueSource(ints = {1, 15, 16, 17, 2048, 2063, 32768, 32785})
   void elementwise_anySize_isTheRoundedF32Kernel(int size) {
-    try (CpuDevice device = CpuDevice.open("bf16", 2, CpuBackend.BEST);
+    for (CpuBackend backend : BACKENDS) {
+      checkElementwise(backend, size);
+    }
+  }
+
+  private static void checkElementwise(CpuBackend backend, int size) {
+    try (CpuDevice device = CpuDevice.open("bf16", 2, backend);
         MemoryScope scope = MemoryScope.open()) {
       NDArray a = narrow(device, values(size, 1));
       NDArray b = narrow(device, values(size, 2));
@@ -126,8 +135,14 @@ class Bf16LoopsTest {
   @ParameterizedTest
   @ValueSource(ints = {1, 15, 16, 17, 32768, 32785})
   void adamW_anySize_isTheF32KernelsWithARoundedCopy(int size) {
+    for (CpuBackend backend : BACKENDS) {
+      checkAdamW(backend, size);
+    }
+  }
+
+  private static void checkAdamW(CpuBackend backend, int size) {
     AdamWStep step = new AdamWStep(1e-3, 0.9, 0.95, 1e-8, 0.1, 3, 0.5);
-    try (CpuDevice device = CpuDevice.open("bf16", 2, CpuBackend.BEST);
+    try (CpuDevice device = CpuDevice.open("bf16", 2, backend);
         MemoryScope scope = MemoryScope.open()) {
       NDArray gradient = narrow(device, values(size, 3));
       NDArray wideGradient = gradient.cast(DType.F32);

@@ -86,6 +86,28 @@ class AssemblerTest {
   }
 
   @Test
+  void arithmeticOfWords() {
+    same("62 b1 75 48 72 d1 10", a -> a.vpsrld(1, 17, 16));
+    same("62 f1 6d 40 72 d2 17", a -> a.vpsrld(18, 2, 23));
+    same("62 b1 35 48 db c1", a -> a.vpandd(0, 9, 17));
+    same("62 81 75 48 fe e6", a -> a.vpaddd(20, 1, 30));
+    same("62 e2 7d c9 33 4f 01", a -> a.vpmovzxwd(17, Memory.at(RDI, 32), 1));
+    same("62 e2 7e 49 33 5e 02", a -> a.vpmovdw(Memory.at(RSI, 64), 19, 1));
+    same("62 f2 7e 48 33 19", a -> a.vpmovdw(Memory.at(RCX, 0), 3, 0));
+    same("62 b1 7c 48 28 ee", a -> a.vmovaps(5, 22));
+    same("62 21 3c 48 58 f8", a -> a.vaddps(31, 8, 16));
+    same("62 f1 3c 40 5c df", a -> a.vsubps(3, 24, 7));
+    same("62 11 6c 48 59 e5", a -> a.vmulps(12, 2, 29));
+    same("62 51 2c 48 5e cb", a -> a.vdivps(9, 10, 11));
+    same("62 41 7c 48 51 d5", a -> a.vsqrtps(26, 13));
+    same("62 b1 5c 48 c2 d5 1e", a -> a.vcmpps(2, 4, 21, 30));
+    same("62 f1 3c 40 c2 d9 03", a -> a.vcmpps(3, 24, 1, 3));
+    same("62 92 45 4a 65 f4", a -> a.vblendmps(6, 7, 28, 2));
+    same("62 e2 25 43 65 c0", a -> a.vblendmps(16, 27, 0, 3));
+    same("62 92 6d 40 a8 d9", a -> a.vfmadd213ps(3, 18, 25));
+  }
+
+  @Test
   void jumps_goBackToALabel() {
     Assembler assembler = new Assembler();
     assembler.align(8);

@@ -1,0 +1,116 @@
+package dev.heddle.runtime.cpu;
+
+import dev.heddle.runtime.machine.VectorProgram;
+import dev.heddle.runtime.machine.VectorProgram.Value;
+import jdk.incubator.vector.FloatVector;
+
+/**
+ * The functions of {@link VectorMath} as operations of a {@link VectorProgram}: the same ones in
+ * the same order, so that machine code and Java have the same bits. What the approximations are is
+ * told there.
+ */
+final class MachineMath {
+  private static final int SIGN = 0x8000_0000;
+  private static final int EXPONENT_SHIFT = 23;
+
+  private final VectorProgram program;
+
+  MachineMath(VectorProgram program) {
+    this.program = program;
+  }
+
+  private Value constant(FloatVector value) {
+    return program.constant(value.lane(0));
+  }
+
+  private Value multiplyAdd(Value a, FloatVector b, FloatVector c) {
+    return program.multiplyAdd(a, constant(b), constant(c));
+  }
+
+  /** 2^n times p, where the low bits of {@code shifted} are n. */
+  private Value timesPowerOf2(Value p, Value shifted) {
+    return program.addBits(p, program.shiftUp(shifted, EXPONENT_SHIFT));
+  }
+
+  /** {@link VectorMath#exp}. */
+  Value exp(Value x) {
+    Value shifted = multiplyAdd(x, VectorMath.LOG2_E, VectorMath.ROUNDER);
+    Value n = program.subtract(shifted, constant(VectorMath.ROUNDER));
+    Value r = program.multiplyAdd(n, constant(VectorMath.MINUS_LN2_HIGH), x);
+    r = program.multiplyAdd(n, constant(VectorMath.MINUS_LN2_LOW), r);
+    Value p = multiplyAdd(r, VectorMath.EXP_7, VectorMath.EXP_6);
+    p = program.multiplyAdd(p, r, constant(VectorMath.EXP_5));
+    p = program.multiplyAdd(p, r, constant(VectorMath.EXP_4));
+    p = program.multiplyAdd(p, r, constant(VectorMath.EXP_3));
+    p = program.multiplyAdd(p, r, constant(VectorMath.EXP_2));
+    Value square = program.multiply(r, r);
+    p = program.multiplyAdd(p, square, program.add(r, constant(VectorMath.ONE)));
+    Value power = timesPowerOf2(p, shifted);
+    Value zero = constant(VectorMath.ZERO);
+    power = program.selectLess(x, constant(VectorMath.EXP_UNDERFLOW), zero, power);
+    Value infinity = constant(VectorMath.INFINITY);
+    return program.selectGreater(x, constant(VectorMath.EXP_OVERFLOW), infinity, power);
+  }
+
+  /** 1 + e^-x. */
+  private Value onePlusExpOfMinus(Value x) {
+    return program.add(exp(program.addBits(x, program.bits(SIGN))), constant(VectorMath.ONE));
+  }
+
+  /** {@link VectorMath#silu}. */
+  Value silu(Value x) {
+    return program.divide(x, onePlusExpOfMinus(x));
+  }
+
+  /** {@link VectorMath#siluDerivative}. */
+  Value siluDerivative(Value x) {
+    Value one = constant(VectorMath.ONE);
+    Value s = program.divide(one, onePlusExpOfMinus(x));
+    return program.multiply(s, program.multiplyAdd(x, program.subtract(one, s), one));
+  }
+
+  private Value density(Value x) {
+    Value square = program.multiply(x, x);
+    Value rounder = constant(VectorMath.ROUNDER);
+    Value factor = constant(VectorMath.MINUS_HALF_LOG2_E);
+    Value shifted = program.multiplyAdd(square, factor, rounder);
+    Value f = program.multiplyAdd(square, factor, program.subtract(rounder, shifted));
+    Value high = multiplyAdd(f, VectorMath.POWER_5, VectorMath.POWER_4);
+    Value middle = multiplyAdd(f, VectorMath.POWER_3, VectorMath.POWER_2);
+    Value low = multiplyAdd(f, VectorMath.POWER_1, VectorMath.ONE);
+    Value u = program.multiply(f, f);
+    Value p = program.multiplyAdd(program.multiplyAdd(high, u, middle), u, low);
+    Value power = timesPowerOf2(p, shifted);
+    Value zero = constant(VectorMath.ZERO);
+    return program.selectGreater(square, constant(VectorMath.DENSITY_UNDERFLOW), zero, power);
+  }
+
+  /** Φ(x), given e^(-x²/2). */
+  private Value distribution(Value x, Value density) {
+    Value one = constant(VectorMath.ONE);
+    Value t =
+        program.divide(
+            one, multiplyAdd(program.magnitude(x), VectorMath.TAIL_STEP, VectorMath.ONE));
+    Value high = multiplyAdd(t, VectorMath.TAIL_6, VectorMath.TAIL_5);
+    Value middle = multiplyAdd(t, VectorMath.TAIL_4, VectorMath.TAIL_3);
+    Value low = multiplyAdd(t, VectorMath.TAIL_2, VectorMath.TAIL_1);
+    Value u = program.multiply(t, t);
+    Value p = program.multiplyAdd(u, constant(VectorMath.TAIL_7), high);
+    p = program.multiplyAdd(program.multiplyAdd(p, u, middle), u, low);
+    Value tail = program.multiply(p, program.multiply(t, density));
+    return program.selectLess(x, constant(VectorMath.ZERO), tail, program.subtract(one, tail));
+  }
+
+  /** {@link VectorMath#gelu}. */
+  Value gelu(Value x) {
+    return program.multiply(x, distribution(x, density(x)));
+  }
+
+  /** {@link VectorMath#geluDerivative}. */
+  Value geluDerivative(Value x) {
+    Value density = density(x);
+    Value distribution = distribution(x, density);
+    Value slope = program.multiply(x, density);
+    return program.multiplyAdd(slope, constant(VectorMath.DENSITY_AT_0), distribution);
+  }
+}

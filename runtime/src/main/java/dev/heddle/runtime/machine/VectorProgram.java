@@ -1,0 +1,312 @@
+package dev.heddle.runtime.machine;
+
+import static java.util.Objects.requireNonNull;
+
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Optional;
+
+/**
+ * A function of neighbouring values, written down an operation after the other, that becomes
+ * machine code: a loop over vectors of 16 values of up to five arrays, F32 or bf16, which are read
+ * and written where they lie. Operations are those of the processor, so the same ones in Java's
+ * Vector API have the same bits.
+ *
+ * <p>There is nothing to be compiled while a program runs: it is as fast the first time as the
+ * thousandth, where C2 takes half a second for a function of forty operations, which makes objects
+ * of all vectors until then, and for good if it is longer than the compiler inlines. Two vectors
+ * are under way side by side, because each waits for most of what it does.
+ *
+ * <p>A value is written once and lives until it is last used; that is all that finding registers
+ * takes. Constants stay in registers as far as there are some left.
+ */
+public final class VectorProgram {
+  /** What an array holds. Values are F32 in either case. */
+  public enum Type {
+    F32(4),
+    BF16(2);
+
+    private final int bytes;
+
+    Type(int bytes) {
+      this.bytes = bytes;
+    }
+
+    /** Bytes of an element. */
+    public int bytes() {
+      return bytes;
+    }
+  }
+
+  /** Arrays of a program at most. */
+  public static final int MAX_ARRAYS = 5;
+
+  /** Values of a vector. */
+  static final int LANES = 16;
+
+  /** A value of the program: 16 lanes. */
+  public static final class Value {
+    private final int number;
+
+    private Value(int number) {
+      this.number = number;
+    }
+  }
+
+  enum Code {
+    LOAD,
+    CONSTANT,
+    ADD,
+    SUBTRACT,
+    MULTIPLY,
+    DIVIDE,
+    SQUARE_ROOT,
+    MULTIPLY_ADD,
+    ADD_BITS,
+    AND_BITS,
+    OR_BITS,
+    SHIFT_UP,
+    SHIFT_DOWN,
+    SELECT,
+    STORE,
+    STORE_LOWER_HALVES
+  }
+
+  /**
+   * An operation.
+   *
+   * @param result the number of the value that it makes; of stores none, -1
+   * @param operands numbers of values
+   * @param extra the array, the constant, the bits to shift by, or the comparison
+   */
+  record Operation(Code code, int result, int[] operands, int extra) {}
+
+  // Comparisons as vcmpps numbers them; false where one is not a number, but for the last.
+  private static final int LESS = 0x11;
+  private static final int GREATER = 0x1E;
+  private static final int UNORDERED = 3;
+
+  private static final int BF16_SHIFT = 16;
+
+  private final Type[] arrays;
+  private final List<Operation> operations = new ArrayList<>();
+  private final List<Integer> constants = new ArrayList<>();
+  private final List<Value> constantValues = new ArrayList<>();
+  private int scalars;
+  private int values;
+
+  /**
+   * An empty program.
+   *
+   * @param arrays what each array holds
+   * @throws IllegalArgumentException if they are more than {@link #MAX_ARRAYS}
+   */
+  public VectorProgram(Type... arrays) {
+    if (arrays.length > MAX_ARRAYS) {
+      throw new IllegalArgumentException(
+          "VectorProgram: " + arrays.length + " arrays, at most " + MAX_ARRAYS);
+    }
+    this.arrays = arrays.clone();
+  }
+
+  // ---- what a program consists of
+
+  /** A number that is the same for all elements and calls. */
+  public Value constant(float value) {
+    return bits(Float.floatToRawIntBits(value));
+  }
+
+  /** A word of 32 bits, likewise. */
+  public Value bits(int bits) {
+    int known = constants.subList(scalars, constants.size()).indexOf(bits);
+    if (known >= 0) {
+      return constantValues.get(scalars + known);
+    }
+    return newConstant(bits);
+  }
+
+  /**
+   * A number that each call brings; see {@link VectorLoop#run}. Scalars come before any constant.
+   *
+   * @throws IllegalStateException after a constant
+   */
+  public Value scalar() {
+    if (constants.size() > scalars) {
+      throw new IllegalStateException("VectorProgram: a scalar after constants");
+    }
+    scalars++;
+    return newConstant(0);
+  }
+
+  private Value newConstant(int bits) {
+    Value value = operation(Code.CONSTANT, constants.size());
+    constants.add(bits);
+    constantValues.add(value);
+    return value;
+  }
+
+  /** Elements of an array. */
+  public Value load(int array) {
+    Value loaded = operation(Code.LOAD, array);
+    return arrays[array] == Type.F32 ? loaded : shiftUp(loaded, BF16_SHIFT);
+  }
+
+  /**
+   * Elements of an array become a value; bf16 is rounded to nearest even, and keeps what is NaN.
+   */
+  public void store(int array, Value value) {
+    if (arrays[array] == Type.F32) {
+      operations.add(new Operation(Code.STORE, -1, new int[] {value.number}, array));
+      return;
+    }
+    Value quiet = or(value, bits(0x0040_0000));
+    storeHalves(array, select(value, value, UNORDERED, quiet, rounded(value)));
+  }
+
+  /**
+   * {@link #store} of what was computed from bf16 values alone: a NaN then ends in zeros, which
+   * rounding keeps.
+   */
+  public void storeResult(int array, Value value) {
+    if (arrays[array] == Type.F32) {
+      store(array, value);
+    } else {
+      storeHalves(array, rounded(value));
+    }
+  }
+
+  /** In the upper half of each word the value rounded to bf16. */
+  private Value rounded(Value value) {
+    Value odd = and(shiftDown(value, BF16_SHIFT), bits(1));
+    return addBits(addBits(value, bits(0x7fff)), odd);
+  }
+
+  private void storeHalves(int array, Value value) {
+    Value lower = shiftDown(value, BF16_SHIFT);
+    operations.add(new Operation(Code.STORE_LOWER_HALVES, -1, new int[] {lower.number}, array));
+  }
+
+  /** a + b. */
+  public Value add(Value a, Value b) {
+    return operation(Code.ADD, 0, a, b);
+  }
+
+  /** a - b. */
+  public Value subtract(Value a, Value b) {
+    return operation(Code.SUBTRACT, 0, a, b);
+  }
+
+  /** a b. */
+  public Value multiply(Value a, Value b) {
+    return operation(Code.MULTIPLY, 0, a, b);
+  }
+
+  /** a / b. */
+  public Value divide(Value a, Value b) {
+    return operation(Code.DIVIDE, 0, a, b);
+  }
+
+  /** The square root. */
+  public Value squareRoot(Value a) {
+    return operation(Code.SQUARE_ROOT, 0, a);
+  }
+
+  /** a b + c, rounded once. */
+  public Value multiplyAdd(Value a, Value b, Value c) {
+    return operation(Code.MULTIPLY_ADD, 0, a, b, c);
+  }
+
+  /** The sum of words as whole numbers. */
+  public Value addBits(Value a, Value b) {
+    return operation(Code.ADD_BITS, 0, a, b);
+  }
+
+  /** The bits that both words have. */
+  public Value and(Value a, Value b) {
+    return operation(Code.AND_BITS, 0, a, b);
+  }
+
+  /** The bits that any of two words has. */
+  public Value or(Value a, Value b) {
+    return operation(Code.OR_BITS, 0, a, b);
+  }
+
+  /** Words shifted up by 1 to 31 bits. */
+  public Value shiftUp(Value a, int bits) {
+    return operation(Code.SHIFT_UP, bits, a);
+  }
+
+  /** Words shifted down by 1 to 31 bits, zeros from above. */
+  public Value shiftDown(Value a, int bits) {
+    return operation(Code.SHIFT_DOWN, bits, a);
+  }
+
+  /** {@code yes} where a &lt; b, else {@code no}. */
+  public Value selectLess(Value a, Value b, Value yes, Value no) {
+    return select(a, b, LESS, yes, no);
+  }
+
+  /** {@code yes} where a &gt; b, else {@code no}. */
+  public Value selectGreater(Value a, Value b, Value yes, Value no) {
+    return select(a, b, GREATER, yes, no);
+  }
+
+  private Value select(Value a, Value b, int comparison, Value yes, Value no) {
+    return operation(Code.SELECT, comparison, a, b, yes, no);
+  }
+
+  /** |a|. */
+  public Value magnitude(Value a) {
+    return and(a, bits(0x7fff_ffff));
+  }
+
+  private Value operation(Code code, int extra, Value... operands) {
+    int[] numbers =
+        Arrays.stream(operands).mapToInt(operand -> requireNonNull(operand).number).toArray();
+    Value result = new Value(values++);
+    operations.add(new Operation(code, result.number, numbers, extra));
+    return result;
+  }
+
+  // ---- what is made of it
+
+  /**
+   * The program as a loop that can be run.
+   *
+   * @return empty if this machine has no AVX-512 or runs no code of ours; see {@link Processor}
+   * @throws IllegalStateException if the program needs more than 32 registers at a time
+   */
+  public Optional<VectorLoop> compile() {
+    if (!Processor.here().avx512()) {
+      return Optional.empty();
+    }
+    Assembler code = new Assembler();
+    int[] starts = new int[3];
+    int copies = VectorProgramCode.append(code, this, false);
+    code.align(LANES * Float.BYTES);
+    starts[1] = code.position();
+    VectorProgramCode.append(code, this, true);
+    starts[2] = code.position();
+    return ExecutableMemory.functions(code, starts)
+        .map(
+            functions ->
+                new VectorLoop(functions[0], functions[1], copies, arrays, scalars, constants));
+  }
+
+  List<Operation> operations() {
+    return operations;
+  }
+
+  Type type(int array) {
+    return arrays[array];
+  }
+
+  int arrayCount() {
+    return arrays.length;
+  }
+
+  int valueCount() {
+    return values;
+  }
+}
