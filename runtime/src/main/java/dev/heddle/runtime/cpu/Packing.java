@@ -256,42 +256,31 @@ final class Packing {
     }
   }
 
-  /**
-   * Four memory rows become four neighbours a step; only {@code count} exist, maybe none. The case
-   * of fewer is a method of its own: the first compiler, which turns each access into kilobytes of
-   * code, has half to do where all four exist.
-   */
+  /** Four memory rows become four neighbours a step; only {@code count} exist, maybe none. */
   static void interleave(
       long from, long rowStride, int count, int depth, long panel, long panelStep) {
-    if (count < 4) {
-      interleaveFew(from, rowStride, count, depth, panel, panelStep);
-      return;
-    }
     long target = address(panel);
     long step = stride(panelStep);
     long r0 = address(from);
     long r1 = address(from + rowStride);
     long r2 = address(from + 2 * rowStride);
     long r3 = address(from + 3 * rowStride);
+    if (count >= 4) {
+      for (int k = 0; k < depth; k++) {
+        long to = target + k * step;
+        MEMORY.set(INT, to, MEMORY.get(INT, r0 + 4L * k));
+        MEMORY.set(INT, to + 4, MEMORY.get(INT, r1 + 4L * k));
+        MEMORY.set(INT, to + 8, MEMORY.get(INT, r2 + 4L * k));
+        MEMORY.set(INT, to + 12, MEMORY.get(INT, r3 + 4L * k));
+      }
+      return;
+    }
     for (int k = 0; k < depth; k++) {
       long to = target + k * step;
-      MEMORY.set(INT, to, MEMORY.get(INT, r0 + 4L * k));
-      MEMORY.set(INT, to + 4, MEMORY.get(INT, r1 + 4L * k));
-      MEMORY.set(INT, to + 8, MEMORY.get(INT, r2 + 4L * k));
-      MEMORY.set(INT, to + 12, MEMORY.get(INT, r3 + 4L * k));
-    }
-  }
-
-  private static void interleaveFew(
-      long from, long rowStride, int count, int depth, long panel, long panelStep) {
-    long target = address(panel);
-    long step = stride(panelStep);
-    for (int row = 0; row < 4; row++) {
-      long source = address(from + row * rowStride);
-      for (int k = 0; k < depth; k++) {
-        int value = row < count ? MEMORY.get(INT, source + 4L * k) : 0;
-        MEMORY.set(INT, target + k * step + 4L * row, value);
-      }
+      MEMORY.set(INT, to, count > 0 ? MEMORY.get(INT, r0 + 4L * k) : 0);
+      MEMORY.set(INT, to + 4, count > 1 ? MEMORY.get(INT, r1 + 4L * k) : 0);
+      MEMORY.set(INT, to + 8, count > 2 ? MEMORY.get(INT, r2 + 4L * k) : 0);
+      MEMORY.set(INT, to + 12, 0);
     }
   }
 }
