@@ -10,7 +10,7 @@ import dev.heddle.parallel.comm.support.Whereabouts;
 import java.util.HashMap;
 import java.util.Map;
 import java.util.concurrent.atomic.AtomicIntegerArray;
-import java.util.concurrent.atomic.AtomicReference;
+import java.util.concurrent.atomic.AtomicReferenceArray;
 import java.util.concurrent.locks.LockSupport;
 import org.jspecify.annotations.Nullable;
 
@@ -49,6 +49,7 @@ final class LocalRank {
   private static final long AWAKE_NANOS = 100_000;
   private static final int YIELDS_WITHOUT_CORE = 4;
 
+  // In the middle of an array of twice that length a word has its cache line to itself.
   private static final int LINE_INTS = 32;
 
   private static final long LONGEST_PARK_NANOS = 1_000_000_000L;
@@ -81,7 +82,9 @@ final class LocalRank {
   private volatile boolean ended;
 
   // Read for messages only, so that no post has to wait until what was stored before it is visible.
-  private final AtomicReference<@Nullable PostedCall> lastCall = new AtomicReference<>();
+  // It too is written at every call and has its line to itself.
+  private final AtomicReferenceArray<@Nullable PostedCall> lastCall =
+      new AtomicReferenceArray<>(2 * LINE_INTS);
 
   LocalRank(LocalRun run, int globalRank, int rankCount) {
     this.run = run;
@@ -240,11 +243,11 @@ final class LocalRank {
   // ---- what it did, for messages
 
   void posted(PostedCall call) {
-    lastCall.setRelease(call);
+    lastCall.setRelease(LINE_INTS, call);
   }
 
   /** Where this rank is, for the message of one that waits for it. */
   String whereabouts() {
-    return Whereabouts.of(globalRank, lastCall.get(), ended, thread);
+    return Whereabouts.of(globalRank, lastCall.get(LINE_INTS), ended, thread);
   }
 }
