@@ -52,6 +52,7 @@ import org.openjdk.jmh.annotations.Warmup;
       // than a crossing.
       "-XX:+UseSerialGC",
       "-XX:MaxNewSize=24m",
+      "-XX:+UseCondCardMark",
       "-XX:+AlwaysPreTouch",
       "-Xmx512m",
       "--add-modules=jdk.incubator.vector",

@@ -65,6 +65,7 @@ public final class LineProcess implements AutoCloseable {
     // The flags of the launcher: tensors live outside the heap.
     command.add("-XX:+UseSerialGC");
     command.add("-XX:MaxNewSize=24m");
+    command.add("-XX:+UseCondCardMark");
     command.add("-Xmx512m");
     command.add("--add-modules=jdk.incubator.vector");
     command.add("--enable-native-access=ALL-UNNAMED");

@@ -103,6 +103,7 @@ public final class MpiComparison {
         // As the launcher has it for training, and touched before it is measured: else an operation
         // pays for the pages that its objects are the first to lie in.
         "-XX:MaxNewSize=24m",
+        "-XX:+UseCondCardMark",
         "-XX:+AlwaysPreTouch",
         "-Xmx1g",
         "--add-modules=jdk.incubator.vector",

@@ -17,6 +17,14 @@ public final class Message {
   private final boolean send;
   private final int peer;
   private final NDArray array;
+
+  // What whoever copies the message has to know of the array, kept here: in one process the thread
+  // at the other end would else fetch four more objects from this one's core.
+  private final DType dtype;
+  private final long firstElement;
+  private final long rowStride;
+  private final long columnStride;
+
   private final long @Nullable [] rowBounds;
   private final long firstColumn;
   private final long columnCount;
@@ -33,6 +41,10 @@ public final class Message {
     this.send = send;
     this.peer = peer;
     this.array = array;
+    this.dtype = array.dtype();
+    this.firstElement = array.offset();
+    this.rowStride = rowBounds == null ? 0 : array.stride(0);
+    this.columnStride = rowBounds == null ? 0 : array.stride(1);
     this.rowBounds = rowBounds;
     this.firstColumn = firstColumn;
     this.columnCount = columnCount;
@@ -131,7 +143,7 @@ public final class Message {
 
   /** The type of the elements. */
   public DType dtype() {
-    return array.dtype();
+    return dtype;
   }
 
   /** How many elements the message has. */
@@ -141,12 +153,27 @@ public final class Message {
 
   /** How many bytes the message has. */
   public long byteCount() {
-    return elementCount * array.dtype().byteSize();
+    return elementCount * dtype.byteSize();
   }
 
   /** The picked row intervals as start0, end0, ..., or null for the whole array. Not a copy. */
   public long @Nullable [] rowBounds() {
     return rowBounds;
+  }
+
+  /** Elements from the start of the array's block to the array's first. */
+  public long firstElement() {
+    return firstElement;
+  }
+
+  /** Elements from a picked row to the next one of the array; 0 for the whole array. */
+  public long rowStride() {
+    return rowStride;
+  }
+
+  /** Elements from a picked column to the next one of the array; 0 for the whole array. */
+  public long columnStride() {
+    return columnStride;
   }
 
   /** The first picked column; 0 for the whole array. */

@@ -21,7 +21,13 @@ import org.jspecify.annotations.Nullable;
  * <p>A scope belongs to the thread that opened it and must be closed by it, innermost first.
  */
 public final class MemoryScope implements AutoCloseable {
-  private static final ThreadLocal<@Nullable MemoryScope> CURRENT = new ThreadLocal<>();
+  // Each thread's innermost scope, in the middle of an array of the thread's own: so it has its
+  // cache
+  // line to itself. It changes several times for each layer, and as the value of a ThreadLocal it
+  // would lie beside other threads', whose every scope would take the line away.
+  private static final int MIDDLE = 32;
+  private static final ThreadLocal<@Nullable MemoryScope[]> CURRENT =
+      ThreadLocal.withInitial(() -> new MemoryScope[2 * MIDDLE]);
 
   private static final Resource[] NO_RESOURCES = {};
 
@@ -50,8 +56,9 @@ public final class MemoryScope implements AutoCloseable {
   }
 
   private static MemoryScope push(boolean temporary) {
-    MemoryScope scope = new MemoryScope(CURRENT.get(), temporary);
-    CURRENT.set(scope);
+    @Nullable MemoryScope[] current = CURRENT.get();
+    MemoryScope scope = new MemoryScope(current[MIDDLE], temporary);
+    current[MIDDLE] = scope;
     return scope;
   }
 
@@ -61,7 +68,7 @@ public final class MemoryScope implements AutoCloseable {
    * @throws IllegalStateException if none is open, with what to write
    */
   public static MemoryScope current() {
-    MemoryScope scope = CURRENT.get();
+    MemoryScope scope = CURRENT.get()[MIDDLE];
     if (scope == null) {
       throw new IllegalStateException(
           "no MemoryScope is open on thread "
@@ -192,7 +199,8 @@ public final class MemoryScope implements AutoCloseable {
       return;
     }
     checkUsable();
-    if (CURRENT.get() != this) {
+    @Nullable MemoryScope[] current = CURRENT.get();
+    if (current[MIDDLE] != this) {
       throw new IllegalStateException(
           "MemoryScope.close: a scope opened inside this one is still open; close innermost first");
     }
@@ -201,11 +209,7 @@ public final class MemoryScope implements AutoCloseable {
     } finally {
       // Even if a resource failed: what is allocated next must not go to a scope that is ending.
       closed = true;
-      if (parent == null) {
-        CURRENT.remove();
-      } else {
-        CURRENT.set(parent);
-      }
+      current[MIDDLE] = parent;
     }
   }
 

@@ -37,7 +37,9 @@ final class Delivery {
   final int from;
   final int to;
   final long number;
-  private volatile int state = HALF;
+
+  // HALF, which a store here would make every rank wait until all before it has left its core.
+  private volatile int state;
   private volatile @Nullable Delivery next;
   private final @Nullable Message first;
   private @Nullable Message second;
@@ -45,6 +47,7 @@ final class Delivery {
   // Looked up by each end itself. Whoever copies would have to fetch the other end's block for it,
   // whose references that end has just counted.
   private final MemorySegment firstMemory;
+  private final boolean hasBytes;
   private MemorySegment secondMemory = MemorySegment.NULL;
   private @Nullable Failure broken;
 
@@ -55,6 +58,7 @@ final class Delivery {
     this.number = number;
     this.first = first;
     this.firstMemory = first == null ? MemorySegment.NULL : first.array().segment();
+    this.hasBytes = first != null && first.array().device().hasBytes();
   }
 
   /** What stands before the first delivery of a channel. */
@@ -70,32 +74,40 @@ final class Delivery {
   }
 
   /**
-   * Goes on to the delivery behind this one, {@code own} if there is none yet. Each end does so
-   * once. The second lets go of the link: else one delivery that the collector has moved to its old
-   * generation would keep all later ones alive.
+   * Goes on to the delivery behind this one and makes the message its end; it is a new one if there
+   * is none yet. Each end does so once. The second lets go of the link: else one delivery that the
+   * collector has moved to its old generation would keep all later ones alive.
    */
-  Delivery advance(Delivery own) {
+  Delivery advance(Message message) {
     Delivery found = next;
-    if (found == null && NEXT.compareAndSet(this, null, own)) {
-      return own;
-    }
-    found = next;
     if (found == null) {
-      throw new IllegalStateException("a third end of delivery " + number);
+      Delivery own = new Delivery(from, to, number + 1, message);
+      if (NEXT.compareAndSet(this, null, own)) {
+        return own;
+      }
+      found = next;
+      if (found == null) {
+        throw new IllegalStateException("a third end of delivery " + number);
+      }
     }
+    found.bring(message);
     NEXT.setOpaque(this, null);
     return found;
+  }
+
+  // Written before anything is read: so the line comes from the other core once, to be written.
+  private void bring(Message message) {
+    second = message;
+    secondMemory = message.array().segment();
   }
 
   // ---- the ends
 
   /**
-   * Adds the second end, which fits, and lets the delivery be copied; it stays as it is where the
-   * first end was taken back.
+   * Lets the delivery be copied, whose ends fit; it stays as it is where the first end was taken
+   * back.
    */
-  void match(Message message) {
-    secondMemory = message.array().segment();
-    second = message;
+  void match() {
     STATE.compareAndSet(this, HALF, MATCHED);
   }
 
@@ -135,7 +147,7 @@ final class Delivery {
   void copy(LocalRank worker) {
     Message one = firstEnd();
     Message other = second;
-    if (other != null && one.array().device().hasBytes()) {
+    if (other != null && hasBytes) {
       RunCursor source = worker.sources[0];
       RunCursor destination = worker.destinations[0];
       boolean sent = one.isSend();
@@ -148,7 +160,9 @@ final class Delivery {
   /** Ends it; only by who took it. */
   void done(@Nullable Failure failure) {
     broken = failure;
-    state = DONE;
+    // Without a fence, which would wait for all that was copied to leave the core. Whoever sleeps
+    // until this is seen is woken if the caller's next look finds it asleep, and looks by itself.
+    STATE.setRelease(this, DONE);
   }
 
   /** Why the elements could not be copied, once done; null when they were. */

@@ -72,7 +72,7 @@ final class ExchangeCall implements PostedCall, LocalRank.Condition {
     if (mismatch != null) {
       return new Failure(Failure.Kind.MISMATCH, mismatch, null);
     }
-    delivery.match(message);
+    delivery.match();
     group.signal(message.peer());
     return null;
   }

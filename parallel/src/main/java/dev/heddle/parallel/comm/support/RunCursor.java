@@ -1,9 +1,9 @@
 package dev.heddle.parallel.comm.support;
 
 import dev.heddle.parallel.comm.Message;
+import dev.heddle.runtime.DType;
 import dev.heddle.runtime.NDArray;
 import java.lang.foreign.MemorySegment;
-import org.jspecify.annotations.Nullable;
 
 /**
  * Walks the elements of an array in row-major order as runs of contiguous memory, so that any two
@@ -31,9 +31,11 @@ public final class RunCursor {
   private long runStart;
 
   // The picked rows of a matrix, if any: one walk over dims for each interval.
-  private @Nullable NDArray picked;
+  private boolean picked;
+  private long firstElement;
+  private long rowStride;
+  private long columnStride;
   private long[] rowBounds = new long[0];
-  private long firstColumn;
   private long columnCount;
   private int nextInterval;
 
@@ -43,8 +45,9 @@ public final class RunCursor {
   }
 
   private void start(NDArray array, MemorySegment memory) {
-    picked = null;
-    startArray(array, memory);
+    picked = false;
+    segment = memory;
+    elementSize = array.dtype().byteSize();
     if (array.rank() > MAXIMUM_RANK) {
       throw new IllegalArgumentException(
           "arrays of more than " + MAXIMUM_RANK + " dims are not communicated, got " + array);
@@ -68,7 +71,10 @@ public final class RunCursor {
     if (bounds == null) {
       start(message.array(), memory);
     } else {
-      startRows(message.array(), memory, bounds, message.firstColumn(), message.columnCount());
+      rowStride = message.rowStride();
+      columnStride = message.columnStride();
+      long first = message.firstElement() + message.firstColumn() * columnStride;
+      startRows(message.dtype(), memory, first, bounds, message.columnCount());
     }
   }
 
@@ -77,27 +83,32 @@ public final class RunCursor {
    * Message#sendRows}.
    */
   public void startRows(NDArray matrix, long[] bounds, long column, long columns) {
-    startRows(matrix, matrix.segment(), bounds, column, columns);
+    rowStride = matrix.stride(0);
+    columnStride = matrix.stride(1);
+    long first = matrix.offset() + column * columnStride;
+    startRows(matrix.dtype(), matrix.segment(), first, bounds, columns);
   }
 
+  /** Starts at element {@code first} of the memory, in row 0; the strides are set. */
   private void startRows(
-      NDArray matrix, MemorySegment memory, long[] bounds, long column, long columns) {
-    startArray(matrix, memory);
-    picked = matrix;
+      DType dtype, MemorySegment memory, long first, long[] bounds, long columns) {
+    segment = memory;
+    elementSize = dtype.byteSize();
+    picked = true;
+    firstElement = first;
     rowBounds = bounds;
-    firstColumn = column;
     columnCount = columns;
     nextInterval = 0;
     available = 0;
     outerDims = 0;
     if (columns > 0) {
-      startInterval(matrix);
+      startInterval();
     }
   }
 
   /** Starts at the first of {@code elements} elements that lie together in {@code memory}. */
   public void start(MemorySegment memory, int bytesPerElement, long elements) {
-    picked = null;
+    picked = false;
     segment = memory;
     elementSize = bytesPerElement;
     outerDims = 0;
@@ -107,12 +118,7 @@ public final class RunCursor {
     available = elements;
   }
 
-  private void startArray(NDArray array, MemorySegment memory) {
-    segment = memory;
-    elementSize = array.dtype().byteSize();
-  }
-
-  private void startInterval(NDArray matrix) {
+  private void startInterval() {
     while (nextInterval < rowBounds.length) {
       long start = rowBounds[nextInterval];
       long rows = rowBounds[nextInterval + 1] - start;
@@ -120,10 +126,9 @@ public final class RunCursor {
       if (rows > 0) {
         sizes[0] = rows;
         sizes[1] = columnCount;
-        strides[0] = matrix.stride(0);
-        strides[1] = matrix.stride(1);
-        long first = matrix.offset() + start * strides[0] + firstColumn * strides[1];
-        startDims(2, first, rows * sizes[1]);
+        strides[0] = rowStride;
+        strides[1] = columnStride;
+        startDims(2, firstElement + start * rowStride, rows * columnCount);
         return;
       }
     }
@@ -184,9 +189,8 @@ public final class RunCursor {
       index[dim] = 0;
       dim--;
     }
-    NDArray matrix = picked;
-    if (matrix != null) {
-      startInterval(matrix);
+    if (picked) {
+      startInterval();
     }
   }
 

@@ -55,10 +55,12 @@ class ChannelTest {
   void aDelivery_takenBack_isNeverCopied() throws Exception {
     withMessages(
         (send, receive) -> {
-          Delivery delivery = new Channel(0, 1).post(send);
+          Channel channel = new Channel(0, 1);
+          Delivery delivery = channel.post(send);
 
           assertThat(delivery.cancel()).isTrue();
-          delivery.match(receive);
+          assertThat(channel.post(receive)).isSameAs(delivery);
+          delivery.match();
 
           assertThat(delivery.isMatched()).isFalse();
           assertThat(delivery.take()).isFalse();
@@ -71,9 +73,12 @@ class ChannelTest {
   void aDelivery_withBothEnds_cannotBeTakenBack() throws Exception {
     withMessages(
         (send, receive) -> {
-          Delivery delivery = new Channel(0, 1).post(send);
+          Channel channel = new Channel(0, 1);
+          Delivery delivery = channel.post(send);
 
-          delivery.match(receive);
+          assertThat(channel.post(receive)).isSameAs(delivery);
+          assertThat(delivery.isMatched()).isFalse();
+          delivery.match();
 
           assertThat(delivery.cancel()).isFalse();
           assertThat(delivery.take()).isTrue();
@@ -128,7 +133,7 @@ class ChannelTest {
       Delivery delivery = channel.post(message);
       deliveries[i] = delivery;
       if (delivery.firstEnd() != message) {
-        delivery.match(message);
+        delivery.match();
         matched.incrementAndGet();
       }
     }
