@@ -22,9 +22,8 @@ import org.jspecify.annotations.Nullable;
  */
 public final class MemoryScope implements AutoCloseable {
   // Each thread's innermost scope, in the middle of an array of the thread's own: so it has its
-  // cache
-  // line to itself. It changes several times for each layer, and as the value of a ThreadLocal it
-  // would lie beside other threads', whose every scope would take the line away.
+  // cache line to itself. It changes several times for each layer, and as the value of a
+  // ThreadLocal it would lie beside other threads', whose every scope would take the line away.
   private static final int MIDDLE = 32;
   private static final ThreadLocal<@Nullable MemoryScope[]> CURRENT =
       ThreadLocal.withInitial(() -> new MemoryScope[2 * MIDDLE]);
