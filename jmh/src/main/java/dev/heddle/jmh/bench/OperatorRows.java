@@ -25,9 +25,6 @@ final class OperatorRows {
   /** Sums over a million numbers in F32, in another order. */
   private static final double TOLERANCE = 1e-4;
 
-  /** Turns that have to pass without an operator's getting faster. */
-  private static final int SETTLING_TURNS = 20;
-
   private static final int PASSES_BEFORE = 100;
 
   private final BenchOptions options;
@@ -109,7 +106,7 @@ final class OperatorRows {
     List<Side> sides = new ArrayList<>(ways.values());
     sides.add(0, ours);
     for (Side side : sides) {
-      counts.put(side, warmUp(side));
+      counts.put(side, Settling.warmUp(options.quick(), side::turn));
     }
     Map<Side, List<Times>> turns = new HashMap<>();
     List<Double> passes = new ArrayList<>();
@@ -167,28 +164,6 @@ final class OperatorRows {
 
   private static Row memoryRow(String name, Row update, double pass, double step, String stepName) {
     return new Row(name, update.threads(), "f32", pass, step, stepName, "us", Double.NaN);
-  }
-
-  /** Runs until it gets no faster, and returns how many runs fill a turn. */
-  private int warmUp(Side side) {
-    long least = (options.quick() ? 300L : 1500L) * 1_000_000;
-    long most = (options.quick() ? 5_000L : 15_000L) * 1_000_000;
-    long turn = (options.quick() ? 20L : 60L) * 1_000_000;
-    Settling settling = new Settling(SETTLING_TURNS);
-    long start = System.nanoTime();
-    int count = 1;
-    while (true) {
-      long before = System.nanoTime();
-      side.turn(count);
-      long now = System.nanoTime();
-      settling.add((double) (now - before) / count);
-      if (now - start > most || now - start > least && settling.isSettled()) {
-        return (int) Math.clamp(count * turn / Math.max(1, now - before), 1, 1000);
-      }
-      if (now - before < turn) {
-        count = Math.min(2 * count, 1000);
-      }
-    }
   }
 
   private void sameResult(BenchmarkedOperator operator, Prints right, String name, Prints theirs) {

@@ -58,9 +58,8 @@ final class ProductRows {
       ours.run();
       theirs.run();
       same(ours.c.toFloats(), theirs.c.toFloats(), k);
-      long turn = (options.quick() ? 20L : 100L) * 1_000_000;
-      int ourCount = ours.warmUp(2 * turn, turn);
-      int theirCount = theirs.warmUp(turn, turn);
+      int ourCount = Settling.warmUp(options.quick(), ours::turn);
+      int theirCount = Settling.warmUp(options.quick(), theirs::turn);
       List<Double> ourTurns = new ArrayList<>();
       List<Double> theirTurns = new ArrayList<>();
       for (int round = 0; round < options.rounds(); round++) {
@@ -122,20 +121,6 @@ final class ProductRows {
       try (MemoryScope scratch = MemoryScope.open()) {
         a.kernels().gemm(a, transposesA, b, transposesB, 1, 0, c);
       }
-    }
-
-    /** Runs for {@code nanos}; returns how many runs fill a turn. */
-    int warmUp(long nanos, long turn) {
-      long start = System.nanoTime();
-      long last = start;
-      long one = 1;
-      while (last - start < nanos) {
-        run();
-        long now = System.nanoTime();
-        one = Math.max(1, now - last);
-        last = now;
-      }
-      return (int) Math.clamp(turn / one, 1, 1000);
     }
 
     /** Microseconds of one run. */

@@ -9,6 +9,9 @@ import java.util.Deque;
  * hardly better than the best of those before.
  */
 final class Settling {
+  /** Turns that have to pass without its getting faster. */
+  private static final int TURNS = 20;
+
   /** What counts as better. */
   private static final double BETTER = 0.97;
 
@@ -36,5 +39,37 @@ final class Settling {
   boolean isSettled() {
     double best = newest.stream().mapToDouble(Double::doubleValue).min().orElse(0);
     return Double.isFinite(bestBefore) && best > BETTER * bestBefore;
+  }
+
+  /** Does something so many times. */
+  @FunctionalInterface
+  interface Turn {
+    void run(int count);
+  }
+
+  /**
+   * Runs until it gets no faster: what the JIT has not compiled yet takes many times as long.
+   *
+   * @return how many runs fill a turn of some 20 ms, 60 if not {@code quick}
+   */
+  static int warmUp(boolean quick, Turn side) {
+    long least = (quick ? 300L : 1500L) * 1_000_000;
+    long most = (quick ? 5_000L : 15_000L) * 1_000_000;
+    long turn = (quick ? 20L : 60L) * 1_000_000;
+    Settling settling = new Settling(TURNS);
+    long start = System.nanoTime();
+    int count = 1;
+    while (true) {
+      long before = System.nanoTime();
+      side.run(count);
+      long now = System.nanoTime();
+      settling.add((double) (now - before) / count);
+      if (now - start > most || now - start > least && settling.isSettled()) {
+        return (int) Math.clamp(count * turn / Math.max(1, now - before), 1, 1000);
+      }
+      if (now - before < turn) {
+        count = Math.min(2 * count, 1000);
+      }
+    }
   }
 }

@@ -11,11 +11,10 @@ import dev.heddle.runtime.memory.MemoryPool;
 
 /**
  * Matrix products in Java: B is packed once into panels by all threads, then each task takes a
- * block of rows, packs its part of a transposed A and runs {@link TallKernel} or {@link
- * MicroKernel} over all panels. The blocking is that of Goto and van de Geijn: a panel of B stays
- * in the first-level cache, a block of A in the second. With 512-bit vectors A that is not
- * transposed is read as it lies, but for the rows that do not fill a tile: its values for
- * consecutive k are neighbours already.
+ * block of rows, packs its part of a transposed A and runs {@link MicroKernel} over all panels. The
+ * blocking is that of Goto and van de Geijn: a panel of B stays in the first-level cache, a block
+ * of A in the second. With 512-bit vectors A that is not transposed is read as it lies, but for the
+ * rows that do not fill a tile: its values for consecutive k are neighbours already.
  *
  * <p>Tasks depend on sizes only and every element of C is summed in the order of k, so results are
  * the same for any number of threads. The object's own fields describe the running product to the
@@ -32,15 +31,10 @@ final class PackedMultiply implements MatrixMultiply {
   /** With fewer registers the strides of four rows cost more than packing them seems to. */
   private static final boolean READS_ROWS = Lanes.LENGTH >= 16;
 
-  /**
-   * Rows of a tile; those that are left when a product's rows are not a multiple get lower tiles.
-   */
-  private static final int TILE_ROWS = TallKernel.FITS ? TallKernel.ROWS : ROWS;
+  /** Rows in a block: 192 or 256 KiB of A. */
+  private static final int BLOCK_ROWS = 128;
 
-  /** Rows in a block: some 192 or 256 KiB of A. */
-  private static final int BLOCK_ROWS = 128 / TILE_ROWS * TILE_ROWS;
-
-  private static final int MIN_BLOCK_ROWS = (int) roundUp(32, TILE_ROWS);
+  private static final int MIN_BLOCK_ROWS = 32;
 
   /** Tasks to aim at, so that a few threads end at about the same time. */
   private static final int TASKS = 8;
@@ -151,7 +145,7 @@ final class PackedMultiply implements MatrixMultiply {
     }
     groupColumn = 0;
     groupColumns = p.columns;
-    blockRows = (int) roundUp(Math.min(p.rows, BLOCK_ROWS), TILE_ROWS);
+    blockRows = Math.min(BLOCK_ROWS, (int) roundUp(Math.min(p.rows, BLOCK_ROWS), ROWS));
     long packedBytes = panels(p.columns) * COLUMN_BYTES * p.depth;
     long startBytes = panels(p.columns) * COLUMN_BYTES;
     long blockBytes = scratchBytes(blockRows, depthStep(p.depth));
@@ -239,24 +233,15 @@ final class PackedMultiply implements MatrixMultiply {
     long aOffset = batchIndex * p.aBatchStride;
     long cRow = p.c + batchIndex * p.cBatchStride + row * p.cStride + 4 * groupColumn;
     long tile = scratch;
-    long tallPanels = scratch + (long) TILE_ROWS * COLUMN_BYTES;
-    int tall = TallKernel.FITS ? rows / TallKernel.ROWS * TallKernel.ROWS : 0;
-    int lower = rows - tall;
-    int direct = p.transposeA || !READS_ROWS ? 0 : lower / ROWS * ROWS;
-    int rest = lower - direct;
+    long aPanels = scratch + (long) ROWS * COLUMN_BYTES;
     int step = depthStep(p.depth);
     for (long k = 0; k < p.depth; k += step) {
       int depth = (int) Math.min(step, p.depth - k);
       long a = p.aAt(row, k) + aOffset;
-      long aPanels = tallPanels;
-      if (p.transposeA && tall > 0) {
-        int count = tall / TallKernel.ROWS;
-        Packing.tallPanels(a, p.aStride, count, depth, tallPanels, tallBytes(depth));
-        aPanels += count * tallBytes(depth);
-      }
+      int direct = p.transposeA || !READS_ROWS ? 0 : rows / ROWS * ROWS;
+      int rest = rows - direct;
       if (rest > 0) {
-        long from = p.aAt(row + tall + direct, k) + aOffset;
-        Packing.rowPanels(from, p.aStride, p.transposeA, rest, depth, aPanels);
+        Packing.rowPanels(a + direct * p.aStride, p.aStride, p.transposeA, rest, depth, aPanels);
       }
       boolean fromC = k > 0 || p.beta != 0;
       boolean last = k + depth >= p.depth;
@@ -268,10 +253,9 @@ final class PackedMultiply implements MatrixMultiply {
         int columns = (int) Math.min(COLUMNS, groupColumns - column);
         long start = fromC ? c : starts + panel * COLUMN_BYTES;
         long startStride = fromC ? p.cStride : 0;
-        if (tall > 0) {
-          multiplyTall(
-              p.transposeA ? tallPanels : a,
-              p.transposeA,
+        if (direct > 0) {
+          multiplyRows(
+              a,
               p.aStride,
               b,
               depth,
@@ -279,35 +263,21 @@ final class PackedMultiply implements MatrixMultiply {
               startStride,
               c,
               p.cStride,
-              tall,
-              columns,
-              fromC,
-              tile);
-        }
-        if (direct > 0) {
-          multiplyRows(
-              a + tall * p.aStride,
-              p.aStride,
-              b,
-              depth,
-              start + tall * startStride,
-              startStride,
-              c + tall * p.cStride,
-              p.cStride,
               direct,
               columns,
               fromC,
               tile);
         }
         if (rest > 0) {
-          int above = tall + direct;
+          long restStart = start + direct * startStride;
+          long restC = c + direct * p.cStride;
           multiplyPanel(
               aPanels,
               b,
               depth,
-              start + above * startStride,
+              restStart,
               startStride,
-              c + above * p.cStride,
+              restC,
               p.cStride,
               rest,
               columns,
@@ -319,51 +289,6 @@ final class PackedMultiply implements MatrixMultiply {
           VectorUnary.applyRows(p.activation, c, p.cStride, to, p.cStride, rows, columns);
         }
       }
-    }
-  }
-
-  /**
-   * A column of tall tiles; {@code rows} is a multiple of {@link TallKernel#ROWS}.
-   *
-   * @param packed whether {@code a} is panels; else A as it lies, {@code aStride} bytes between
-   *     rows
-   */
-  private static void multiplyTall(
-      long a,
-      boolean packed,
-      long aStride,
-      long b,
-      int depth,
-      long start,
-      long startStride,
-      long c,
-      long cStride,
-      int rows,
-      int columns,
-      boolean fromC,
-      long tile) {
-    boolean whole = columns == COLUMNS;
-    long nextTile = packed ? tallBytes(depth) : TallKernel.ROWS * aStride;
-    long tileOfA = a;
-    for (int r = 0; r < rows; r += TallKernel.ROWS) {
-      long from = start + r * startStride;
-      long fromStride = startStride;
-      long to = whole ? c + r * cStride : tile;
-      long toStride = whole ? cStride : COLUMN_BYTES;
-      if (!whole && fromC) {
-        Tiles.copy(c + r * cStride, cStride, tile, COLUMN_BYTES, TallKernel.ROWS, columns);
-        from = tile;
-        fromStride = COLUMN_BYTES;
-      }
-      if (packed) {
-        TallKernel.tile(tileOfA, b, depth, from, fromStride, to, toStride);
-      } else {
-        TallKernel.tileOfRows(tileOfA, aStride, b, depth, from, fromStride, to, toStride);
-      }
-      if (!whole) {
-        Tiles.copy(tile, COLUMN_BYTES, c + r * cStride, cStride, TallKernel.ROWS, columns);
-      }
-      tileOfA += nextTile;
     }
   }
 
@@ -472,19 +397,12 @@ final class PackedMultiply implements MatrixMultiply {
   }
 
   private static int blockRows(long rows) {
-    long even = roundUp((rows + TASKS - 1) / TASKS, TILE_ROWS);
+    long even = roundUp((rows + TASKS - 1) / TASKS, ROWS);
     return (int) Math.max(MIN_BLOCK_ROWS, Math.min(BLOCK_ROWS, even));
   }
 
   private static long scratchBytes(int blockRows, long depth) {
-    // Tall panels for the whole block, and what is left of the last one, at most two lower panels.
-    long tallPanels = (blockRows / TallKernel.ROWS + 1) * tallBytes(depth);
-    return (long) TILE_ROWS * COLUMN_BYTES + tallPanels + 2L * ROW_BYTES * depth + 64;
-  }
-
-  /** Bytes from one tall panel to the next: a line more than it has, so not whole pages. */
-  private static long tallBytes(long depth) {
-    return depth * TallKernel.ROW_BYTES + 64;
+    return (long) ROWS * COLUMN_BYTES + roundUp(blockRows, ROWS) * 4L * depth + 64;
   }
 
   private static long panels(long columns) {

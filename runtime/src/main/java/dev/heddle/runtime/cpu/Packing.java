@@ -34,7 +34,6 @@ final class Packing {
 
   private static final ByteOrder ORDER = ByteOrder.nativeOrder();
   private static final ValueLayout.OfInt INT = ValueLayout.JAVA_INT_UNALIGNED;
-  private static final ValueLayout.OfLong LONG = ValueLayout.JAVA_LONG_UNALIGNED;
 
   private Packing() {}
 
@@ -62,35 +61,6 @@ final class Packing {
       long to = panels + row / ROWS * panelBytes;
       interleave(a + row * rowStride, rowStride, rows - row, depth, to, ROW_BYTES);
     }
-  }
-
-  /**
-   * Panels of a transposed A for {@link TallKernel#tile}, of as many rows each.
-   *
-   * @param a address of op(a)[row, k] for the first row and k
-   * @param rowStride bytes between memory rows of a as stored, which run along M
-   * @param count panels
-   * @param panelBytes bytes from one panel to the next; not a multiple of a page's size, or their
-   *     lines want the same places of the cache
-   */
-  static void tallPanels(
-      long a, long rowStride, int count, int depth, long panels, long panelBytes) {
-    long step = stride(rowStride);
-    long next = stride(panelBytes);
-    long source = address(a);
-    long target = address(panels);
-    for (int k = 0; k < depth; k++) {
-      long at = address(source + k * step);
-      long to = address(target + (long) k * TallKernel.ROW_BYTES);
-      for (int panel = 0; panel < count; panel++) {
-        copySix(at + (long) panel * TallKernel.ROW_BYTES, to + panel * next);
-      }
-    }
-  }
-
-  private static void copySix(long from, long to) {
-    copyRow(from, to);
-    MEMORY.set(LONG, to + 16, MEMORY.get(LONG, from + 16));
   }
 
   /**

@@ -45,6 +45,11 @@ class PackedMultiplyTest {
     for (int round = 0; round < 80; round++) {
       long m = 1 + random.nextInt(round % 4 < 2 ? 300 : 20);
       long n = 1 + random.nextInt(round % 3 == 0 ? 200 : 70);
+      // More than one block of rows and of columns.
+      if (round % 27 < 4 && round > 4) {
+        m = 513 + random.nextInt(40);
+        n = 513 + random.nextInt(40);
+      }
       long k = 1 + random.nextInt(round % 5 == 0 ? 1100 : 90);
       boolean ta = (round & 1) != 0;
       boolean tb = (round & 2) != 0;

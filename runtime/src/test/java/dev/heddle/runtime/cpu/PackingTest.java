@@ -5,7 +5,6 @@ import static org.assertj.core.api.Assertions.assertThat;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
-import java.util.Arrays;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
@@ -33,31 +32,6 @@ class PackingTest {
   void ofRows(int rows, int depth) {
     check(rows, depth, MicroKernel.ROWS, false);
     check(rows, depth, MicroKernel.ROWS, true);
-  }
-
-  @ParameterizedTest
-  @CsvSource({"1, 1", "1, 512", "11, 7", "21, 33"})
-  void ofTallRows_valuesAndNothingBesides(int count, int depth) {
-    int height = TallKernel.ROWS;
-    int stride = count * height + 3;
-    int panel = depth * height + 16;
-    try (Arena arena = Arena.ofConfined()) {
-      // Nothing lies behind the last value.
-      MemorySegment from = arena.allocate(4L * (stride * (depth - 1) + count * height), 64);
-      MemorySegment to = arena.allocate(4L * panel * count, 64);
-      int[] wanted = new int[panel * count];
-      Arrays.fill(wanted, 0x55555555);
-      for (int k = 0; k < depth; k++) {
-        for (int row = 0; row < count * height; row++) {
-          int value = row % 7 == 0 ? 0x7f80_0001 + k : 1000 * k + row;
-          from.set(INT, 4L * (k * stride + row), value);
-          wanted[row / height * panel + k * height + row % height] = value;
-        }
-      }
-      to.fill((byte) 0x55);
-      Packing.tallPanels(from.address(), 4L * stride, count, depth, to.address(), 4L * panel);
-      assertThat(to.toArray(INT)).isEqualTo(wanted);
-    }
   }
 
   private static void check(int lines, int depth, int width, boolean transposed) {
