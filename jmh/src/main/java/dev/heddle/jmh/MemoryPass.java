@@ -4,13 +4,14 @@ import dev.heddle.runtime.NDArray;
 import dev.heddle.runtime.Shape;
 import dev.heddle.runtime.cpu.CpuDevice;
 import dev.heddle.runtime.cpu.WorkerPool;
+import dev.heddle.runtime.machine.VectorLoop;
+import dev.heddle.runtime.machine.VectorProgram;
+import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
-import java.nio.ByteOrder;
 import java.util.ArrayList;
 import java.util.List;
-import jdk.incubator.vector.FloatVector;
-import jdk.incubator.vector.VectorSpecies;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Reads four F32 arrays and writes three of them, as AdamW does, with next to nothing to compute in
@@ -18,13 +19,6 @@ import jdk.incubator.vector.VectorSpecies;
  * that is open when it is made.
  */
 final class MemoryPass {
-  private static final VectorSpecies<Float> SPECIES = FloatVector.SPECIES_PREFERRED;
-
-  // Made once: made in the loop it would be many nodes more for a compiler that stops inlining.
-  private static final FloatVector HALF = FloatVector.broadcast(SPECIES, 0.5f);
-
-  private static final ByteOrder ORDER = ByteOrder.nativeOrder();
-
   /** Elements that a thread takes at a time. */
   private static final long GRAIN = 16 * 1024;
 
@@ -32,6 +26,9 @@ final class MemoryPass {
   private final long size;
   private final NDArray read;
   private final List<NDArray> changed = new ArrayList<>();
+  private final @Nullable VectorLoop loop = makeLoop();
+  private final MemorySegment table =
+      loop == null ? MemorySegment.NULL : loop.table(Arena.ofAuto());
 
   /** Arrays of {@code size} elements, and one pass over them, whose result is checked. */
   MemoryPass(CpuDevice device, long size) {
@@ -58,49 +55,51 @@ final class MemoryPass {
 
   /** Each of the three comes half as near to the fourth: numbers stay normal however often. */
   void run() {
-    MemorySegment to = slice(read);
-    MemorySegment first = slice(changed.get(0));
-    MemorySegment second = slice(changed.get(1));
-    MemorySegment third = slice(changed.get(2));
-    workers.run(size, GRAIN, (start, end) -> pass(to, first, second, third, start, end));
+    workers.run(size, GRAIN, this::pass);
+  }
+
+  private void pass(long start, long end) {
+    VectorLoop code = loop;
+    long offset = Float.BYTES * start;
+    if (code != null) {
+      code.run(
+          address(read) + offset,
+          address(changed.get(0)) + offset,
+          address(changed.get(1)) + offset,
+          address(changed.get(2)) + offset,
+          0,
+          end - start,
+          table.address());
+      return;
+    }
+    MemorySegment from = slice(read);
+    for (NDArray array : changed) {
+      MemorySegment to = slice(array);
+      for (long i = start; i < end; i++) {
+        float goal = from.getAtIndex(ValueLayout.JAVA_FLOAT, i);
+        float half = (to.getAtIndex(ValueLayout.JAVA_FLOAT, i) + goal) * 0.5f;
+        to.setAtIndex(ValueLayout.JAVA_FLOAT, i, half);
+      }
+    }
+  }
+
+  private static long address(NDArray array) {
+    return array.segment().address() + array.byteOffset();
   }
 
   private static MemorySegment slice(NDArray array) {
     return array.segment().asSlice(array.byteOffset(), array.size() * Float.BYTES);
   }
 
-  private static void pass(
-      MemorySegment to,
-      MemorySegment first,
-      MemorySegment second,
-      MemorySegment third,
-      long start,
-      long end) {
-    long at = start * Float.BYTES;
-    long last = end * Float.BYTES;
-    long vectors = last - (last - at) % SPECIES.vectorByteSize();
-    for (; at < vectors; at += SPECIES.vectorByteSize()) {
-      FloatVector goal = FloatVector.fromMemorySegment(SPECIES, to, at, ORDER);
-      halve(goal, first, at);
-      halve(goal, second, at);
-      halve(goal, third, at);
+  /** By machine code, which is the same in every run; null where there is none. */
+  private static @Nullable VectorLoop makeLoop() {
+    VectorProgram.Type type = VectorProgram.Type.F32;
+    VectorProgram program = new VectorProgram(type, type, type, type);
+    VectorProgram.Value half = program.constant(0.5f);
+    VectorProgram.Value goal = program.load(0);
+    for (int i = 1; i <= 3; i++) {
+      program.store(i, program.multiply(program.add(program.load(i), goal), half));
     }
-    for (; at < last; at += Float.BYTES) {
-      float goal = to.get(ValueLayout.JAVA_FLOAT, at);
-      halve(goal, first, at);
-      halve(goal, second, at);
-      halve(goal, third, at);
-    }
-  }
-
-  private static void halve(FloatVector goal, MemorySegment memory, long at) {
-    FloatVector.fromMemorySegment(SPECIES, memory, at, ORDER)
-        .add(goal)
-        .mul(HALF)
-        .intoMemorySegment(memory, at, ORDER);
-  }
-
-  private static void halve(float goal, MemorySegment memory, long at) {
-    memory.set(ValueLayout.JAVA_FLOAT, at, (memory.get(ValueLayout.JAVA_FLOAT, at) + goal) * 0.5f);
+    return program.compile().orElse(null);
   }
 }
