@@ -57,7 +57,8 @@ final class Bf16Kernels implements Kernels {
     this.products = products;
     this.arrays = new Bf16Arrays(workers);
     this.rows =
-        new Bf16Rows(floats, arrays, new Bf16Sums(workers, memory), new Bf16Norms(workers, memory));
+        new Bf16Rows(
+            floats, arrays, new Bf16Sums(workers, memory), new Bf16Norms(workers, memory, machine));
     this.updates = new VectorUpdates(workers, machine);
     this.movement = new VectorMovement(workers);
     this.elementwise = new Bf16Elementwise(workers, memory, machine);

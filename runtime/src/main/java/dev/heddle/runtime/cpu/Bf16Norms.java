@@ -48,10 +48,10 @@ final class Bf16Norms {
   private long lanes;
   private long averages;
 
-  Bf16Norms(WorkerPool workers, MemoryPool memory) {
+  Bf16Norms(WorkerPool workers, MemoryPool memory, @Nullable MachineLoops machine) {
     this.workers = workers;
     this.memory = memory;
-    this.sums = new ColumnSums(workers, memory);
+    this.sums = new ColumnSums(workers, memory, machine);
   }
 
   /**

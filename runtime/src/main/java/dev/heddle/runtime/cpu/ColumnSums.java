@@ -6,10 +6,13 @@ import static dev.heddle.runtime.cpu.Lanes.load;
 import static dev.heddle.runtime.cpu.Lanes.store;
 import static dev.heddle.runtime.cpu.Lanes.stride;
 
+import dev.heddle.runtime.BinaryOperation;
+import dev.heddle.runtime.machine.VectorLoop;
+import dev.heddle.runtime.machine.VectorProgram.Type;
 import dev.heddle.runtime.memory.Block;
 import dev.heddle.runtime.memory.MemoryPool;
 import jdk.incubator.vector.FloatVector;
-import jdk.incubator.vector.VectorMask;
+import org.jspecify.annotations.Nullable;
 
 /**
  * The sum of the rows of a matrix: a bias gradient, the combination of partial results. Long
@@ -22,10 +25,17 @@ final class ColumnSums {
 
   private final WorkerPool workers;
   private final MemoryPool memory;
+  private final @Nullable VectorLoop addition;
 
-  ColumnSums(WorkerPool workers, MemoryPool memory) {
+  /**
+   * For a rank's threads.
+   *
+   * @param machine loops by machine code where there are some, null for Java
+   */
+  ColumnSums(WorkerPool workers, MemoryPool memory, @Nullable MachineLoops machine) {
     this.workers = workers;
     this.memory = memory;
+    this.addition = machine == null ? null : machine.binary(BinaryOperation.ADD, Type.F32);
   }
 
   /**
@@ -69,15 +79,22 @@ final class ColumnSums {
 
   /**
    * {@link #add} on this thread: four rows at a time, so that sums are seldom loaded and stored.
+   * What is left of a row is added one by one: the compiler would spend on masked vectors what it
+   * has for inlining, and in some runs leave calls, and objects for them, in the loops before.
    */
-  static void sumRows(long from, long rowBytes, long rows, int columns, long to) {
+  void sumRows(long from, long rowBytes, long rows, int columns, long to) {
     Tiles.fill(to, columns, 0);
     long row = 0;
     for (; row + 4 <= rows; row += 4) {
       addFour(from + row * rowBytes, rowBytes, columns, to);
     }
     for (; row < rows; row++) {
-      VectorArithmetic.addScaled(from + row * rowBytes, 1, to, columns);
+      long at = from + row * rowBytes;
+      if (addition != null) {
+        addition.run(at, to, to, columns);
+      } else {
+        addOne(at, columns, to);
+      }
     }
   }
 
@@ -93,12 +110,23 @@ final class ColumnSums {
       FloatVector pair = load(at).add(load(at + r1));
       store(pair.add(load(at + r2).add(load(at + r3))).add(load(y + 4L * i)), y + 4L * i);
     }
-    if (bound < n) {
-      VectorMask<Float> rest = Lanes.first(n - bound);
-      long at = x + 4L * bound;
-      FloatVector pair = load(at, rest).add(load(at + r1, rest));
-      FloatVector four = pair.add(load(at + r2, rest).add(load(at + r3, rest)));
-      store(four.add(load(y + 4L * bound, rest)), y + 4L * bound, rest);
+    for (int i = bound; i < n; i++) {
+      long at = x + 4L * i;
+      float pair = Lanes.get(at) + Lanes.get(at + r1);
+      float four = pair + (Lanes.get(at + r2) + Lanes.get(at + r3));
+      Lanes.set(y + 4L * i, four + Lanes.get(y + 4L * i));
+    }
+  }
+
+  private static void addOne(long from, int n, long to) {
+    long x = address(from);
+    long y = address(to);
+    int bound = n & -LENGTH;
+    for (int i = 0; i < bound; i += LENGTH) {
+      store(load(x + 4L * i).add(load(y + 4L * i)), y + 4L * i);
+    }
+    for (int i = bound; i < n; i++) {
+      Lanes.set(y + 4L * i, Lanes.get(x + 4L * i) + Lanes.get(y + 4L * i));
     }
   }
 }

@@ -54,7 +54,7 @@ final class VectorKernels implements Kernels {
     this.movement = new VectorMovement(workers);
     this.updates = new VectorUpdates(workers, machine);
     this.broadcast = new VectorBroadcast(workers, machine);
-    ColumnSums columnSums = new ColumnSums(workers, memory);
+    ColumnSums columnSums = new ColumnSums(workers, memory, machine);
     this.sums = new VectorSums(workers, memory, columnSums);
     this.softmax = new VectorSoftmax(workers, memory);
     this.norms = new VectorNorms(workers, memory, columnSums);

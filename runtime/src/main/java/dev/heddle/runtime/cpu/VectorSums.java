@@ -129,7 +129,7 @@ final class VectorSums {
         (start, end) -> {
           for (long i = start; i < end; i++) {
             long at = from + 4 * i * middle * inner;
-            ColumnSums.sumRows(at, 4L * inner, middle, inner, to + 4 * i * inner);
+            columnSums.sumRows(at, 4L * inner, middle, inner, to + 4 * i * inner);
           }
         });
   }

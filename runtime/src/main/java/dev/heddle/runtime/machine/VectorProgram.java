@@ -1,7 +1,5 @@
 package dev.heddle.runtime.machine;
 
-import static java.util.Objects.requireNonNull;
-
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
@@ -262,8 +260,7 @@ public final class VectorProgram {
   }
 
   private Value operation(Code code, int extra, Value... operands) {
-    int[] numbers =
-        Arrays.stream(operands).mapToInt(operand -> requireNonNull(operand).number).toArray();
+    int[] numbers = Arrays.stream(operands).mapToInt(operand -> operand.number).toArray();
     Value result = new Value(values++);
     operations.add(new Operation(code, result.number, numbers, extra));
     return result;
