@@ -18,10 +18,7 @@ import dev.heddle.runtime.machine.Assembler.Label;
 import dev.heddle.runtime.machine.Assembler.Memory;
 import dev.heddle.runtime.machine.ExecutableMemory;
 import dev.heddle.runtime.machine.Processor;
-import java.lang.foreign.FunctionDescriptor;
-import java.lang.foreign.Linker;
 import java.lang.foreign.MemorySegment;
-import java.lang.foreign.ValueLayout;
 import java.lang.invoke.MethodHandle;
 
 /**
@@ -36,6 +33,7 @@ final class PanelCode {
   /** Steps along k that are fetched ahead. */
   private static final int DOUBLINGS_AHEAD = 3;
 
+  private static final int ARGUMENTS = 5;
   private static final int LINE = 64;
   private static final int CODE_UNIT = 64;
   private static final int[] WIDTHS = {1, TileCode.VECTORS};
@@ -57,15 +55,7 @@ final class PanelCode {
   private static final int AHEAD = RBP;
   private static final int SECOND_AHEAD = R12;
 
-  private static final MethodHandle CALL =
-      Linker.nativeLinker()
-          .downcallHandle(
-              FunctionDescriptor.ofVoid(
-                  ValueLayout.JAVA_LONG,
-                  ValueLayout.JAVA_LONG,
-                  ValueLayout.JAVA_LONG,
-                  ValueLayout.JAVA_LONG,
-                  ValueLayout.JAVA_LONG));
+  private static final MethodHandle CALL = ExecutableMemory.caller(ARGUMENTS);
 
   private static final MemorySegment[] FUNCTIONS = make();
 

@@ -3,13 +3,8 @@ package dev.heddle.runtime.cpu;
 import dev.heddle.runtime.machine.Assembler;
 import dev.heddle.runtime.machine.ExecutableMemory;
 import dev.heddle.runtime.machine.Processor;
-import java.lang.foreign.FunctionDescriptor;
-import java.lang.foreign.Linker;
-import java.lang.foreign.MemoryLayout;
 import java.lang.foreign.MemorySegment;
-import java.lang.foreign.ValueLayout;
 import java.lang.invoke.MethodHandle;
-import java.util.Arrays;
 import java.util.Optional;
 import org.jspecify.annotations.Nullable;
 
@@ -30,7 +25,7 @@ final class TileKernels {
   private static final int ARGUMENTS = 14;
   private static final int CODE_UNIT = 64;
 
-  private static final MethodHandle CALL = call();
+  private static final MethodHandle CALL = ExecutableMemory.caller(ARGUMENTS);
 
   private final MemorySegment[] functions;
 
@@ -92,12 +87,6 @@ final class TileKernels {
 
   private static int index(int rows, int vectors) {
     return (rows - 1) * TileCode.VECTORS + vectors - 1;
-  }
-
-  private static MethodHandle call() {
-    MemoryLayout[] arguments = new MemoryLayout[ARGUMENTS];
-    Arrays.fill(arguments, ValueLayout.JAVA_LONG);
-    return Linker.nativeLinker().downcallHandle(FunctionDescriptor.ofVoid(arguments));
   }
 
   /**

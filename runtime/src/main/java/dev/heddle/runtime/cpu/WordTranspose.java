@@ -5,10 +5,7 @@ import dev.heddle.runtime.machine.Assembler.Label;
 import dev.heddle.runtime.machine.Assembler.Memory;
 import dev.heddle.runtime.machine.ExecutableMemory;
 import dev.heddle.runtime.machine.Processor;
-import java.lang.foreign.FunctionDescriptor;
-import java.lang.foreign.Linker;
 import java.lang.foreign.MemorySegment;
-import java.lang.foreign.ValueLayout;
 import java.lang.invoke.MethodHandle;
 import java.util.Optional;
 
@@ -36,7 +33,9 @@ final class WordTranspose {
   private static final int EVEN_PARTS = 0x88;
   private static final int ODD_PARTS = 0xDD;
 
-  private static final MethodHandle CALL = make();
+  private static final int ARGUMENTS = 5;
+  private static final MethodHandle CALL = ExecutableMemory.caller(ARGUMENTS);
+  private static final MemorySegment FUNCTION = make();
 
   private WordTranspose() {}
 
@@ -52,25 +51,17 @@ final class WordTranspose {
    */
   static void run(long from, long rowStride, long words, long to, long step) {
     try {
-      CALL.invokeExact(from, rowStride, words / SIDE, to, step);
+      CALL.invokeExact(FUNCTION, from, rowStride, words / SIDE, to, step);
     } catch (Throwable thrown) {
       throw new IllegalStateException("WordTranspose: calling machine code failed", thrown);
     }
   }
 
-  private static MethodHandle make() {
+  private static MemorySegment make() {
     Optional<MemorySegment> code =
         Processor.here().avx512() ? ExecutableMemory.of(code()) : Optional.empty();
-    return Linker.nativeLinker()
-        .downcallHandle(
-            code.orElseThrow(
-                () -> new IllegalStateException("WordTranspose: no AVX-512 on this machine")),
-            FunctionDescriptor.ofVoid(
-                ValueLayout.JAVA_LONG,
-                ValueLayout.JAVA_LONG,
-                ValueLayout.JAVA_LONG,
-                ValueLayout.JAVA_LONG,
-                ValueLayout.JAVA_LONG));
+    return code.orElseThrow(
+        () -> new IllegalStateException("WordTranspose: no AVX-512 on this machine"));
   }
 
   private static byte[] code() {

@@ -2,9 +2,11 @@ package dev.heddle.runtime.machine;
 
 import java.lang.foreign.FunctionDescriptor;
 import java.lang.foreign.Linker;
+import java.lang.foreign.MemoryLayout;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.lang.invoke.MethodHandle;
+import java.util.Arrays;
 import java.util.Optional;
 
 /**
@@ -89,6 +91,16 @@ public final class ExecutableMemory {
               }
               return functions;
             });
+  }
+
+  /**
+   * Calls functions that take so many whole numbers and return nothing; the handle's first argument
+   * is the function.
+   */
+  public static MethodHandle caller(int arguments) {
+    MemoryLayout[] layouts = new MemoryLayout[arguments];
+    Arrays.fill(layouts, ValueLayout.JAVA_LONG);
+    return Linker.nativeLinker().downcallHandle(FunctionDescriptor.ofVoid(layouts));
   }
 
   private static MethodHandle handle(String name, FunctionDescriptor descriptor) {

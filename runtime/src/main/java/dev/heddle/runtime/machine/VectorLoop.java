@@ -2,8 +2,6 @@ package dev.heddle.runtime.machine;
 
 import dev.heddle.runtime.machine.VectorProgram.Type;
 import java.lang.foreign.Arena;
-import java.lang.foreign.FunctionDescriptor;
-import java.lang.foreign.Linker;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.lang.invoke.MethodHandle;
@@ -15,19 +13,9 @@ import java.util.List;
  */
 public final class VectorLoop {
   private static final int LANES = VectorProgram.LANES;
+  private static final int ARGUMENTS = 8;
 
-  private static final MethodHandle CALL =
-      Linker.nativeLinker()
-          .downcallHandle(
-              FunctionDescriptor.ofVoid(
-                  ValueLayout.JAVA_LONG,
-                  ValueLayout.JAVA_LONG,
-                  ValueLayout.JAVA_LONG,
-                  ValueLayout.JAVA_LONG,
-                  ValueLayout.JAVA_LONG,
-                  ValueLayout.JAVA_LONG,
-                  ValueLayout.JAVA_LONG,
-                  ValueLayout.JAVA_LONG));
+  private static final MethodHandle CALL = ExecutableMemory.caller(ARGUMENTS);
 
   private final MemorySegment whole;
   private final MemorySegment rest;

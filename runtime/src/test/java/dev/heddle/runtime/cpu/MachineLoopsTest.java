@@ -10,11 +10,13 @@ import dev.heddle.runtime.DType;
 import dev.heddle.runtime.NDArray;
 import dev.heddle.runtime.Shape;
 import dev.heddle.runtime.UnaryOperation;
+import dev.heddle.runtime.machine.VectorProgram.Type;
 import dev.heddle.runtime.memory.MemoryScope;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Random;
 import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.EnumSource;
@@ -26,6 +28,22 @@ class MachineLoopsTest {
   @BeforeEach
   void onlyWhereItRuns() {
     assumeTrue(CpuBackend.hasMachineCode(), "this is not Linux on a processor with AVX-512");
+  }
+
+  /** Without which comparing backends would compare Java with itself. */
+  @Test
+  void whatStepsAreFullOf_hasCode() {
+    MachineLoops loops = MachineLoops.here();
+    assertThat(loops).isNotNull();
+    for (Type type : Type.values()) {
+      for (UnaryOperation op : List.of(UnaryOperation.GELU, UnaryOperation.SILU)) {
+        assertThat(loops.unary(op, type)).as("%s of %s", op, type).isNotNull();
+        assertThat(loops.unaryBackward(op, type)).as("%s of %s", op, type).isNotNull();
+      }
+      for (BinaryOperation op : List.of(BinaryOperation.ADD, BinaryOperation.MULTIPLY)) {
+        assertThat(loops.binary(op, type)).as("%s of %s", op, type).isNotNull();
+      }
+    }
   }
 
   private static List<double[]> results(

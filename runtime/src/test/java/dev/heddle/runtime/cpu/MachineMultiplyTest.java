@@ -1,11 +1,12 @@
 package dev.heddle.runtime.cpu;
 
+import static dev.heddle.runtime.cpu.ExactProducts.exact;
+import static dev.heddle.runtime.cpu.ExactProducts.matrix;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.within;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import dev.heddle.runtime.DType;
-import dev.heddle.runtime.GlobalIndex;
 import dev.heddle.runtime.Kernels;
 import dev.heddle.runtime.NDArray;
 import dev.heddle.runtime.RandomKey;
@@ -30,20 +31,6 @@ class MachineMultiplyTest {
 
   private static CpuDevice open(int threads) {
     return CpuDevice.open("cpu:machine", threads, CpuBackend.BEST);
-  }
-
-  /** Rows of a wider array, so that rows do not follow each other without a gap. */
-  private static NDArray matrix(
-      CpuDevice device, DType dtype, RandomKey key, long rows, long columns, long gap) {
-    NDArray whole = NDArray.empty(device, dtype, rows, columns + gap);
-    whole.kernels().randomNormal(key, GlobalIndex.whole(whole.shape()), 0, 1, whole);
-    return whole.slice(1, 0, columns);
-  }
-
-  private static double[] exact(NDArray a, boolean ta, NDArray b, boolean tb, long m, long n) {
-    NDArray c = NDArray.empty(a.device(), DType.F64, m, n);
-    c.kernels().gemm(a.cast(DType.F64), ta, b.cast(DType.F64), tb, 1, 0, c);
-    return c.toDoubles();
   }
 
   private static void check(NDArray c, double[] wanted, long depth) {

@@ -1,10 +1,11 @@
 package dev.heddle.runtime.cpu;
 
+import static dev.heddle.runtime.cpu.ExactProducts.exact;
+import static dev.heddle.runtime.cpu.ExactProducts.matrix;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.within;
 
 import dev.heddle.runtime.DType;
-import dev.heddle.runtime.GlobalIndex;
 import dev.heddle.runtime.NDArray;
 import dev.heddle.runtime.RandomKey;
 import dev.heddle.runtime.Shape;
@@ -22,20 +23,6 @@ class PackedMultiplyTest {
 
   private static CpuDevice open(int threads) {
     return CpuDevice.open("cpu:packed", threads, CpuBackend.VECTOR);
-  }
-
-  /** Rows of a wider array, so that rows do not follow each other without a gap. */
-  private static NDArray matrix(
-      CpuDevice device, RandomKey key, long rows, long columns, long gap) {
-    NDArray whole = NDArray.empty(device, DType.F32, rows, columns + gap);
-    whole.kernels().randomNormal(key, GlobalIndex.whole(whole.shape()), 0, 1, whole);
-    return whole.slice(1, 0, columns);
-  }
-
-  private static double[] exact(NDArray a, boolean ta, NDArray b, boolean tb, long m, long n) {
-    NDArray c = NDArray.empty(a.device(), DType.F64, m, n);
-    c.kernels().gemm(a.cast(DType.F64), ta, b.cast(DType.F64), tb, 1, 0, c);
-    return c.toDoubles();
   }
 
   @Test
@@ -58,8 +45,8 @@ class PackedMultiplyTest {
       try (CpuDevice device = open(1 + round % 3);
           MemoryScope scope = MemoryScope.open()) {
         long gap = random.nextInt(3);
-        NDArray a = matrix(device, key.with(1), ta ? k : m, ta ? m : k, 2 * gap);
-        NDArray b = matrix(device, key.with(2), tb ? n : k, tb ? k : n, gap);
+        NDArray a = matrix(device, DType.F32, key.with(1), ta ? k : m, ta ? m : k, 2 * gap);
+        NDArray b = matrix(device, DType.F32, key.with(2), tb ? n : k, tb ? k : n, gap);
         NDArray around = NDArray.empty(device, DType.F32, m + 2, n + 5);
         around.kernels().fill(around, UNTOUCHED);
         NDArray c = around.slice(0, 1, m + 1).slice(1, 2, n + 2);

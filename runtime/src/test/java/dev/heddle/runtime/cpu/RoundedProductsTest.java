@@ -47,10 +47,7 @@ class RoundedProductsTest {
 
   /** The product of what bf16 holds of the operands, in double precision. */
   private static double[] exact(NDArray a, boolean ta, NDArray b, boolean tb, long m, long n) {
-    NDArray c = NDArray.empty(a.device(), DType.F64, m, n);
-    NDArray left = a.cast(DType.BF16).cast(DType.F64);
-    c.kernels().gemm(left, ta, b.cast(DType.BF16).cast(DType.F64), tb, 1, 0, c);
-    return c.toDoubles();
+    return ExactProducts.exact(a.cast(DType.BF16), ta, b.cast(DType.BF16), tb, m, n);
   }
 
   @ParameterizedTest
