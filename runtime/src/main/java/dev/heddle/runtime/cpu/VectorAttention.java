@@ -31,7 +31,7 @@ final class VectorAttention {
     this::scoreRows, this::exponentialRows, this::mixRows, this::finishRows
   };
 
-  private final AttentionBlocks blocks = new AttentionBlocks();
+  private final AttentionBlocks blocks;
   private final HeadRows q = new HeadRows();
   private final HeadRows k = new HeadRows();
   private final HeadRows v = new HeadRows();
@@ -49,9 +49,15 @@ final class VectorAttention {
   private long statistics;
   private long zeros;
 
-  VectorAttention(WorkerPool workers, MemoryPool memory) {
+  /**
+   * Attention by a rank's threads.
+   *
+   * @param machineCode whether products may be machine code
+   */
+  VectorAttention(WorkerPool workers, MemoryPool memory, boolean machineCode) {
     this.workers = workers;
     this.memory = memory;
+    this.blocks = AttentionBlocks.of(machineCode);
   }
 
   void attention(
@@ -86,13 +92,13 @@ final class VectorAttention {
   /** The panels of the keys come first, then the rest. */
   private void divideScratch() {
     AttentionBlocks g = blocks;
-    valuePanels = 4 * roundUp(g.keys, MicroKernel.COLUMNS) * g.headSize;
-    edge = valuePanels + g.keys * g.sizeBytes;
-    scores = roundUp(edge + MicroKernel.ROWS * g.sizeBytes, MemoryPool.ALIGNMENT);
+    valuePanels = g.panelBytes(g.keys, g.headSize);
+    edge = valuePanels + g.panelBytes(g.headSize, g.keys);
+    scores = roundUp(edge + g.tileRows * g.sizeBytes, MemoryPool.ALIGNMENT);
     mixed = scores + g.rows * g.scoreBytes;
     statistics = mixed + g.rows * g.sizeBytes;
     zeros = statistics + 2 * statisticBytes(g.rows);
-    scratchBytes = roundUp(zeros + MicroKernel.COLUMN_BYTES, 2 * MemoryPool.ALIGNMENT);
+    scratchBytes = roundUp(zeros + Float.BYTES * g.panelColumns, 2 * MemoryPool.ALIGNMENT);
   }
 
   static long statisticBytes(int rows) {
@@ -102,7 +108,7 @@ final class VectorAttention {
   private void headRange(int worker, long start, long end) {
     AttentionBlocks g = blocks;
     long own = scratch + worker * scratchBytes;
-    Tiles.fill(own + zeros, MicroKernel.COLUMNS, 0);
+    Tiles.fill(own + zeros, g.panelColumns, 0);
     for (long unit = start; unit < end; unit++) {
       long batch = unit / g.keyHeads;
       long keyHead = unit % g.keyHeads;
@@ -111,11 +117,10 @@ final class VectorAttention {
         touched |= q.touch(batch, head, g.queries);
       }
       Lanes.MEMORY.set(ValueLayout.JAVA_INT, own + statistics, touched);
-      Packing.columnPanels(k.at(batch, 0, keyHead), k.rowBytes, true, g.keys, g.headSize, own);
+      g.packColumns(k.at(batch, 0, keyHead), k.rowBytes, g.keys, own);
       // The scale goes into the keys: they are fewer than the scores.
       VectorArithmetic.scale(own, scale, own, (int) (valuePanels / Float.BYTES));
-      Packing.columnPanels(
-          v.at(batch, 0, keyHead), v.rowBytes, false, g.headSize, g.keys, own + valuePanels);
+      g.packRows(v.at(batch, 0, keyHead), v.rowBytes, g.keys, own + valuePanels);
       g.run(stages, batch, keyHead, own);
     }
   }

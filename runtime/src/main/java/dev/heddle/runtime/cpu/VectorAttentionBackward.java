@@ -34,7 +34,7 @@ final class VectorAttentionBackward {
     this::queryGradients
   };
 
-  private final AttentionBlocks blocks = new AttentionBlocks();
+  private final AttentionBlocks blocks;
   private final HeadRows q = new HeadRows();
   private final HeadRows k = new HeadRows();
   private final HeadRows v = new HeadRows();
@@ -61,9 +61,15 @@ final class VectorAttentionBackward {
   private long deltas;
   private long zeros;
 
-  VectorAttentionBackward(WorkerPool workers, MemoryPool memory) {
+  /**
+   * Gradients of attention by a rank's threads.
+   *
+   * @param machineCode whether products may be machine code
+   */
+  VectorAttentionBackward(WorkerPool workers, MemoryPool memory, boolean machineCode) {
     this.workers = workers;
     this.memory = memory;
+    this.blocks = AttentionBlocks.of(machineCode);
   }
 
   void attentionBackward(
@@ -105,27 +111,26 @@ final class VectorAttentionBackward {
 
   private void divideScratch() {
     AttentionBlocks g = blocks;
-    long acrossBytes = 4 * roundUp(g.keys, MicroKernel.COLUMNS) * g.headSize;
-    long keyBytes = roundUp(g.keys, MicroKernel.ROWS) * g.sizeBytes;
-    long blockBytes = g.rows * g.sizeBytes;
+    long acrossBytes = g.panelBytes(g.keys, g.headSize);
+    long keyBytes = roundUp(g.keys, g.tileRows) * g.sizeBytes;
     valuePanels = acrossBytes;
     keyPanels = valuePanels + acrossBytes;
-    dkSums = keyPanels + keyBytes;
+    dkSums = keyPanels + g.panelBytes(g.headSize, g.keys);
     dvSums = dkSums + keyBytes;
     edge = dvSums + keyBytes;
-    columnPanels = edge + MicroKernel.ROWS * g.sizeBytes;
-    dqBlock = columnPanels + blockBytes;
-    scores = roundUp(dqBlock + blockBytes, MemoryPool.ALIGNMENT);
+    columnPanels = edge + g.tileRows * g.sizeBytes;
+    dqBlock = columnPanels + g.panelBytes(g.headSize, g.rows);
+    scores = roundUp(dqBlock + g.rows * g.sizeBytes, MemoryPool.ALIGNMENT);
     dscores = scores + g.rows * g.scoreBytes;
     deltas = dscores + g.rows * g.scoreBytes;
     zeros = deltas + VectorAttention.statisticBytes(g.rows);
-    scratchBytes = roundUp(zeros + MicroKernel.COLUMN_BYTES, 2 * MemoryPool.ALIGNMENT);
+    scratchBytes = roundUp(zeros + Float.BYTES * g.panelColumns, 2 * MemoryPool.ALIGNMENT);
   }
 
   private void headRange(int worker, long start, long end) {
     AttentionBlocks g = blocks;
     long own = scratch + worker * scratchBytes;
-    Tiles.fill(own + zeros, MicroKernel.COLUMNS, 0);
+    Tiles.fill(own + zeros, g.panelColumns, 0);
     for (long unit = start; unit < end; unit++) {
       long batch = unit / g.keyHeads;
       long keyHead = unit % g.keyHeads;
@@ -139,11 +144,11 @@ final class VectorAttentionBackward {
                 | out.touch(batch, head, g.queries);
       }
       Lanes.MEMORY.set(ValueLayout.JAVA_INT, own + deltas, touched);
-      Packing.columnPanels(keyRows, k.rowBytes, true, g.keys, g.headSize, own);
+      g.packColumns(keyRows, k.rowBytes, g.keys, own);
       // The scale goes into the keys: they are fewer than the scores.
       VectorArithmetic.scale(own, scale, own, (int) (valuePanels / Float.BYTES));
-      Packing.columnPanels(valueRows, v.rowBytes, true, g.keys, g.headSize, own + valuePanels);
-      Packing.columnPanels(keyRows, k.rowBytes, false, g.headSize, g.keys, own + keyPanels);
+      g.packColumns(valueRows, v.rowBytes, g.keys, own + valuePanels);
+      g.packRows(keyRows, k.rowBytes, g.keys, own + keyPanels);
       // dkSums and dvSums are neighbours.
       Tiles.fill(own + dkSums, (edge - dkSums) / 4, 0);
       g.run(stages, batch, keyHead, own);
@@ -199,7 +204,7 @@ final class VectorAttentionBackward {
       long from = rows.at(batch, first, head);
       long weights = own + (ofValues ? scores : dscores);
       long sums = own + (ofValues ? dvSums : dkSums);
-      Packing.columnPanels(from, rows.rowBytes, false, g.headSize, count, own + columnPanels);
+      g.packRows(from, rows.rowBytes, count, own + columnPanels);
       g.addTransposed(first, count, weights, own + columnPanels, sums);
     }
   }

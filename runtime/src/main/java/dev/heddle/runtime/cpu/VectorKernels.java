@@ -59,8 +59,8 @@ final class VectorKernels implements Kernels {
     this.softmax = new VectorSoftmax(workers, memory);
     this.norms = new VectorNorms(workers, memory, columnSums);
     this.rotary = new VectorRotary(workers);
-    this.attention = new VectorAttention(workers, memory);
-    this.attentionBackward = new VectorAttentionBackward(workers, memory);
+    this.attention = new VectorAttention(workers, memory, machine != null);
+    this.attentionBackward = new VectorAttentionBackward(workers, memory, machine != null);
   }
 
   @Override

@@ -9,9 +9,13 @@ import dev.heddle.runtime.NDArray;
 import dev.heddle.runtime.Shape;
 import dev.heddle.runtime.memory.MemoryScope;
 import java.util.Random;
-import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
 
-/** The blocks of {@link VectorAttention} at random sizes, against {@link ReferenceKernels}. */
+/**
+ * The blocks of {@link VectorAttention} at random sizes, multiplied in Java and by machine code
+ * where that runs, against {@link ReferenceKernels}.
+ */
 class VectorAttentionTest {
   private static final long SEED = Long.getLong("heddle.seed", 20261122);
   private static final int[] LENGTHS = {1, 3, 17, 64, 65, 100, 196};
@@ -65,11 +69,14 @@ class VectorAttentionTest {
     }
   }
 
-  @Test
-  void attentionAndBackward_randomSizesHeadsAndMasks_matchTheReference() {
+  @ParameterizedTest
+  @EnumSource(
+      value = CpuBackend.class,
+      names = {"VECTOR", "BEST"})
+  void attentionAndBackward_randomSizesHeadsAndMasks_matchTheReference(CpuBackend backend) {
     Random random = new Random(SEED);
-    try (CpuDevice one = CpuDevice.open("one", 1, CpuBackend.VECTOR);
-        CpuDevice two = CpuDevice.open("two", 2, CpuBackend.VECTOR);
+    try (CpuDevice one = CpuDevice.open("one", 1, backend);
+        CpuDevice two = CpuDevice.open("two", 2, backend);
         CpuDevice control = CpuDevice.open("control", 1, CpuBackend.REFERENCE)) {
       for (int i = 0; i < 40; i++) {
         Problem problem = problem(random);
