@@ -22,6 +22,9 @@ public final class Block {
   private int generation;
   private int version;
 
+  /** The class of the size that was asked for; the pool may have lent a larger block for it. */
+  int usedClass;
+
   @Nullable MemoryScope owner;
   int ownerIndex;
   @Nullable Throwable birth;

@@ -14,8 +14,11 @@ import org.jspecify.annotations.Nullable;
 /**
  * Hands out blocks of one device's memory and takes them back for the next user. Sizes are rounded
  * up to classes of at most 12.5 % waste (eight a power of two), so that a training loop that asks
- * for the same sizes again allocates nothing new. Memory is returned to the system by {@link
- * #close()}, and by {@link #trim()} where the system is short of it.
+ * for the same sizes again allocates nothing new. Where no block of a class waits, the smallest
+ * larger one of up to twice the size is lent before the system is asked: sizes change from one part
+ * of a model to the next, and what waited for its own size only was a sixth of a step's memory.
+ * Memory is returned to the system by {@link #close()}, and by {@link #trim()} where the system is
+ * short of it.
  *
  * <p>Thread-safe.
  */
@@ -24,6 +27,12 @@ public final class MemoryPool implements AutoCloseable {
   public static final int ALIGNMENT = 64;
 
   private static final int CLASSES = 512;
+
+  /** Blocks that are so small, and those for them, are not worth lending to other sizes. */
+  private static final int LENT_FROM = sizeClass(64 << 10);
+
+  /** Classes to the double of a size. */
+  private static final int DOUBLE = 8;
 
   /** Where a pool's memory comes from and goes to. */
   public interface Source extends AutoCloseable {
@@ -96,7 +105,7 @@ public final class MemoryPool implements AutoCloseable {
       Reservation open = reservation;
       block = open == null ? null : open.poll(sizeClass);
       if (block == null) {
-        block = free.get(sizeClass).pollLast();
+        block = pollFitting(sizeClass);
       }
       if (block == null) {
         long capacity = classBytes(sizeClass);
@@ -108,7 +117,8 @@ public final class MemoryPool implements AutoCloseable {
       if (open != null) {
         open.add(block);
       }
-      liveBytes += block.byteSize();
+      block.usedClass = sizeClass;
+      liveBytes += classBytes(sizeClass);
       peakLiveBytes = Math.max(peakLiveBytes, liveBytes);
     }
     block.start();
@@ -116,9 +126,21 @@ public final class MemoryPool implements AutoCloseable {
     return block;
   }
 
+  /** A waiting block of a class, or else of the next larger one that has any. */
+  private @Nullable Block pollFitting(int sizeClass) {
+    int last = sizeClass < LENT_FROM ? sizeClass : Math.min(sizeClass + DOUBLE, CLASSES - 1);
+    for (int larger = sizeClass; larger <= last; larger++) {
+      Block block = free.get(larger).pollLast();
+      if (block != null) {
+        return block;
+      }
+    }
+    return null;
+  }
+
   synchronized void giveBack(Block block) {
     block.birth = null;
-    liveBytes -= block.byteSize();
+    liveBytes -= classBytes(block.usedClass);
     Reservation open = reservation;
     if (open == null || !open.giveBack(block)) {
       free.get(block.sizeClass).addLast(block);
@@ -176,6 +198,7 @@ public final class MemoryPool implements AutoCloseable {
         for (ArrayDeque<Block> sameSize : waiting.values()) {
           for (Block block : sameSize) {
             block.start();
+            block.usedClass = block.sizeClass;
             liveBytes += block.byteSize();
             block.birth = LeakDetector.trace();
           }
@@ -230,7 +253,7 @@ public final class MemoryPool implements AutoCloseable {
     }
   }
 
-  /** Bytes in use now. */
+  /** Bytes in use now, as asked for and rounded up to a class. */
   public synchronized long liveBytes() {
     return liveBytes;
   }

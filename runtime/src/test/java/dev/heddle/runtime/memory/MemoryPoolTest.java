@@ -70,6 +70,43 @@ class MemoryPoolTest {
   }
 
   @Test
+  void allocate_whenOnlyLargerBlocksWait_borrowsTheSmallestOfUpToTwiceTheSize() {
+    long size = 128 << 10;
+    try (MemoryScope scope = MemoryScope.open()) {
+      Block threeTimes = pool.allocate(3 * size);
+      Block twice = pool.allocate(2 * size);
+      Block half = pool.allocate(size + size / 2);
+      threeTimes.disown();
+      twice.disown();
+      half.disown();
+      assertThat(pool.allocate(size)).isSameAs(half);
+      assertThat(pool.liveBytes()).as("what was asked for counts").isEqualTo(size);
+      assertThat(pool.allocate(size)).isSameAs(twice);
+      long allocations = pool.systemAllocations();
+      Block own = pool.allocate(size);
+      assertThat(own.byteSize()).isEqualTo(size);
+      assertThat(pool.systemAllocations()).isEqualTo(allocations + 1);
+      half.disown();
+      assertThat(pool.liveBytes()).isEqualTo(2 * size);
+      own.disown();
+      assertThat(pool.allocate(size)).as("its own size comes first").isSameAs(own);
+      assertThat(pool.allocate(size + size / 2)).isSameAs(half);
+    }
+    assertThat(pool.liveBytes()).isZero();
+    pool.close();
+  }
+
+  @Test
+  void allocate_smallBlocks_areNotLentToOtherSizes() {
+    try (MemoryScope scope = MemoryScope.open()) {
+      Block large = pool.allocate(60 << 10);
+      large.disown();
+      assertThat(pool.allocate(40 << 10)).isNotSameAs(large);
+    }
+    pool.close();
+  }
+
+  @Test
   void counters_peakAndLive_followUse() {
     try (MemoryScope scope = MemoryScope.open()) {
       Block a = pool.allocate(64);
