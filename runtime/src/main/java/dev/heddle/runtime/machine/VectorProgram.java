@@ -191,14 +191,14 @@ public final class VectorProgram {
   }
 
   /**
-   * {@link #storeResult} of an approximation, whose ties tell nothing: they are rounded away from
-   * 0, which takes an instruction instead of four.
+   * {@link #storeResult} of an approximation, whose ties tell nothing: they are rounded towards 0,
+   * which takes an instruction instead of four.
    */
   public void storeApproximation(int array, Value value) {
     if (arrays[array] == Type.F32) {
       store(array, value);
     } else {
-      storeHalves(array, addBits(value, bits(0x8000)));
+      storeHalves(array, addBits(value, bits(0x7fff)));
     }
   }
 
