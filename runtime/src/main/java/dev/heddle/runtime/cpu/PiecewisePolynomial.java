@@ -8,7 +8,7 @@ import java.util.function.DoubleUnaryOperator;
  * VectorProgram#lookUp}: piece k is around -k widths, and that of the last one is 0. A polynomial
  * has the function's values at the zeros of a Chebyshev polynomial, which is nearly the best there
  * is (Trefethen, "Approximation Theory and Approximation Practice", 2013, chapter 16). They are
- * computed when they are first needed, which takes less time than reading them from a file would.
+ * computed when they are first needed, in less than a millisecond.
  */
 final class PiecewisePolynomial {
   /** How many pieces there are. */
@@ -22,12 +22,25 @@ final class PiecewisePolynomial {
    * @param function what to approximate, from half a width above 0 on
    * @param width of a piece
    * @param degree of the polynomials
-   * @return of each power of x, from 0 up, the coefficient in each piece
+   * @param centred whether polynomials are in the distance from the middle of their piece, which
+   *     keeps digits that powers of x lose far from 0
+   * @return of each power, from 0 up, the coefficient in each piece
    */
-  static float[][] of(DoubleUnaryOperator function, double width, int degree) {
+  static float[][] of(DoubleUnaryOperator function, double width, int degree, boolean centred) {
+    double[] offsets = new double[degree + 1];
+    for (int i = 0; i <= degree; i++) {
+      offsets[i] = width / 2 * Math.cos(Math.PI * (i + 0.5) / (degree + 1));
+    }
     float[][] coefficients = new float[degree + 1][PIECES];
     for (int piece = 0; piece < PIECES - 1; piece++) {
-      double[] polynomial = interpolated(function, -piece * width, width / 2, degree);
+      double[] nodes = new double[degree + 1];
+      double[] values = new double[degree + 1];
+      for (int i = 0; i <= degree; i++) {
+        double x = -piece * width + offsets[i];
+        nodes[i] = centred ? offsets[i] : x;
+        values[i] = function.applyAsDouble(x);
+      }
+      double[] polynomial = interpolated(nodes, values);
       for (int power = 0; power <= degree; power++) {
         coefficients[power][piece] = (float) polynomial[power];
       }
@@ -35,15 +48,10 @@ final class PiecewisePolynomial {
     return coefficients;
   }
 
-  /** By Newton's divided differences. */
-  private static double[] interpolated(
-      DoubleUnaryOperator function, double middle, double reach, int degree) {
-    double[] nodes = new double[degree + 1];
-    double[] differences = new double[degree + 1];
-    for (int i = 0; i <= degree; i++) {
-      nodes[i] = middle + reach * Math.cos(Math.PI * (i + 0.5) / (degree + 1));
-      differences[i] = function.applyAsDouble(nodes[i]);
-    }
+  /** The coefficients, from power 0 up, by Newton's divided differences. */
+  private static double[] interpolated(double[] nodes, double[] values) {
+    int degree = nodes.length - 1;
+    double[] differences = values.clone();
     for (int order = 1; order <= degree; order++) {
       for (int i = degree; i >= order; i--) {
         differences[i] = (differences[i] - differences[i - 1]) / (nodes[i] - nodes[i - order]);
