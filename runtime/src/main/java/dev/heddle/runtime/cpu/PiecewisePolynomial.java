@@ -8,7 +8,7 @@ import java.util.function.DoubleUnaryOperator;
  * VectorProgram#lookUp}: piece k is around -k widths, and that of the last one is 0. A polynomial
  * has the function's values at the zeros of a Chebyshev polynomial, which is nearly the best there
  * is (Trefethen, "Approximation Theory and Approximation Practice", 2013, chapter 16). They are
- * computed when they are first needed, in less than a millisecond.
+ * computed when they are first needed, in about a millisecond.
  */
 final class PiecewisePolynomial {
   /** How many pieces there are. */
