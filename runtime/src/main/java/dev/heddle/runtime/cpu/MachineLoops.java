@@ -13,9 +13,10 @@ import org.jspecify.annotations.Nullable;
 /**
  * Element-wise functions of contiguous arrays by machine code, for what a training step is full of;
  * each is made when it is first used. Bits are those of the loops in Java, which serve where there
- * is no such code. What it brings: C2 compiles each such loop for 20 to 100 ms, which a program
- * that starts has to wait for, and for functions as long as GELU's gradient it leaves calls in the
- * loop in some runs and not in others.
+ * is no such code; but for GELU, whose tables ({@link MachineGelu}) Java has no instructions for.
+ * What it brings: C2 compiles each such loop for 20 to 100 ms, which a program that starts has to
+ * wait for, and for functions as long as GELU's gradient it leaves calls in the loop in some runs
+ * and not in others.
  */
 final class MachineLoops {
   private static final int OPERATIONS = UnaryOperation.values().length;
@@ -40,7 +41,7 @@ final class MachineLoops {
   /** y = op(x), of arrays x and y; null where there is no such code. */
   @Nullable VectorLoop unary(UnaryOperation op, Type type) {
     return switch (op) {
-      case GELU -> get(unary, op.ordinal(), type, () -> unary(type, MachineMath::gelu));
+      case GELU -> get(unary, op.ordinal(), type, () -> MachineGelu.forward(type));
       case SILU -> get(unary, op.ordinal(), type, () -> unary(type, MachineMath::silu));
       default -> null;
     };
@@ -49,12 +50,7 @@ final class MachineLoops {
   /** dx = op'(x) dy, of arrays x, dy and dx; null where there is no such code. */
   @Nullable VectorLoop unaryBackward(UnaryOperation op, Type type) {
     return switch (op) {
-      case GELU ->
-          get(
-              unaryBackward,
-              op.ordinal(),
-              type,
-              () -> unaryBackward(type, MachineMath::geluDerivative));
+      case GELU -> get(unaryBackward, op.ordinal(), type, () -> MachineGelu.backward(type));
       case SILU ->
           get(
               unaryBackward,

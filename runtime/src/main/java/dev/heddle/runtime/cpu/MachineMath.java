@@ -68,49 +68,4 @@ final class MachineMath {
     Value s = program.divide(one, onePlusExpOfMinus(x));
     return program.multiply(s, program.multiplyAdd(x, program.subtract(one, s), one));
   }
-
-  private Value density(Value x) {
-    Value square = program.multiply(x, x);
-    Value rounder = constant(VectorMath.ROUNDER);
-    Value factor = constant(VectorMath.MINUS_HALF_LOG2_E);
-    Value shifted = program.multiplyAdd(square, factor, rounder);
-    Value f = program.multiplyAdd(square, factor, program.subtract(rounder, shifted));
-    Value high = multiplyAdd(f, VectorMath.POWER_5, VectorMath.POWER_4);
-    Value middle = multiplyAdd(f, VectorMath.POWER_3, VectorMath.POWER_2);
-    Value low = multiplyAdd(f, VectorMath.POWER_1, VectorMath.ONE);
-    Value u = program.multiply(f, f);
-    Value p = program.multiplyAdd(program.multiplyAdd(high, u, middle), u, low);
-    Value power = timesPowerOf2(p, shifted);
-    Value zero = constant(VectorMath.ZERO);
-    return program.selectGreater(square, constant(VectorMath.DENSITY_UNDERFLOW), zero, power);
-  }
-
-  /** Φ(x), given e^(-x²/2). */
-  private Value distribution(Value x, Value density) {
-    Value one = constant(VectorMath.ONE);
-    Value t =
-        program.divide(
-            one, multiplyAdd(program.magnitude(x), VectorMath.TAIL_STEP, VectorMath.ONE));
-    Value high = multiplyAdd(t, VectorMath.TAIL_6, VectorMath.TAIL_5);
-    Value middle = multiplyAdd(t, VectorMath.TAIL_4, VectorMath.TAIL_3);
-    Value low = multiplyAdd(t, VectorMath.TAIL_2, VectorMath.TAIL_1);
-    Value u = program.multiply(t, t);
-    Value p = program.multiplyAdd(u, constant(VectorMath.TAIL_7), high);
-    p = program.multiplyAdd(program.multiplyAdd(p, u, middle), u, low);
-    Value tail = program.multiply(p, program.multiply(t, density));
-    return program.selectLess(x, constant(VectorMath.ZERO), tail, program.subtract(one, tail));
-  }
-
-  /** {@link VectorMath#gelu}. */
-  Value gelu(Value x) {
-    return program.multiply(x, distribution(x, density(x)));
-  }
-
-  /** {@link VectorMath#geluDerivative}. */
-  Value geluDerivative(Value x) {
-    Value density = density(x);
-    Value distribution = distribution(x, density);
-    Value slope = program.multiply(x, density);
-    return program.multiplyAdd(slope, constant(VectorMath.DENSITY_AT_0), distribution);
-  }
 }

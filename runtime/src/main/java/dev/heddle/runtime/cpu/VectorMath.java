@@ -50,15 +50,15 @@ final class VectorMath {
   static final FloatVector EXP_7 = broadcast(1.9875691500e-4f);
 
   // 2^f - 1 for f in [-1/2, 1/2], fitted for the least error relative to 2^f: 1e-7.
-  static final FloatVector POWER_1 = broadcast(0.69314697759f);
-  static final FloatVector POWER_2 = broadcast(0.24022242078f);
-  static final FloatVector POWER_3 = broadcast(0.05550733759f);
-  static final FloatVector POWER_4 = broadcast(0.00967151299f);
-  static final FloatVector POWER_5 = broadcast(0.00132647223f);
-  static final FloatVector MINUS_HALF_LOG2_E = broadcast(-0.72134752044448170f);
+  private static final FloatVector POWER_1 = broadcast(0.69314697759f);
+  private static final FloatVector POWER_2 = broadcast(0.24022242078f);
+  private static final FloatVector POWER_3 = broadcast(0.05550733759f);
+  private static final FloatVector POWER_4 = broadcast(0.00967151299f);
+  private static final FloatVector POWER_5 = broadcast(0.00132647223f);
+  private static final FloatVector MINUS_HALF_LOG2_E = broadcast(-0.72134752044448170f);
 
   /** Twice what {@link #EXP_UNDERFLOW} is below 0. */
-  static final FloatVector DENSITY_UNDERFLOW = broadcast(174.67308f);
+  private static final FloatVector DENSITY_UNDERFLOW = broadcast(174.67308f);
 
   private static final IntVector SQRT_HALF_BITS =
       IntVector.broadcast(Lanes.INTS, Float.floatToRawIntBits(0.70710677f));
@@ -90,15 +90,15 @@ final class VectorMath {
   private static final FloatVector TANH_Q4 = broadcast(1.18534705686654e-04f);
   private static final FloatVector TANH_Q6 = broadcast(1.19825839466702e-06f);
 
-  static final FloatVector DENSITY_AT_0 = broadcast(0.39894228f);
-  static final FloatVector TAIL_STEP = broadcast(0.36f);
-  static final FloatVector TAIL_1 = broadcast(0.14371306232f);
-  static final FloatVector TAIL_2 = broadcast(0.14177220889f);
-  static final FloatVector TAIL_3 = broadcast(0.13972069046f);
-  static final FloatVector TAIL_4 = broadcast(0.02654506838f);
-  static final FloatVector TAIL_5 = broadcast(0.18096076810f);
-  static final FloatVector TAIL_6 = broadcast(-0.17977006574f);
-  static final FloatVector TAIL_7 = broadcast(0.04705796578f);
+  private static final FloatVector DENSITY_AT_0 = broadcast(0.39894228f);
+  private static final FloatVector TAIL_STEP = broadcast(0.36f);
+  private static final FloatVector TAIL_1 = broadcast(0.14371306232f);
+  private static final FloatVector TAIL_2 = broadcast(0.14177220889f);
+  private static final FloatVector TAIL_3 = broadcast(0.13972069046f);
+  private static final FloatVector TAIL_4 = broadcast(0.02654506838f);
+  private static final FloatVector TAIL_5 = broadcast(0.18096076810f);
+  private static final FloatVector TAIL_6 = broadcast(-0.17977006574f);
+  private static final FloatVector TAIL_7 = broadcast(0.04705796578f);
 
   private VectorMath() {}
 

@@ -105,9 +105,12 @@ public final class Assembler {
   private static final Vector SUBPS = Vector.of512(MAP_0F, PREFIX_NONE, 0x5C);
   private static final Vector MULPS = Vector.of512(MAP_0F, PREFIX_NONE, 0x59);
   private static final Vector DIVPS = Vector.of512(MAP_0F, PREFIX_NONE, 0x5E);
+  private static final Vector MAXPS = Vector.of512(MAP_0F, PREFIX_NONE, 0x5F);
   private static final Vector SQRTPS = Vector.of512(MAP_0F, PREFIX_NONE, 0x51);
   private static final Vector FMADD213PS = Vector.of512(MAP_0F38, PREFIX_66, 0xA8);
   private static final Vector CMPPS = Vector.of512(MAP_0F, PREFIX_NONE, 0xC2);
+  private static final Vector PTERNLOGD = Vector.of512(MAP_0F3A, PREFIX_66, 0x25);
+  private static final Vector PERMI2PS = Vector.of512(MAP_0F38, PREFIX_66, 0x77);
   private static final Vector BLENDMPS = Vector.of512(MAP_0F38, PREFIX_66, 0x65);
   private static final Vector PMOVDW =
       new Vector(MAP_0F38, PREFIX_F3, 0x33, false, ZMM_BYTES, YMM_BYTES);
@@ -351,6 +354,12 @@ public final class Assembler {
     emit(bits);
   }
 
+  /** Every word of target = that of memory, shifted up by some bits. */
+  public void vpslld(int target, Memory from, int bits) {
+    vector(PSLLD, 6, target, from, 0, false);
+    emit(bits);
+  }
+
   /** Every word of target = that of source, shifted down by some bits, zeros from above. */
   public void vpsrld(int target, int source, int bits) {
     // As vpslld: the same opcode with another number.
@@ -361,6 +370,20 @@ public final class Assembler {
   /** target = a &amp; b. */
   public void vpandd(int target, int a, int b) {
     vector(PAND, target, a, b);
+  }
+
+  /** target = a &amp; memory. */
+  public void vpandd(int target, int a, Memory from) {
+    vector(PAND, target, a, from, 0, false);
+  }
+
+  /**
+   * Every bit of target = that bit of {@code table} whose number is the bits of target, a and b,
+   * the first one the highest.
+   */
+  public void vpternlogd(int target, int a, int b, int table) {
+    vector(PTERNLOGD, target, a, b);
+    emit(table);
   }
 
   /** target = a + b, words as whole numbers. */
@@ -406,6 +429,19 @@ public final class Assembler {
   /** target = a / b, F32. */
   public void vdivps(int target, int a, int b) {
     vector(DIVPS, target, a, b);
+  }
+
+  /** target = a where a &gt; b, else b, F32. */
+  public void vmaxps(int target, int a, int b) {
+    vector(MAXPS, target, a, b);
+  }
+
+  /**
+   * Every word of target, whose lowest five bits are a number, becomes the word with that number of
+   * the 32 of {@code low} and {@code high}.
+   */
+  public void vpermi2ps(int target, int low, int high) {
+    vector(PERMI2PS, target, low, high);
   }
 
   /** target = the square root of source, F32. */

@@ -2,7 +2,9 @@ package dev.heddle.runtime.machine;
 
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.HashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 
 /**
@@ -40,6 +42,9 @@ public final class VectorProgram {
   /** Arrays of a program at most. */
   public static final int MAX_ARRAYS = 5;
 
+  /** Numbers of a table. */
+  public static final int TABLE = 32;
+
   /** Values of a vector. */
   static final int LANES = 16;
 
@@ -55,11 +60,13 @@ public final class VectorProgram {
   enum Code {
     LOAD,
     CONSTANT,
+    CONSTANTS,
     ADD,
     SUBTRACT,
     MULTIPLY,
     DIVIDE,
     SQUARE_ROOT,
+    MAXIMUM,
     MULTIPLY_ADD,
     ADD_BITS,
     AND_BITS,
@@ -67,8 +74,9 @@ public final class VectorProgram {
     SHIFT_UP,
     SHIFT_DOWN,
     SELECT,
+    LOOK_UP,
     STORE,
-    STORE_LOWER_HALVES
+    STORE_UPPER_HALVES
   }
 
   /**
@@ -76,7 +84,8 @@ public final class VectorProgram {
    *
    * @param result the number of the value that it makes; of stores none, -1
    * @param operands numbers of values
-   * @param extra the array, the constant, the bits to shift by, or the comparison
+   * @param extra the array, the first word of the constant or constants, the bits to shift by, or
+   *     the comparison
    */
   record Operation(Code code, int result, int[] operands, int extra) {}
 
@@ -87,10 +96,13 @@ public final class VectorProgram {
 
   private static final int BF16_SHIFT = 16;
 
+  /** Which bits of a word are the upper of two bf16 values. */
+  private static final int UPPER_HALF = 0xffff_0000;
+
   private final Type[] arrays;
   private final List<Operation> operations = new ArrayList<>();
   private final List<Integer> constants = new ArrayList<>();
-  private final List<Value> constantValues = new ArrayList<>();
+  private final Map<Integer, Value> known = new HashMap<>();
   private int scalars;
   private int values;
 
@@ -117,11 +129,7 @@ public final class VectorProgram {
 
   /** A word of 32 bits, likewise. */
   public Value bits(int bits) {
-    int known = constants.subList(scalars, constants.size()).indexOf(bits);
-    if (known >= 0) {
-      return constantValues.get(scalars + known);
-    }
-    return newConstant(bits);
+    return known.computeIfAbsent(bits, this::newConstant);
   }
 
   /**
@@ -140,14 +148,22 @@ public final class VectorProgram {
   private Value newConstant(int bits) {
     Value value = operation(Code.CONSTANT, constants.size());
     constants.add(bits);
-    constantValues.add(value);
+    return value;
+  }
+
+  private Value newConstants(float[] table, int start) {
+    Value value = operation(Code.CONSTANTS, constants.size());
+    for (int i = start; i < start + LANES; i++) {
+      constants.add(Float.floatToRawIntBits(table[i]));
+    }
     return value;
   }
 
   /** Elements of an array. */
   public Value load(int array) {
-    Value loaded = operation(Code.LOAD, array);
-    return arrays[array] == Type.F32 ? loaded : shiftUp(loaded, BF16_SHIFT);
+    return halvesOnly()
+        ? operation(Code.LOAD, array, bits(UPPER_HALF))
+        : operation(Code.LOAD, array);
   }
 
   /**
@@ -174,6 +190,18 @@ public final class VectorProgram {
     }
   }
 
+  /**
+   * {@link #storeResult} of an approximation, whose ties tell nothing: they are rounded towards 0,
+   * which takes an instruction instead of four.
+   */
+  public void storeApproximation(int array, Value value) {
+    if (arrays[array] == Type.F32) {
+      store(array, value);
+    } else {
+      storeHalves(array, addBits(value, bits(0x7fff)));
+    }
+  }
+
   /** In the upper half of each word the value rounded to bf16. */
   private Value rounded(Value value) {
     Value odd = and(shiftDown(value, BF16_SHIFT), bits(1));
@@ -181,8 +209,9 @@ public final class VectorProgram {
   }
 
   private void storeHalves(int array, Value value) {
-    Value lower = shiftDown(value, BF16_SHIFT);
-    operations.add(new Operation(Code.STORE_LOWER_HALVES, -1, new int[] {lower.number}, array));
+    int[] operands =
+        halvesOnly() ? new int[] {value.number, bits(UPPER_HALF).number} : new int[] {value.number};
+    operations.add(new Operation(Code.STORE_UPPER_HALVES, -1, operands, array));
   }
 
   /** a + b. */
@@ -203,6 +232,11 @@ public final class VectorProgram {
   /** a / b. */
   public Value divide(Value a, Value b) {
     return operation(Code.DIVIDE, 0, a, b);
+  }
+
+  /** The greater one; b where one is not a number, or both are 0. */
+  public Value maximum(Value a, Value b) {
+    return operation(Code.MAXIMUM, 0, a, b);
   }
 
   /** The square root. */
@@ -254,6 +288,20 @@ public final class VectorProgram {
     return operation(Code.SELECT, comparison, a, b, yes, no);
   }
 
+  /**
+   * The number of a table that the lowest five bits of a word tell.
+   *
+   * @throws IllegalArgumentException if the table has not {@link #TABLE} numbers
+   */
+  public Value lookUp(Value index, float... table) {
+    if (table.length != TABLE) {
+      throw new IllegalArgumentException(
+          "VectorProgram: a table of " + table.length + " numbers, not " + TABLE);
+    }
+    return operation(
+        Code.LOOK_UP, 0, index, newConstants(table, 0), newConstants(table, TABLE / 2));
+  }
+
   /** |a|. */
   public Value magnitude(Value a) {
     return and(a, bits(0x7fff_ffff));
@@ -293,6 +341,19 @@ public final class VectorProgram {
 
   List<Operation> operations() {
     return operations;
+  }
+
+  /**
+   * Whether all arrays are bf16. Their loads and stores have {@link #UPPER_HALF} as an operand,
+   * with which two vectors side by side are the halves of as many words.
+   */
+  boolean halvesOnly() {
+    for (Type type : arrays) {
+      if (type != Type.BF16) {
+        return false;
+      }
+    }
+    return true;
   }
 
   Type type(int array) {

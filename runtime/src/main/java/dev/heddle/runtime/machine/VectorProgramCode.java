@@ -19,6 +19,7 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Deque;
 import java.util.List;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Writes the function of a {@link VectorProgram}: a loop over whole vectors, or the same for some
@@ -44,6 +45,11 @@ final class VectorProgramCode {
   /** The first mask register of comparisons, one a copy. */
   private static final int COMPARED = 2;
 
+  private static final int HALF_BITS = 16;
+
+  /** The bits of {@code target | a & b}, for vpternlogd. */
+  private static final int OR_AND = 0xF8;
+
   private static final int NONE = -1;
 
   /** There are not enough registers. */
@@ -55,13 +61,21 @@ final class VectorProgramCode {
   private final VectorProgram program;
   private final boolean masked;
   private final int copies;
+
+  /**
+   * Whether the first copy has the lower halves of words in memory and the second the upper ones: a
+   * word is loaded and stored as it is, where 16 neighbours had to be spread and packed.
+   */
+  private final boolean paired;
+
   private final int[] lastUses;
 
   /** The register of each value and copy; of a constant that stays, copy 0's. */
   private final int[][] registers;
 
-  private final boolean[] isConstant;
-  private final int[] constantIndex;
+  /** Of constants the operation that tells where they are. */
+  private final @Nullable Operation[] constants;
+
   private final Deque<Integer> free = new ArrayDeque<>();
 
   private VectorProgramCode(Assembler code, VectorProgram program, boolean masked, int copies) {
@@ -69,11 +83,11 @@ final class VectorProgramCode {
     this.program = program;
     this.masked = masked;
     this.copies = copies;
+    paired = copies == 2 && program.halvesOnly();
     int count = program.valueCount();
     lastUses = new int[count];
     registers = new int[count][copies];
-    isConstant = new boolean[count];
-    constantIndex = new int[count];
+    constants = new Operation[count];
     for (int[] row : registers) {
       Arrays.fill(row, NONE);
     }
@@ -83,11 +97,14 @@ final class VectorProgramCode {
       for (int operand : operation.operands()) {
         lastUses[operand] = i;
       }
-      if (operation.code() == Code.CONSTANT) {
-        isConstant[operation.result()] = true;
-        constantIndex[operation.result()] = operation.extra();
+      if (isConstant(operation)) {
+        constants[operation.result()] = operation;
       }
     }
+  }
+
+  private static boolean isConstant(Operation operation) {
+    return operation.code() == Code.CONSTANT || operation.code() == Code.CONSTANTS;
   }
 
   /**
@@ -99,7 +116,7 @@ final class VectorProgramCode {
    */
   static int append(Assembler code, VectorProgram program, boolean masked) {
     int constants =
-        (int) program.operations().stream().filter(each -> each.code() == Code.CONSTANT).count();
+        (int) program.operations().stream().filter(VectorProgramCode::isConstant).count();
     // First what is tried gives no code: only whether the registers suffice.
     for (int copies = masked ? 1 : COPIES; copies > 0; copies--) {
       for (int resident = Math.min(constants, REGISTERS); resident >= 0; resident--) {
@@ -131,7 +148,7 @@ final class VectorProgramCode {
     Label turn = code.here();
     List<Operation> operations = program.operations();
     for (int i = 0; i < operations.size(); i++) {
-      if (operations.get(i).code() != Code.CONSTANT) {
+      if (!isConstant(operations.get(i))) {
         append(i, operations.get(i));
       }
     }
@@ -154,19 +171,27 @@ final class VectorProgramCode {
       for (int operand : operation.operands()) {
         uses[operand]++;
       }
-      if (operation.code() == Code.CONSTANT) {
+      if (isConstant(operation)) {
         numbers.add(operation.result());
       }
     }
     numbers.sort((a, b) -> Integer.compare(uses[b], uses[a]));
     for (int number : numbers.subList(0, resident)) {
-      registers[number][0] = take();
-      loadConstant(registers[number][0], number);
+      @Nullable Operation constant = constants[number];
+      if (constant != null) {
+        registers[number][0] = take();
+        loadConstant(registers[number][0], constant);
+      }
     }
   }
 
-  private void loadConstant(int register, int number) {
-    code.vpbroadcastd(register, Memory.at(CONSTANTS, Float.BYTES * constantIndex[number]));
+  private void loadConstant(int register, Operation constant) {
+    Memory from = Memory.at(CONSTANTS, Float.BYTES * constant.extra());
+    if (constant.code() == Code.CONSTANTS) {
+      code.vmovups(register, from);
+    } else {
+      code.vpbroadcastd(register, from);
+    }
   }
 
   private int take() throws OutOfRegisters {
@@ -183,21 +208,28 @@ final class VectorProgramCode {
     int[] shared = new int[operands.length];
     for (int i = 0; i < operands.length; i++) {
       shared[i] = NONE;
-      if (isConstant[operands[i]]) {
+      @Nullable Operation constant = constants[operands[i]];
+      if (constant != null) {
         shared[i] = registers[operands[i]][0];
         if (shared[i] == NONE) {
           shared[i] = take();
           borrowed.add(shared[i]);
-          loadConstant(shared[i], operands[i]);
+          loadConstant(shared[i], constant);
         }
       }
     }
+    int[][] sources = new int[copies][operands.length];
     for (int copy = 0; copy < copies; copy++) {
-      int[] sources = new int[operands.length];
       for (int i = 0; i < operands.length; i++) {
-        sources[i] = shared[i] == NONE ? registers[operands[i]][copy] : shared[i];
+        sources[copy][i] = shared[i] == NONE ? registers[operands[i]][copy] : shared[i];
       }
-      append(index, operation, copy, sources);
+    }
+    if (paired && operation.code() == Code.STORE_UPPER_HALVES) {
+      appendStorePaired(index, operation, sources);
+    } else {
+      for (int copy = 0; copy < copies; copy++) {
+        append(index, operation, copy, sources[copy]);
+      }
     }
     free.addAll(borrowed);
   }
@@ -205,6 +237,9 @@ final class VectorProgramCode {
   private void append(int index, Operation operation, int copy, int[] s) throws OutOfRegisters {
     if (operation.code() == Code.MULTIPLY_ADD) {
       appendMultiplyAdd(index, operation, copy, s);
+      return;
+    } else if (operation.code() == Code.LOOK_UP) {
+      appendLookUp(index, operation, copy, s);
       return;
     }
     // A result may take the place of an operand that nobody needs any more.
@@ -216,12 +251,13 @@ final class VectorProgramCode {
     }
     int extra = operation.extra();
     switch (operation.code()) {
-      case LOAD -> appendLoad(to, extra, copy);
+      case LOAD -> appendLoad(to, extra, copy, s);
       case ADD -> code.vaddps(to, s[0], s[1]);
       case SUBTRACT -> code.vsubps(to, s[0], s[1]);
       case MULTIPLY -> code.vmulps(to, s[0], s[1]);
       case DIVIDE -> code.vdivps(to, s[0], s[1]);
       case SQUARE_ROOT -> code.vsqrtps(to, s[0]);
+      case MAXIMUM -> code.vmaxps(to, s[0], s[1]);
       case ADD_BITS -> code.vpaddd(to, s[0], s[1]);
       case AND_BITS -> code.vpandd(to, s[0], s[1]);
       case OR_BITS -> code.vpord(to, s[0], s[1]);
@@ -238,13 +274,18 @@ final class VectorProgramCode {
           code.vmovups(memory(extra, copy), s[0]);
         }
       }
-      case STORE_LOWER_HALVES -> code.vpmovdw(memory(extra, copy), s[0], masked ? LANES_MASK : 0);
-      case CONSTANT, MULTIPLY_ADD ->
+      case STORE_UPPER_HALVES -> {
+        int lower = take();
+        code.vpsrld(lower, s[0], HALF_BITS);
+        code.vpmovdw(memory(extra, copy), lower, masked ? LANES_MASK : 0);
+        free.addFirst(lower);
+      }
+      case CONSTANT, CONSTANTS, LOOK_UP, MULTIPLY_ADD ->
           throw new IllegalStateException("VectorProgram: " + operation.code() + " comes earlier");
     }
   }
 
-  private void appendLoad(int to, int array, int copy) {
+  private void appendLoad(int to, int array, int copy, int[] s) {
     Memory from = memory(array, copy);
     if (program.type(array) == Type.F32) {
       if (masked) {
@@ -252,11 +293,44 @@ final class VectorProgramCode {
       } else {
         code.vmovups(to, from);
       }
-    } else if (masked) {
-      code.vpmovzxwd(to, from, LANES_MASK);
+    } else if (paired) {
+      if (copy == 0) {
+        code.vpslld(to, from, HALF_BITS);
+      } else {
+        code.vpandd(to, s[0], from);
+      }
     } else {
-      code.vpmovzxwd(to, from);
+      if (masked) {
+        code.vpmovzxwd(to, from, LANES_MASK);
+      } else {
+        code.vpmovzxwd(to, from);
+      }
+      code.vpslld(to, to, HALF_BITS);
     }
+  }
+
+  private void appendStorePaired(int index, Operation operation, int[][] s) throws OutOfRegisters {
+    release(index, operation, 0);
+    int words = take();
+    code.vpsrld(words, s[0][0], HALF_BITS);
+    code.vpternlogd(words, s[1][0], s[1][1], OR_AND);
+    code.vmovups(memory(operation.extra(), 0), words);
+    release(index, operation, 1);
+    free.addFirst(words);
+  }
+
+  /** The instruction overwrites the index. */
+  private void appendLookUp(int index, Operation operation, int copy, int[] s)
+      throws OutOfRegisters {
+    int to = s[0];
+    if (!ends(index, operation.operands()[0])) {
+      to = take();
+      code.vmovaps(to, s[0]);
+    }
+    code.vpermi2ps(to, s[1], s[2]);
+    release(index, operation, copy);
+    free.remove((Integer) to);
+    registers[operation.result()][copy] = to;
   }
 
   /** The instruction overwrites an operand: one that ends here, if there is one, else a copy. */
@@ -285,7 +359,7 @@ final class VectorProgramCode {
 
   /** Whether a value's register can be overwritten by an operation. */
   private boolean ends(int index, int operand) {
-    return !isConstant[operand] && lastUses[operand] == index;
+    return constants[operand] == null && lastUses[operand] == index;
   }
 
   private void release(int index, Operation operation, int copy) {
@@ -299,7 +373,7 @@ final class VectorProgramCode {
   }
 
   private Memory memory(int array, int copy) {
-    return Memory.at(POINTERS[array], copy * vectorBytes(array));
+    return Memory.at(POINTERS[array], paired ? 0 : copy * vectorBytes(array));
   }
 
   private int vectorBytes(int array) {

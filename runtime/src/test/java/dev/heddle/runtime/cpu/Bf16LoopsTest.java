@@ -78,6 +78,10 @@ class Bf16LoopsTest {
       NDArray y = like(a, DType.BF16);
       NDArray wideY = like(a, DType.F32);
       for (UnaryOperation op : UnaryOperation.values()) {
+        boolean byTables = backend == CpuBackend.BEST && CpuBackend.hasMachineCode();
+        if (op == UnaryOperation.GELU && byTables) {
+          continue; // has bits of its own: MachineGeluTest
+        }
         a.kernels().unary(op, a, y);
         wideA.kernels().unary(op, wideA, wideY);
         assertSameBits(y, wideY, op.toString());

@@ -21,7 +21,10 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.EnumSource;
 
-/** Element-wise loops by machine code have the bits of the loops in Java. */
+/**
+ * Element-wise loops by machine code have the bits of the loops in Java; but for GELU, see {@link
+ * MachineGeluTest}.
+ */
 class MachineLoopsTest {
   private static final long SEED = Long.getLong("heddle.seed", 20_261_126);
 
@@ -54,7 +57,10 @@ class MachineLoopsTest {
       Shape shape = Shape.of(left.length);
       NDArray a = NDArray.of(device, dtype, shape, left);
       NDArray b = NDArray.of(device, dtype, shape, right);
-      for (UnaryOperation op : List.of(UnaryOperation.GELU, UnaryOperation.SILU)) {
+      for (UnaryOperation op : UnaryOperation.values()) {
+        if (op == UnaryOperation.GELU) {
+          continue;
+        }
         NDArray y = NDArray.full(device, dtype, shape, 3);
         a.kernels().unary(op, a, y);
         results.add(y.toDoubles());

@@ -105,6 +105,13 @@ class AssemblerTest {
     same("62 92 45 4a 65 f4", a -> a.vblendmps(6, 7, 28, 2));
     same("62 e2 25 43 65 c0", a -> a.vblendmps(16, 27, 0, 3));
     same("62 92 6d 40 a8 d9", a -> a.vfmadd213ps(3, 18, 25));
+    same("62 f1 75 40 72 76 01 10", a -> a.vpslld(17, Memory.at(RSI, 64), 16));
+    same("62 d1 65 48 72 34 24 10", a -> a.vpslld(3, Memory.at(R12, 0), 16));
+    same("62 e1 35 48 db 47 01", a -> a.vpandd(16, 9, Memory.at(RDI, 64)));
+    same("62 23 75 48 25 f2 f8", a -> a.vpternlogd(30, 1, 18, 0xf8));
+    same("62 11 6c 48 5f e5", a -> a.vmaxps(12, 2, 29));
+    same("62 92 6d 40 77 d9", a -> a.vpermi2ps(3, 18, 25));
+    same("62 62 3d 48 77 ff", a -> a.vpermi2ps(31, 8, 7));
   }
 
   @Test

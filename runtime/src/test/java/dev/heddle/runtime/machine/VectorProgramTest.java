@@ -53,8 +53,9 @@ class VectorProgramTest {
     Case(long seed) {
       random = new Random(seed);
       arrays = new Type[2 + random.nextInt(VectorProgram.MAX_ARRAYS - 1)];
+      boolean halvesOnly = random.nextInt(4) == 0;
       for (int i = 0; i < arrays.length; i++) {
-        arrays[i] = random.nextBoolean() ? Type.F32 : Type.BF16;
+        arrays[i] = halvesOnly || random.nextBoolean() ? Type.BF16 : Type.F32;
       }
       program = new VectorProgram(arrays);
       scalars = random.nextInt(3);
@@ -105,7 +106,7 @@ class VectorProgramTest {
       Meaning o = w.meaning;
       VectorProgram p = program;
       int bits = 1 + random.nextInt(31);
-      return switch (random.nextInt(14)) {
+      return switch (random.nextInt(16)) {
         case 0 -> known(p.add(x.value, y.value), (e, s) -> b(f(a.of(e, s)) + f(c.of(e, s))));
         case 1 -> known(p.subtract(x.value, y.value), (e, s) -> b(f(a.of(e, s)) - f(c.of(e, s))));
         case 2 -> known(p.multiply(x.value, y.value), (e, s) -> b(f(a.of(e, s)) * f(c.of(e, s))));
@@ -129,6 +130,19 @@ class VectorProgramTest {
             known(
                 p.and(p.or(raw.value, p.bits(bits)), p.bits(-7)),
                 (e, s) -> (raw.meaning.of(e, s) | bits) & -7);
+        case 13 ->
+            known(
+                p.maximum(x.value, y.value),
+                (e, s) -> f(a.of(e, s)) > f(c.of(e, s)) ? a.of(e, s) : c.of(e, s));
+        case 14 -> {
+          float[] table = new float[VectorProgram.TABLE];
+          for (int i = 0; i < table.length; i++) {
+            table[i] = (float) random.nextGaussian();
+          }
+          yield known(
+              p.lookUp(p.shiftDown(raw.value, bits), table),
+              (e, s) -> b(table[raw.meaning.of(e, s) >>> bits & (VectorProgram.TABLE - 1)]));
+        }
         default ->
             known(
                 p.addBits(p.shiftUp(p.bits(bits), 23), p.bits(bits)),
@@ -249,6 +263,41 @@ class VectorProgramTest {
         assertThat(DType.bf16ToFloat(y.getAtIndex(ValueLayout.JAVA_SHORT, i))).isNaN();
       }
     }
+  }
+
+  /** Of each pair of vectors that lie side by side, and of what is left. */
+  @Test
+  void approximations_areRoundedToTheNearest_tiesTowardsZero() {
+    int size = 85;
+    VectorProgram program = new VectorProgram(Type.BF16, Type.BF16);
+    program.storeApproximation(
+        1, program.add(program.load(0), program.constant(1 / 256f + 1 / 1024f)));
+    VectorProgram tie = new VectorProgram(Type.BF16, Type.BF16);
+    tie.storeApproximation(1, tie.add(tie.load(0), tie.constant(1 / 256f)));
+    try (Arena arena = Arena.ofConfined()) {
+      MemorySegment x = arena.allocate(2L * size, 2);
+      MemorySegment y = arena.allocate(2L * size, 2);
+      for (int i = 0; i < size; i++) {
+        x.setAtIndex(ValueLayout.JAVA_SHORT, i, DType.floatToBf16(1 + i / 128f));
+      }
+      for (VectorProgram each : List.of(program, tie)) {
+        each.compile().orElseThrow().run(x.address(), y.address(), 0, size);
+        int up = each == tie ? 0 : 1;
+        for (int i = 0; i < size; i++) {
+          assertThat(DType.bf16ToFloat(y.getAtIndex(ValueLayout.JAVA_SHORT, i)))
+              .isEqualTo(1 + (i + up) / 128f);
+        }
+      }
+    }
+  }
+
+  @Test
+  void aTable_hasThirtyTwoNumbers() {
+    VectorProgram program = new VectorProgram(Type.F32, Type.F32);
+    Value x = program.load(0);
+    assertThatThrownBy(() -> program.lookUp(x, new float[16]))
+        .isInstanceOf(IllegalArgumentException.class)
+        .hasMessage("VectorProgram: a table of 16 numbers, not 32");
   }
 
   @Test
