@@ -3,6 +3,7 @@ package dev.heddle.parallel.comm.support;
 import dev.heddle.parallel.comm.Message;
 import dev.heddle.runtime.DType;
 import dev.heddle.runtime.NDArray;
+import dev.heddle.runtime.memory.BulkMemory;
 import java.lang.foreign.MemorySegment;
 
 /**
@@ -12,8 +13,6 @@ import java.lang.foreign.MemorySegment;
  */
 public final class RunCursor {
   private static final int MAXIMUM_RANK = 16;
-  private static final long LINE_BYTES = 64;
-  private static final long WORTH_ALIGNING = 4096;
 
   private MemorySegment segment = MemorySegment.NULL;
   private int elementSize;
@@ -224,22 +223,8 @@ public final class RunCursor {
     boolean inPlace =
         from.byteOffset == to.byteOffset && from.segment.address() == to.segment.address();
     if (!inPlace) {
-      copyBytes(from.segment, from.byteOffset, to.segment, to.byteOffset, count * from.elementSize);
-    }
-  }
-
-  /**
-   * Copies bytes, those up to the destination's next cache line first where there are many: vectors
-   * that are stored across lines take twice as long.
-   */
-  private static void copyBytes(
-      MemorySegment from, long fromOffset, MemorySegment to, long toOffset, long bytes) {
-    long head = -(to.address() + toOffset) & (LINE_BYTES - 1);
-    if (head == 0 || bytes < WORTH_ALIGNING) {
-      MemorySegment.copy(from, fromOffset, to, toOffset, bytes);
-    } else {
-      MemorySegment.copy(from, fromOffset, to, toOffset, head);
-      MemorySegment.copy(from, fromOffset + head, to, toOffset + head, bytes - head);
+      BulkMemory.copy(
+          from.segment, from.byteOffset, to.segment, to.byteOffset, count * from.elementSize);
     }
   }
 }
