@@ -36,8 +36,12 @@ final class ExchangeCall implements PostedCall, LocalRank.Condition {
   /** Retains the arrays and posts all messages at once. */
   ExchangeCall(LocalCommunicator communicator, List<Message> messages, long sequence) {
     this.communicator = communicator;
-    this.messages = messages.toArray(Message[]::new);
-    this.deliveries = new Delivery[messages.size()];
+    int count = messages.size();
+    this.messages = new Message[count];
+    for (int i = 0; i < count; i++) {
+      this.messages[i] = messages.get(i);
+    }
+    this.deliveries = new Delivery[count];
     this.sequence = sequence;
     this.state = messages.isEmpty() ? State.COMPLETED : State.POSTED;
     post();
