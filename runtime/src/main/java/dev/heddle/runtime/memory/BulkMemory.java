@@ -17,12 +17,14 @@ import org.jspecify.annotations.Nullable;
  * through {@link MemorySegment}, with its errors.
  */
 public final class BulkMemory {
-  /** From so many bytes on the C library is called: below, its instructions take long to start. */
-  private static final long WORTH_A_CALL = 4096;
+  // From so many bytes on the C library is called: below, its instructions take long to start.
+  private static final long MUCH_TO_COPY = 4096;
+  private static final long MUCH_TO_CLEAR = 8192;
 
   // Copied from, aligned: HotSpot copies zeros out of the first-level cache at 80 GB/s where it
   // fills memory at 50.
-  private static final MemorySegment ZEROS = Arena.global().allocate(8192, MemoryPool.ALIGNMENT);
+  private static final MemorySegment ZEROS =
+      Arena.global().allocate(MUCH_TO_CLEAR, MemoryPool.ALIGNMENT);
 
   /** The C library's functions, found once. */
   private record Calls(MethodHandle move, MethodHandle set) {
@@ -34,16 +36,12 @@ public final class BulkMemory {
       }
       // Their results, the first argument, are not looked at. Addresses as numbers: for a segment
       // each call would count itself in and out of its arena, on a line that all ranks write.
-      MethodHandle move =
-          handle(
-              "memmove",
-              FunctionDescriptor.ofVoid(
-                  ValueLayout.JAVA_LONG, ValueLayout.JAVA_LONG, ValueLayout.JAVA_LONG));
-      MethodHandle set =
-          handle(
-              "memset",
-              FunctionDescriptor.ofVoid(
-                  ValueLayout.JAVA_LONG, ValueLayout.JAVA_INT, ValueLayout.JAVA_LONG));
+      // Memset's zero, an int, is the same in a register for a long: one kind of call to link.
+      FunctionDescriptor descriptor =
+          FunctionDescriptor.ofVoid(
+              ValueLayout.JAVA_LONG, ValueLayout.JAVA_LONG, ValueLayout.JAVA_LONG);
+      MethodHandle move = handle("memmove", descriptor);
+      MethodHandle set = handle("memset", descriptor);
       return move == null || set == null ? null : new Calls(move, set);
     }
 
@@ -70,7 +68,7 @@ public final class BulkMemory {
 
     void clear(long address, long bytes) {
       try {
-        set.invokeExact(address, 0, bytes);
+        set.invokeExact(address, 0L, bytes);
       } catch (Throwable e) {
         throw new AssertionError("memset does not throw", e);
       }
@@ -86,7 +84,7 @@ public final class BulkMemory {
   public static void copy(
       MemorySegment from, long fromOffset, MemorySegment to, long toOffset, long bytes) {
     Calls calls = Calls.FOUND;
-    if (calls != null && bytes >= WORTH_A_CALL && isOpen(from) && isOpen(to) && !to.isReadOnly()) {
+    if (calls != null && bytes >= MUCH_TO_COPY && isOpen(from) && isOpen(to) && !to.isReadOnly()) {
       Objects.checkFromIndexSize(fromOffset, bytes, from.byteSize());
       Objects.checkFromIndexSize(toOffset, bytes, to.byteSize());
       calls.move(from.address() + fromOffset, to.address() + toOffset, bytes);
@@ -101,7 +99,7 @@ public final class BulkMemory {
    */
   public static void clear(MemorySegment memory, long offset, long bytes) {
     Calls calls = Calls.FOUND;
-    if (calls != null && bytes >= WORTH_A_CALL && isOpen(memory) && !memory.isReadOnly()) {
+    if (calls != null && bytes >= MUCH_TO_CLEAR && isOpen(memory) && !memory.isReadOnly()) {
       Objects.checkFromIndexSize(offset, bytes, memory.byteSize());
       calls.clear(memory.address() + offset, bytes);
     } else {

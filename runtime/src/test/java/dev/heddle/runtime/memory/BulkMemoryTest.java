@@ -22,9 +22,9 @@ class BulkMemoryTest {
     return numbers;
   }
 
-  // Around 4096, from where on the C library is called.
+  // Around 4096, from where on the C library copies, and twice that, from where on it clears.
   @ParameterizedTest
-  @ValueSource(ints = {0, 1, 63, 64, 4095, 4096, 4097, 8193, 20_000, 300_001})
+  @ValueSource(ints = {0, 1, 63, 64, 4095, 4096, 4097, 8191, 8192, 8193, 20_000, 300_001})
   void copiesTheseBytesAndNoOthersFromAnyPlaceToAny(int bytes) {
     try (Arena arena = Arena.ofConfined()) {
       for (int[] offsets : new int[][] {{0, 0}, {1, 0}, {0, 1}, {4, 60}, {63, 2}}) {
@@ -42,7 +42,7 @@ class BulkMemoryTest {
   }
 
   @ParameterizedTest
-  @ValueSource(ints = {0, 1, 63, 64, 4095, 4096, 4097, 8193, 20_000, 300_001})
+  @ValueSource(ints = {0, 1, 63, 64, 4095, 4096, 4097, 8191, 8192, 8193, 20_000, 300_001})
   void clearsTheseBytesAndNoOthers(int bytes) {
     try (Arena arena = Arena.ofConfined()) {
       for (int offset : new int[] {0, 1, 4, 63}) {
@@ -97,13 +97,16 @@ class BulkMemoryTest {
   @ParameterizedTest
   @ValueSource(ints = {100, 10_000})
   void refusesMemoryThatIsReadOnlyOrClosed(int bytes) {
-    Arena arena = Arena.ofConfined();
-    MemorySegment a = arena.allocate(bytes);
-    MemorySegment b = arena.allocate(bytes);
-    assertThrows(
-        IllegalArgumentException.class, () -> BulkMemory.copy(a, 0, b.asReadOnly(), 0, bytes));
-    assertThrows(IllegalArgumentException.class, () -> BulkMemory.clear(b.asReadOnly(), 0, bytes));
-    arena.close();
+    MemorySegment a;
+    MemorySegment b;
+    try (Arena arena = Arena.ofConfined()) {
+      a = arena.allocate(bytes);
+      b = arena.allocate(bytes);
+      assertThrows(
+          IllegalArgumentException.class, () -> BulkMemory.copy(a, 0, b.asReadOnly(), 0, bytes));
+      assertThrows(
+          IllegalArgumentException.class, () -> BulkMemory.clear(b.asReadOnly(), 0, bytes));
+    }
     assertThrows(IllegalStateException.class, () -> BulkMemory.copy(a, 0, b, 0, bytes));
     assertThrows(IllegalStateException.class, () -> BulkMemory.clear(b, 0, bytes));
   }
