@@ -5,13 +5,13 @@ import dev.heddle.parallel.comm.Handle;
 import dev.heddle.parallel.comm.Message;
 import dev.heddle.parallel.comm.support.RunCursor;
 import dev.heddle.parallel.layout.Holding;
+import dev.heddle.parallel.layout.Holdings;
 import dev.heddle.runtime.DType;
 import dev.heddle.runtime.Device;
 import dev.heddle.runtime.NDArray;
 import dev.heddle.runtime.Shape;
 import dev.heddle.runtime.cpu.CpuDevice;
 import java.util.ArrayList;
-import java.util.EnumMap;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
@@ -47,6 +47,8 @@ public final class BoundaryExchange {
         }
       };
 
+  private static final int BUFFERS = PlanBuffer.values().length;
+
   private final BoundaryPlan plan;
   private final Function<String, Communicator> groups;
   private final int rank;
@@ -60,17 +62,26 @@ public final class BoundaryExchange {
       TransferPlan plan,
       List<Leg> legs,
       boolean identity,
-      Map<PlanBuffer, Holding> holdings,
-      Map<PlanBuffer, BlankPlaces> blanks) {}
+      @Nullable Holding input,
+      List<Made> made) {
+    @Nullable Made output() {
+      Made last = made.isEmpty() ? null : made.getLast();
+      return last != null && last.name == PlanBuffer.OUTPUT ? last : null;
+    }
+  }
+
+  /** A buffer of this rank that is made for each execution, in the order of {@link PlanBuffer}. */
+  private record Made(PlanBuffer name, Shape shape, BlankPlaces blanks) {}
 
   /** This rank's part of a phase: what it sends and receives, in the plan's order. */
-  private record Leg(Phase phase, Communicator group, List<Parcel> parcels) {}
+  private record Leg(Phase phase, Communicator group, List<Parcel> parcels, boolean hasSummands) {}
 
   /** A transfer from or to this rank, or both. */
   private static final class Parcel {
     final Transfer transfer;
     final boolean leaves;
     final boolean arrives;
+    final long columns;
     final int sender;
     final int receiver;
 
@@ -87,6 +98,7 @@ public final class BoundaryExchange {
       this.transfer = transfer;
       this.leaves = transfer.from() == rank;
       this.arrives = transfer.to() == rank;
+      this.columns = transfer.features().size();
       this.sender = sender;
       this.receiver = receiver;
       int pieces = transfer.pieces().size();
@@ -191,22 +203,22 @@ public final class BoundaryExchange {
       // Also a phase that this rank has no part in keeps its place: what comes after it belongs to
       // the receiving side, and must not begin with the send.
       if (!identity) {
-        legs.add(new Leg(phase, group, parcels));
+        legs.add(new Leg(phase, group, parcels, parcels.stream().anyMatch(Parcel::isSummand)));
       }
     }
-    Map<PlanBuffer, Holding> mineOf = new EnumMap<>(PlanBuffer.class);
-    Map<PlanBuffer, BlankPlaces> blanks = new EnumMap<>(PlanBuffer.class);
-    transfers
-        .buffers()
-        .forEach(
-            (name, holdings) -> {
-              Holding mine = holdings.find(rank);
-              if (mine != null) {
-                mineOf.put(name, mine);
-                blanks.put(name, new BlankPlaces(mine));
-              }
-            });
-    return new Route(transfers, legs, identity, mineOf, blanks);
+    Holding input = null;
+    List<Made> made = new ArrayList<>();
+    for (PlanBuffer name : PlanBuffer.values()) {
+      Holdings holdings = transfers.buffers().get(name);
+      Holding mine = holdings == null ? null : holdings.find(rank);
+      if (mine != null && name == PlanBuffer.INPUT) {
+        input = mine;
+      } else if (mine != null) {
+        Shape shape = Shape.of(mine.bufferRows(), mine.features().size());
+        made.add(new Made(name, shape, new BlankPlaces(mine)));
+      }
+    }
+    return new Route(transfers, legs, identity, input, made);
   }
 
   private static int member(int globalRank, Communicator group, Map<Integer, Integer> members) {
@@ -280,14 +292,14 @@ public final class BoundaryExchange {
   private Pending begin(Route route, @Nullable NDArray input, Device device, DType dtype) {
     check(route, input, dtype);
     if (route.identity) {
-      boolean isDestination = route.holdings.containsKey(PlanBuffer.OUTPUT);
+      Made made = route.output();
       // A destination rank that brings nothing needs no rows, but still a buffer for none of them.
       NDArray output = input;
-      if (isDestination && input == null) {
-        output = make(route, PlanBuffer.OUTPUT, device, dtype);
-        clearBlank(route, PlanBuffer.OUTPUT, output);
+      if (made != null && input == null) {
+        output = NDArray.empty(device, dtype, made.shape);
+        made.blanks.clear(output);
       }
-      return new Arrived(isDestination ? output : null);
+      return new Arrived(made != null ? output : null);
     }
     return new Journey(route, input, device, dtype);
   }
@@ -320,36 +332,38 @@ public final class BoundaryExchange {
     /** Whether this thread can copy the rank's own rows, without the communicator. */
     private final boolean ownMemory;
 
-    private final EnumMap<PlanBuffer, NDArray> buffers = new EnumMap<>(PlanBuffer.class);
-    private final List<NDArray> summands = new ArrayList<>();
-    private final List<NDArray> made = new ArrayList<>();
-    private final List<Handle> sending = new ArrayList<>();
+    /** By the number of the {@link PlanBuffer}. */
+    private final @Nullable NDArray[] buffers = new NDArray[BUFFERS];
+
+    /** What leg each has under way to others; null where it sends nothing or all is taken. */
+    private final @Nullable Handle[] sending;
+
+    private final List<NDArray> summands;
     private int leg;
     private @Nullable Handle receiving;
 
     Journey(Route route, @Nullable NDArray input, Device device, DType dtype) {
       this.route = route;
       this.ownMemory = device instanceof CpuDevice;
-      for (PlanBuffer name : route.holdings.keySet()) {
-        NDArray buffer = name == PlanBuffer.INPUT ? input : make(route, name, device, dtype);
-        if (buffer != null) {
-          buffers.put(name, buffer);
-          if (name != PlanBuffer.INPUT) {
-            made.add(buffer);
-          }
-        }
+      int legs = route.legs.size();
+      this.sending = new Handle[legs];
+      this.summands = hasSummands(route) ? new ArrayList<>() : List.of();
+      buffers[PlanBuffer.INPUT.ordinal()] = input;
+      for (int i = 0; i < route.made.size(); i++) {
+        Made made = route.made.get(i);
+        buffers[made.name.ordinal()] = NDArray.empty(device, dtype, made.shape);
       }
       // Other devices clear whole buffers, which must come before the rows.
       if (!ownMemory) {
         clearBlanks();
       }
-      if (!route.legs.isEmpty()) {
-        start(route.legs.get(0));
+      if (legs > 0) {
+        start(route.legs.getFirst());
       }
       if (ownMemory) {
         clearBlanks();
       }
-      if (!route.legs.isEmpty()) {
+      if (legs > 0) {
         // Gathering is between ranks of the sending side, which are all here.
         while (receiving != null && route.legs.get(leg).phase.writes() == PlanBuffer.GATHERED) {
           finishLeg();
@@ -357,36 +371,59 @@ public final class BoundaryExchange {
       }
     }
 
+    private static boolean hasSummands(Route route) {
+      for (int i = 0; i < route.legs.size(); i++) {
+        if (route.legs.get(i).hasSummands) {
+          return true;
+        }
+      }
+      return false;
+    }
+
     @Override
     public @Nullable NDArray awaitRows() {
       while (receiving != null) {
         finishLeg();
       }
-      return buffers.get(PlanBuffer.OUTPUT);
+      return buffers[PlanBuffer.OUTPUT.ordinal()];
     }
 
     @Override
     public boolean isSent() {
-      for (var handles = sending.iterator(); handles.hasNext(); ) {
-        Handle handle = handles.next();
-        if (!handle.isDone()) {
-          return false;
+      for (int i = 0; i < sending.length; i++) {
+        Handle handle = sending[i];
+        if (handle != null) {
+          if (!handle.isDone()) {
+            return false;
+          }
+          handle.await();
+          sending[i] = null;
         }
-        handle.await();
-        handles.remove();
       }
       return true;
     }
 
     @Override
     public void awaitSent() {
-      sending.forEach(Handle::await);
-      sending.clear();
+      for (int i = 0; i < sending.length; i++) {
+        Handle handle = sending[i];
+        if (handle != null) {
+          handle.await();
+          sending[i] = null;
+        }
+      }
     }
 
     @Override
     public List<NDArray> buffers() {
-      return made;
+      List<NDArray> all = new ArrayList<>();
+      for (Made made : route.made) {
+        NDArray buffer = buffers[made.name.ordinal()];
+        if (buffer != null) {
+          all.add(buffer);
+        }
+      }
+      return all;
     }
 
     private void finishLeg() {
@@ -395,55 +432,60 @@ public final class BoundaryExchange {
         handle.await();
       }
       receiving = null;
-      addSummands(route.legs.get(leg));
+      Leg done = route.legs.get(leg);
+      if (done.hasSummands) {
+        addSummands(done);
+      }
       if (leg + 1 < route.legs.size()) {
         start(route.legs.get(++leg));
       }
     }
 
     private void start(Leg next) {
-      NDArray source = buffers.get(next.phase.reads());
-      NDArray target = buffers.get(next.phase.writes());
-      List<Message> sends = new ArrayList<>(next.parcels.size());
-      List<Message> receives = new ArrayList<>(next.parcels.size());
-      for (Parcel parcel : next.parcels) {
-        Transfer transfer = parcel.transfer;
-        long columns = transfer.features().size();
-        if (parcel.leaves && !staysHere(parcel)) {
-          sends.add(
-              Message.sendRows(
-                  parcel.receiver,
-                  need(source, transfer),
-                  parcel.sourceRows,
-                  transfer.sourceColumn(),
-                  columns));
-        }
-        if (parcel.isSummand()) {
-          NDArray into = need(target, transfer);
-          NDArray summand = NDArray.empty(into.device(), into.dtype(), transfer.rows(), columns);
-          summands.add(summand);
-          receives.add(Message.receive(parcel.sender, summand));
-        } else if (parcel.arrives && !staysHere(parcel)) {
-          receives.add(
-              Message.receiveRows(
-                  parcel.sender,
-                  need(target, transfer),
-                  parcel.targetRows,
-                  transfer.targetColumn(),
-                  columns));
+      NDArray source = buffers[next.phase.reads().ordinal()];
+      NDArray target = buffers[next.phase.writes().ordinal()];
+      int parcels = next.parcels.size();
+      List<Message> sends = new ArrayList<>(parcels);
+      List<Message> receives = new ArrayList<>(parcels);
+      for (int i = 0; i < parcels; i++) {
+        Parcel parcel = next.parcels.get(i);
+        if (!staysHere(parcel)) {
+          if (parcel.leaves) {
+            sends.add(send(parcel, need(source, parcel.transfer)));
+          }
+          if (parcel.arrives) {
+            receives.add(receive(parcel, need(target, parcel.transfer)));
+          }
         }
       }
       // Apart, since others may take what is sent long after what they send has come.
       if (!sends.isEmpty()) {
-        sending.add(next.group.exchange(sends));
+        sending[leg] = next.group.exchange(sends);
       }
       receiving = receives.isEmpty() ? NOTHING : next.group.exchange(receives);
       // After others have been given what they wait for, and while they come to give theirs.
-      for (Parcel parcel : next.parcels) {
+      for (int i = 0; i < parcels; i++) {
+        Parcel parcel = next.parcels.get(i);
         if (staysHere(parcel)) {
           keep(parcel, need(source, parcel.transfer), need(target, parcel.transfer));
         }
       }
+    }
+
+    private Message send(Parcel parcel, NDArray source) {
+      long column = parcel.transfer.sourceColumn();
+      return Message.sendRows(parcel.receiver, source, parcel.sourceRows, column, parcel.columns);
+    }
+
+    private Message receive(Parcel parcel, NDArray target) {
+      if (parcel.isSummand()) {
+        long rows = parcel.transfer.rows();
+        NDArray summand = NDArray.empty(target.device(), target.dtype(), rows, parcel.columns);
+        summands.add(summand);
+        return Message.receive(parcel.sender, summand);
+      }
+      long column = parcel.transfer.targetColumn();
+      return Message.receiveRows(parcel.sender, target, parcel.targetRows, column, parcel.columns);
     }
 
     /** Whether it is from this rank to itself and no concern of the communicator. */
@@ -453,20 +495,20 @@ public final class BoundaryExchange {
 
     private void keep(Parcel parcel, NDArray source, NDArray target) {
       Transfer transfer = parcel.transfer;
-      long columns = transfer.features().size();
       target.block().touch();
-      from.startRows(source, parcel.sourceRows, transfer.sourceColumn(), columns);
-      to.startRows(target, parcel.targetRows, transfer.targetColumn(), columns);
-      RunCursor.copy(from, to, transfer.rows() * columns);
+      from.startRows(source, parcel.sourceRows, transfer.sourceColumn(), parcel.columns);
+      to.startRows(target, parcel.targetRows, transfer.targetColumn(), parcel.columns);
+      RunCursor.copy(from, to, transfer.rows() * parcel.columns);
     }
 
     private void clearBlanks() {
-      buffers.forEach(
-          (name, buffer) -> {
-            if (name != PlanBuffer.INPUT) {
-              clearBlank(route, name, buffer);
-            }
-          });
+      for (int i = 0; i < route.made.size(); i++) {
+        Made made = route.made.get(i);
+        NDArray buffer = buffers[made.name.ordinal()];
+        if (buffer != null) {
+          made.blanks.clear(buffer);
+        }
+      }
     }
 
     /** Adds what was received apart, after everything that is written has been written. */
@@ -475,7 +517,8 @@ public final class BoundaryExchange {
       for (Parcel parcel : done.parcels) {
         if (parcel.isSummand()) {
           NDArray summand = summands.get(next++);
-          addRows(summand, parcel, need(buffers.get(done.phase.writes()), parcel.transfer));
+          NDArray target = buffers[done.phase.writes().ordinal()];
+          addRows(summand, parcel, need(target, parcel.transfer));
           summand.free();
         }
       }
@@ -496,20 +539,6 @@ public final class BoundaryExchange {
     }
   }
 
-  private @Nullable NDArray make(Route route, PlanBuffer name, Device device, DType dtype) {
-    Holding holding = route.holdings.get(name);
-    return holding == null
-        ? null
-        : NDArray.empty(device, dtype, holding.bufferRows(), holding.features().size());
-  }
-
-  private static void clearBlank(Route route, PlanBuffer name, @Nullable NDArray buffer) {
-    BlankPlaces blanks = route.blanks.get(name);
-    if (blanks != null && buffer != null) {
-      blanks.clear(buffer);
-    }
-  }
-
   private static void addRows(NDArray summand, Parcel parcel, NDArray target) {
     Transfer transfer = parcel.transfer;
     NDArray rows = NDArray.of(target.device(), Shape.of(parcel.places.length), parcel.places);
@@ -520,7 +549,7 @@ public final class BoundaryExchange {
   }
 
   private void check(Route route, @Nullable NDArray input, DType dtype) {
-    Holding held = route.holdings.get(PlanBuffer.INPUT);
+    Holding held = route.input;
     if (held == null && input == null) {
       return;
     }

@@ -36,8 +36,12 @@ final class ExchangeCall implements PostedCall, LocalRank.Condition {
   /** Retains the arrays and posts all messages at once. */
   ExchangeCall(LocalCommunicator communicator, List<Message> messages, long sequence) {
     this.communicator = communicator;
-    this.messages = messages.toArray(Message[]::new);
-    this.deliveries = new Delivery[messages.size()];
+    int count = messages.size();
+    this.messages = new Message[count];
+    for (int i = 0; i < count; i++) {
+      this.messages[i] = messages.get(i);
+    }
+    this.deliveries = new Delivery[count];
     this.sequence = sequence;
     this.state = messages.isEmpty() ? State.COMPLETED : State.POSTED;
     post();
@@ -94,10 +98,10 @@ final class ExchangeCall implements PostedCall, LocalRank.Condition {
   }
 
   private static @Nullable String mismatch(LocalGroup group, Delivery delivery, Message message) {
-    Message other = delivery.firstEnd();
-    if (other.dtype() == message.dtype() && other.elementCount() == message.elementCount()) {
+    if (delivery.fits(message)) {
       return null;
     }
+    Message other = delivery.firstEnd();
     Message sent = message.isSend() ? message : other;
     Message received = message.isSend() ? other : message;
     return "exchange in "

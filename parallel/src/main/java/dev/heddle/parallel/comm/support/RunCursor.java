@@ -3,6 +3,7 @@ package dev.heddle.parallel.comm.support;
 import dev.heddle.parallel.comm.Message;
 import dev.heddle.runtime.DType;
 import dev.heddle.runtime.NDArray;
+import dev.heddle.runtime.memory.BulkMemory;
 import java.lang.foreign.MemorySegment;
 
 /**
@@ -12,8 +13,6 @@ import java.lang.foreign.MemorySegment;
  */
 public final class RunCursor {
   private static final int MAXIMUM_RANK = 16;
-  private static final long LINE_BYTES = 64;
-  private static final long WORTH_ALIGNING = 4096;
 
   private MemorySegment segment = MemorySegment.NULL;
   private int elementSize;
@@ -71,10 +70,10 @@ public final class RunCursor {
     if (bounds == null) {
       start(message.array(), memory);
     } else {
-      rowStride = message.rowStride();
-      columnStride = message.columnStride();
-      long first = message.firstElement() + message.firstColumn() * columnStride;
-      startRows(message.dtype(), memory, first, bounds, message.columnCount());
+      long step = message.columnStride();
+      long first = message.firstElement() + message.firstColumn() * step;
+      startRows(
+          message.dtype(), memory, first, message.rowStride(), step, bounds, message.columnCount());
     }
   }
 
@@ -83,15 +82,28 @@ public final class RunCursor {
    * Message#sendRows}.
    */
   public void startRows(NDArray matrix, long[] bounds, long column, long columns) {
-    rowStride = matrix.stride(0);
-    columnStride = matrix.stride(1);
-    long first = matrix.offset() + column * columnStride;
-    startRows(matrix.dtype(), matrix.segment(), first, bounds, columns);
+    long step = matrix.stride(1);
+    long first = matrix.offset() + column * step;
+    startRows(matrix.dtype(), matrix.segment(), first, matrix.stride(0), step, bounds, columns);
   }
 
-  /** Starts at element {@code first} of the memory, in row 0; the strides are set. */
-  private void startRows(
-      DType dtype, MemorySegment memory, long first, long[] bounds, long columns) {
+  /**
+   * As {@link #startRows(NDArray, long[], long, long)}, of a matrix that is known by its memory.
+   *
+   * @param first the first picked column's element in row 0, counted from the memory's start
+   * @param rowStep elements from a row to the next
+   * @param columnStep elements from a column to the next
+   */
+  public void startRows(
+      DType dtype,
+      MemorySegment memory,
+      long first,
+      long rowStep,
+      long columnStep,
+      long[] bounds,
+      long columns) {
+    rowStride = rowStep;
+    columnStride = columnStep;
     segment = memory;
     elementSize = dtype.byteSize();
     picked = true;
@@ -224,22 +236,8 @@ public final class RunCursor {
     boolean inPlace =
         from.byteOffset == to.byteOffset && from.segment.address() == to.segment.address();
     if (!inPlace) {
-      copyBytes(from.segment, from.byteOffset, to.segment, to.byteOffset, count * from.elementSize);
-    }
-  }
-
-  /**
-   * Copies bytes, those up to the destination's next cache line first where there are many: vectors
-   * that are stored across lines take twice as long.
-   */
-  private static void copyBytes(
-      MemorySegment from, long fromOffset, MemorySegment to, long toOffset, long bytes) {
-    long head = -(to.address() + toOffset) & (LINE_BYTES - 1);
-    if (head == 0 || bytes < WORTH_ALIGNING) {
-      MemorySegment.copy(from, fromOffset, to, toOffset, bytes);
-    } else {
-      MemorySegment.copy(from, fromOffset, to, toOffset, head);
-      MemorySegment.copy(from, fromOffset + head, to, toOffset + head, bytes - head);
+      BulkMemory.copy(
+          from.segment, from.byteOffset, to.segment, to.byteOffset, count * from.elementSize);
     }
   }
 }
