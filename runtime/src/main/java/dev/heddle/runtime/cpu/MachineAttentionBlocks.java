@@ -150,7 +150,8 @@ final class MachineAttentionBlocks extends AttentionBlocks {
             tiles,
             ROWS * Float.BYTES,
             ROWS * sizeBytes,
-            ROWS * sizeBytes);
+            ROWS * sizeBytes,
+            0);
         panel += panelBytes;
       }
       key += tiles * ROWS;

@@ -14,6 +14,9 @@ final class MachineBlocks {
 
   private static final int WORD_BYTES = 4;
 
+  /** Bytes that the processor fetches at once. */
+  private static final int LINE_BYTES = 64;
+
   private MachineBlocks() {}
 
   /** Panels of B that {@code columns} columns take. */
@@ -50,6 +53,43 @@ final class MachineBlocks {
       long startStride,
       int rows,
       int columns) {
+    lying(code, a, aStride, words, b, c, cStride, start, startStride, rows, columns, 0);
+  }
+
+  /**
+   * The same with rows of A that come from memory: while a tile is computed, the next one's rows
+   * are fetched, with the gaps between them unless these are wide.
+   */
+  static void fetched(
+      TileKernels code,
+      long a,
+      long aStride,
+      long words,
+      long b,
+      long c,
+      long cStride,
+      long start,
+      long startStride,
+      int rows,
+      int columns) {
+    long bytesPerStep = ROWS * aStride / words;
+    long aheadStep = bytesPerStep <= LINE_BYTES ? bytesPerStep : 0;
+    lying(code, a, aStride, words, b, c, cStride, start, startStride, rows, columns, aheadStep);
+  }
+
+  private static void lying(
+      TileKernels code,
+      long a,
+      long aStride,
+      long words,
+      long b,
+      long c,
+      long cStride,
+      long start,
+      long startStride,
+      int rows,
+      int columns,
+      long aheadStep) {
     for (int row = 0; row < rows; ) {
       int height = Math.min(ROWS, rows - row);
       int tiles = Math.max(1, (rows - row) / ROWS);
@@ -68,7 +108,8 @@ final class MachineBlocks {
           tiles,
           ROWS * aStride,
           ROWS * cStride,
-          ROWS * startStride);
+          ROWS * startStride,
+          aheadStep);
       row += tiles * height;
     }
   }
@@ -108,7 +149,8 @@ final class MachineBlocks {
             tiles,
             words * Lanes.BYTES,
             PACKED_ROWS * cStride,
-            PACKED_ROWS * startStride);
+            PACKED_ROWS * startStride,
+            0);
         row += tiles * PACKED_ROWS;
       }
     }

@@ -30,8 +30,14 @@ final class MachineMultiply implements MatrixMultiply {
   /** Words along k in a block: a panel of B then takes 192 KiB of the second-level cache. */
   private static final long DEPTH = 1024;
 
+  /**
+   * The same where B is small: sums are then written once and not read again, which gains 5 % with
+   * 1152 or 1536 values along k. With a larger B that lost up to 5 %, the sooner where A is packed.
+   */
+  private static final long LONG_DEPTH = 2048;
+
   /** Bytes of a block of A: a part of the second-level cache. */
-  private static final long BLOCK_BYTES = 256 << 10;
+  private static final long BLOCK_BYTES = 512 << 10;
 
   /** Rows of a block. */
   private static final long MAX_BLOCK_ROWS = 128;
@@ -304,7 +310,7 @@ final class MachineMultiply implements MatrixMultiply {
       if (packsA(p)) {
         MachineBlocks.packed(code, own, words, b, c, cStride, start, startStride, rows, columns);
       } else {
-        MachineBlocks.lying(
+        MachineBlocks.fetched(
             code, a, p.aStride, words, b, c, cStride, start, startStride, rows, columns);
       }
     }
@@ -361,7 +367,10 @@ final class MachineMultiply implements MatrixMultiply {
 
   /** Values along k in a block: as even as they come, and whole pairs. */
   private static long depthStep(Product p) {
-    long most = p.bf16 ? 2 * DEPTH : DEPTH;
+    long longWords = Math.min(LONG_DEPTH, WordPacking.words(p.bf16, p.depth));
+    long smallWords = packsA(p) ? PACKED_WORDS / 2 : PACKED_WORDS;
+    long words = p.columns * longWords <= smallWords ? LONG_DEPTH : DEPTH;
+    long most = p.bf16 ? 2 * words : words;
     long blocks = (p.depth + most - 1) / most;
     long even = (p.depth + blocks - 1) / blocks;
     return p.bf16 ? even + even % 2 : even;

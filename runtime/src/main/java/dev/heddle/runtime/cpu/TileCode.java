@@ -67,6 +67,7 @@ final class TileCode {
   private static final int A_TILE = 5;
   private static final int C_TILE = 6;
   private static final int START_TILE = 7;
+  private static final int AHEAD_STEP = 8;
 
   // The function's own.
   private static final int A_AT = RAX;
@@ -74,6 +75,7 @@ final class TileCode {
   private static final int STEPS_LEFT = R12;
   private static final int START_AT = R13;
   private static final int ROW_AT = R14;
+  private static final int AHEAD_AT = ROW_AT;
   private static final int TILES_LEFT = R15;
   private static final int THREE_ROWS = R10;
   private static final int FIVE_ROWS = R11;
@@ -93,17 +95,23 @@ final class TileCode {
   private final Kind kind;
   private final int rows;
   private final int vectors;
+  private final boolean fetches;
 
-  private TileCode(Assembler code, Kind kind, int rows, int vectors) {
+  private TileCode(Assembler code, Kind kind, int rows, int vectors, boolean fetches) {
     this.code = code;
     this.kind = kind;
     this.rows = rows;
     this.vectors = vectors;
+    this.fetches = fetches;
   }
 
-  /** Appends the function for tiles of {@code rows} by {@code vectors}. */
-  static void append(Assembler code, Kind kind, int rows, int vectors) {
-    new TileCode(code, kind, rows, vectors).function();
+  /**
+   * Appends the function for tiles of {@code rows} by {@code vectors}.
+   *
+   * @param fetches whether it fetches the next tile's rows of A meanwhile
+   */
+  static void append(Assembler code, Kind kind, int rows, int vectors, boolean fetches) {
+    new TileCode(code, kind, rows, vectors, fetches).function();
   }
 
   private void function() {
@@ -164,14 +172,26 @@ final class TileCode {
     }
   }
 
+  /**
+   * The loop along k. Where it fetches, each step fetches a little of the rows of A that come next:
+   * nobody has touched them yet, and the processor does not guess eight rows at once.
+   */
   private void multiply() {
     code.mov(A_AT, A);
     code.mov(B_AT, B);
     code.mov(STEPS_LEFT, argument(STEPS));
+    if (fetches) {
+      code.mov(AHEAD_AT, A);
+      code.add(AHEAD_AT, argument(A_TILE));
+    }
     code.align(VECTOR_BYTES);
     Label step = code.here();
     for (int v = 0; v < vectors; v++) {
       code.vmovups(v, Memory.at(B_AT, v * VECTOR_BYTES));
+    }
+    if (fetches) {
+      code.prefetcht0(Memory.at(AHEAD_AT, 0));
+      code.add(AHEAD_AT, argument(AHEAD_STEP));
     }
     int free = 2 * LANES - rows * vectors - vectors;
     for (int row = 0; row < rows; row++) {

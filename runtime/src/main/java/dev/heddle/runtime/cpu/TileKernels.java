@@ -22,7 +22,7 @@ final class TileKernels {
   /** Bytes of a step along k in a panel of B. */
   static final int COLUMN_BYTES = COLUMNS * Float.BYTES;
 
-  private static final int ARGUMENTS = 14;
+  private static final int ARGUMENTS = 15;
   private static final int CODE_UNIT = 64;
 
   private static final MethodHandle CALL = ExecutableMemory.caller(ARGUMENTS);
@@ -72,21 +72,30 @@ final class TileKernels {
       return null;
     }
     Assembler code = new Assembler();
-    int[] starts = new int[TileCode.ROWS * TileCode.VECTORS + 1];
+    int[] starts = new int[index(TileCode.ROWS, TileCode.VECTORS, true) + 2];
     for (int rows = 1; rows <= TileCode.ROWS; rows++) {
       for (int vectors = 1; vectors <= TileCode.VECTORS; vectors++) {
-        code.align(CODE_UNIT);
-        starts[index(rows, vectors)] = code.position();
-        TileCode.append(code, kind, rows, vectors);
+        append(code, kind, rows, vectors, false, starts);
       }
+    }
+    for (int vectors = 1; vectors <= TileCode.VECTORS; vectors++) {
+      append(code, kind, TileCode.ROWS, vectors, true, starts);
     }
     starts[starts.length - 1] = code.position();
     Optional<MemorySegment[]> functions = ExecutableMemory.functions(code, starts);
     return functions.isPresent() ? new TileKernels(functions.get()) : null;
   }
 
-  private static int index(int rows, int vectors) {
-    return (rows - 1) * TileCode.VECTORS + vectors - 1;
+  private static void append(
+      Assembler code, TileCode.Kind kind, int rows, int vectors, boolean fetches, int[] starts) {
+    code.align(CODE_UNIT);
+    starts[index(rows, vectors, fetches)] = code.position();
+    TileCode.append(code, kind, rows, vectors, fetches);
+  }
+
+  /** Functions that fetch, which exist for whole tiles only, follow all others. */
+  private static int index(int rows, int vectors, boolean fetches) {
+    return (rows - 1 + (fetches ? 1 : 0)) * TileCode.VECTORS + vectors - 1;
   }
 
   /**
@@ -109,6 +118,8 @@ final class TileKernels {
    * @param aTile from a tile's rows of A to the next tile's
    * @param cTile from a tile of C to the next
    * @param startTile the same of {@code start}
+   * @param aheadStep how far fetching of the next tile's rows of A moves with each step along k; 0
+   *     to fetch nothing
    */
   void run(
       int rows,
@@ -125,14 +136,15 @@ final class TileKernels {
       long tiles,
       long aTile,
       long cTile,
-      long startTile) {
+      long startTile,
+      long aheadStep) {
     int vectors = (columns + TileCode.LANES - 1) / TileCode.LANES;
     long mask = (1L << columns - (vectors - 1) * TileCode.LANES) - 1;
-    MemorySegment function = functions[index(rows, vectors)];
+    MemorySegment function = functions[index(rows, vectors, aheadStep != 0 && rows == ROWS)];
     try {
       CALL.invokeExact(
           function, a, aRow, aStep, b, c, cRow, steps, start, startRow, tiles, mask, aTile, cTile,
-          startTile);
+          startTile, aheadStep);
     } catch (Throwable thrown) {
       throw new IllegalStateException("TileKernels: calling machine code failed", thrown);
     }

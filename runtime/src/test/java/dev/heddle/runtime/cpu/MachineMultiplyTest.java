@@ -75,6 +75,22 @@ class MachineMultiplyTest {
   }
 
   @Test
+  void largeB_whoseBlocksAreShorter_isMultipliedAsAnyOther() {
+    for (DType dtype : TYPES) {
+      try (CpuDevice device = open(2);
+          MemoryScope scope = MemoryScope.open()) {
+        long k = dtype == DType.F32 ? 1501 : 3003;
+        RandomKey key = RandomKey.of(SEED, "large b");
+        NDArray a = matrix(device, dtype, key.with(1), 17, k, 0);
+        NDArray b = matrix(device, dtype, key.with(2), k, 1400, 0);
+        NDArray c = NDArray.empty(device, dtype, 17, 1400);
+        device.kernels(dtype).gemm(a, false, b, false, 1, 0, c);
+        check(c, exact(a, false, b, false, 17, 1400), k);
+      }
+    }
+  }
+
+  @Test
   void sumsOfSeveralBlocks_areTheSameForAnyThreads_andRoundedOnce() {
     for (DType dtype : TYPES) {
       double[] first = {};
