@@ -57,7 +57,7 @@ final class VectorKernels implements Kernels {
     ColumnSums columnSums = new ColumnSums(workers, memory, machine);
     this.sums = new VectorSums(workers, memory, columnSums);
     this.softmax = new VectorSoftmax(workers, memory);
-    this.norms = new VectorNorms(workers, memory, columnSums);
+    this.norms = new VectorNorms(workers, memory, columnSums, machine != null);
     this.rotary = new VectorRotary(workers);
     this.attention = new VectorAttention(workers, memory, machine != null);
     this.attentionBackward = new VectorAttentionBackward(workers, memory, machine != null);

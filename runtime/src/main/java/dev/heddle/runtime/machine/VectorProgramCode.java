@@ -12,21 +12,12 @@ import static dev.heddle.runtime.machine.Assembler.RSP;
 import dev.heddle.runtime.machine.Assembler.Label;
 import dev.heddle.runtime.machine.Assembler.Memory;
 import dev.heddle.runtime.machine.VectorProgram.Code;
-import dev.heddle.runtime.machine.VectorProgram.Operation;
-import dev.heddle.runtime.machine.VectorProgram.Type;
-import java.util.ArrayDeque;
-import java.util.ArrayList;
-import java.util.Arrays;
-import java.util.Deque;
-import java.util.List;
 
 /**
  * Writes the function of a {@link VectorProgram}: a loop over whole vectors, or the same for some
  * lanes of one. Its arguments are those of {@link VectorLoop}'s call.
  */
-final class VectorProgramCode {
-  private static final int REGISTERS = 32;
-  private static final int VECTOR_BYTES = 64;
+final class VectorProgramCode extends VectorBody {
   private static final int CODE_UNIT = 64;
 
   /** Vectors side by side at most. */
@@ -38,56 +29,9 @@ final class VectorProgramCode {
   private static final int MASK_ARGUMENT = 16;
   private static final int CONSTANTS = RAX;
 
-  /** Which lanes are there. */
-  private static final int LANES_MASK = 1;
-
-  /** The first mask register of comparisons, one a copy. */
-  private static final int COMPARED = 2;
-
-  private static final int NONE = -1;
-
-  /** There are not enough registers. */
-  private static final class OutOfRegisters extends Exception {
-    private static final long serialVersionUID = 1;
-  }
-
-  private final Assembler code;
-  private final VectorProgram program;
-  private final boolean masked;
-  private final int copies;
-  private final int[] lastUses;
-
-  /** The register of each value and copy; of a constant that stays, copy 0's. */
-  private final int[][] registers;
-
-  private final boolean[] isConstant;
-  private final int[] constantIndex;
-  private final Deque<Integer> free = new ArrayDeque<>();
-
   private VectorProgramCode(Assembler code, VectorProgram program, boolean masked, int copies) {
-    this.code = code;
-    this.program = program;
+    super(code, program, copies, CONSTANTS);
     this.masked = masked;
-    this.copies = copies;
-    int count = program.valueCount();
-    lastUses = new int[count];
-    registers = new int[count][copies];
-    isConstant = new boolean[count];
-    constantIndex = new int[count];
-    for (int[] row : registers) {
-      Arrays.fill(row, NONE);
-    }
-    List<Operation> operations = program.operations();
-    for (int i = 0; i < operations.size(); i++) {
-      Operation operation = operations.get(i);
-      for (int operand : operation.operands()) {
-        lastUses[operand] = i;
-      }
-      if (operation.code() == Code.CONSTANT) {
-        isConstant[operation.result()] = true;
-        constantIndex[operation.result()] = operation.extra();
-      }
-    }
   }
 
   /**
@@ -117,24 +61,16 @@ final class VectorProgramCode {
   }
 
   private void function(int resident) throws OutOfRegisters {
-    for (int i = 0; i < REGISTERS; i++) {
-      free.add(i);
-    }
     code.mov(CONSTANTS, Memory.at(RSP, CONSTANTS_ARGUMENT));
     if (masked) {
       // The counter is not needed.
       code.mov(COUNT, Memory.at(RSP, MASK_ARGUMENT));
       code.kmovw(LANES_MASK, COUNT);
     }
-    loadConstants(resident);
+    loadConstants(0, resident);
     code.align(CODE_UNIT);
     Label turn = code.here();
-    List<Operation> operations = program.operations();
-    for (int i = 0; i < operations.size(); i++) {
-      if (operations.get(i).code() != Code.CONSTANT) {
-        append(i, operations.get(i));
-      }
-    }
+    appendOperations();
     if (!masked) {
       for (int array = 0; array < program.arrayCount(); array++) {
         code.addConstant(POINTERS[array], copies * vectorBytes(array));
@@ -146,163 +82,27 @@ final class VectorProgramCode {
     code.ret();
   }
 
-  /** The constants that are used most often stay in registers. */
-  private void loadConstants(int resident) throws OutOfRegisters {
-    int[] uses = new int[program.valueCount()];
-    List<Integer> numbers = new ArrayList<>();
-    for (Operation operation : program.operations()) {
-      for (int operand : operation.operands()) {
-        uses[operand]++;
-      }
-      if (operation.code() == Code.CONSTANT) {
-        numbers.add(operation.result());
-      }
-    }
-    numbers.sort((a, b) -> Integer.compare(uses[b], uses[a]));
-    for (int number : numbers.subList(0, resident)) {
-      registers[number][0] = take();
-      loadConstant(registers[number][0], number);
-    }
-  }
-
-  private void loadConstant(int register, int number) {
-    code.vpbroadcastd(register, Memory.at(CONSTANTS, Float.BYTES * constantIndex[number]));
-  }
-
-  private int take() throws OutOfRegisters {
-    if (free.isEmpty()) {
-      throw new OutOfRegisters();
-    }
-    return free.removeFirst();
-  }
-
-  private void append(int index, Operation operation) throws OutOfRegisters {
-    int[] operands = operation.operands();
-    List<Integer> borrowed = new ArrayList<>();
-    // Constants that have no register of their own get one for this operation.
-    int[] shared = new int[operands.length];
-    for (int i = 0; i < operands.length; i++) {
-      shared[i] = NONE;
-      if (isConstant[operands[i]]) {
-        shared[i] = registers[operands[i]][0];
-        if (shared[i] == NONE) {
-          shared[i] = take();
-          borrowed.add(shared[i]);
-          loadConstant(shared[i], operands[i]);
-        }
-      }
-    }
-    for (int copy = 0; copy < copies; copy++) {
-      int[] sources = new int[operands.length];
-      for (int i = 0; i < operands.length; i++) {
-        sources[i] = shared[i] == NONE ? registers[operands[i]][copy] : shared[i];
-      }
-      append(index, operation, copy, sources);
-    }
-    free.addAll(borrowed);
-  }
-
-  private void append(int index, Operation operation, int copy, int[] s) throws OutOfRegisters {
-    if (operation.code() == Code.MULTIPLY_ADD) {
-      appendMultiplyAdd(index, operation, copy, s);
-      return;
-    }
-    // A result may take the place of an operand that nobody needs any more.
-    release(index, operation, copy);
-    int to = NONE;
-    if (operation.result() != NONE) {
-      to = take();
-      registers[operation.result()][copy] = to;
-    }
-    int extra = operation.extra();
-    switch (operation.code()) {
-      case LOAD -> appendLoad(to, extra, copy);
-      case ADD -> code.vaddps(to, s[0], s[1]);
-      case SUBTRACT -> code.vsubps(to, s[0], s[1]);
-      case MULTIPLY -> code.vmulps(to, s[0], s[1]);
-      case DIVIDE -> code.vdivps(to, s[0], s[1]);
-      case SQUARE_ROOT -> code.vsqrtps(to, s[0]);
-      case ADD_BITS -> code.vpaddd(to, s[0], s[1]);
-      case AND_BITS -> code.vpandd(to, s[0], s[1]);
-      case OR_BITS -> code.vpord(to, s[0], s[1]);
-      case SHIFT_UP -> code.vpslld(to, s[0], extra);
-      case SHIFT_DOWN -> code.vpsrld(to, s[0], extra);
-      case SELECT -> {
-        code.vcmpps(COMPARED + copy, s[0], s[1], extra);
-        code.vblendmps(to, s[3], s[2], COMPARED + copy);
-      }
-      case STORE -> {
-        if (masked) {
-          code.vmovups(memory(extra, copy), s[0], LANES_MASK);
-        } else {
-          code.vmovups(memory(extra, copy), s[0]);
-        }
-      }
-      case STORE_LOWER_HALVES -> code.vpmovdw(memory(extra, copy), s[0], masked ? LANES_MASK : 0);
-      case CONSTANT, MULTIPLY_ADD ->
-          throw new IllegalStateException("VectorProgram: " + operation.code() + " comes earlier");
-    }
-  }
-
-  private void appendLoad(int to, int array, int copy) {
-    Memory from = memory(array, copy);
-    if (program.type(array) == Type.F32) {
-      if (masked) {
-        code.vmovups(to, from, LANES_MASK);
-      } else {
-        code.vmovups(to, from);
-      }
-    } else if (masked) {
-      code.vpmovzxwd(to, from, LANES_MASK);
-    } else {
-      code.vpmovzxwd(to, from);
-    }
-  }
-
-  /** The instruction overwrites an operand: one that ends here, if there is one, else a copy. */
-  private void appendMultiplyAdd(int index, Operation operation, int copy, int[] s)
-      throws OutOfRegisters {
-    int[] operands = operation.operands();
-    int to;
-    if (ends(index, operands[2])) {
-      to = s[2];
-      code.vfmadd231ps(to, s[0], s[1]);
-    } else if (ends(index, operands[0])) {
-      to = s[0];
-      code.vfmadd213ps(to, s[1], s[2]);
-    } else if (ends(index, operands[1])) {
-      to = s[1];
-      code.vfmadd213ps(to, s[0], s[2]);
-    } else {
-      to = take();
-      code.vmovaps(to, s[2]);
-      code.vfmadd231ps(to, s[0], s[1]);
-    }
-    release(index, operation, copy);
-    free.remove((Integer) to);
-    registers[operation.result()][copy] = to;
-  }
-
-  /** Whether a value's register can be overwritten by an operation. */
-  private boolean ends(int index, int operand) {
-    return !isConstant[operand] && lastUses[operand] == index;
-  }
-
-  private void release(int index, Operation operation, int copy) {
-    for (int operand : operation.operands()) {
-      int register = registers[operand][copy];
-      if (ends(index, operand) && register != NONE) {
-        free.addFirst(register);
-        registers[operand][copy] = NONE;
-      }
-    }
-  }
-
-  private Memory memory(int array, int copy) {
+  @Override
+  Memory memory(int array, int copy) {
     return Memory.at(POINTERS[array], copy * vectorBytes(array));
   }
 
-  private int vectorBytes(int array) {
-    return program.type(array) == Type.F32 ? VECTOR_BYTES : VECTOR_BYTES / 2;
+  @Override
+  void store(Memory to, int register) {
+    if (masked) {
+      code.vmovups(to, register, LANES_MASK);
+    } else {
+      code.vmovups(to, register);
+    }
+  }
+
+  @Override
+  void storeHalf(Memory to, int register) {
+    code.vmovdqu16Half(to, register, masked ? LANES_MASK : 0);
+  }
+
+  @Override
+  int accumulator(int number) {
+    throw new IllegalStateException("VectorProgram: running sum " + number + " needs rows");
   }
 }

@@ -45,6 +45,7 @@ class AssemblerTest {
     same("48 81 c5 c0 00 00 00", a -> a.addConstant(RBP, 192));
     same("48 31 c9", a -> a.clear(RCX));
     same("49 ff cf", a -> a.dec(R15));
+    same("4d 85 e4", a -> a.test(R12));
     same("41 54", a -> a.push(R12));
     same("5d", a -> a.pop(RBP));
     same("41 0f 0d 4e 40", a -> a.prefetchw(Memory.at(R14, 64)));
@@ -105,6 +106,14 @@ class AssemblerTest {
     same("62 92 45 4a 65 f4", a -> a.vblendmps(6, 7, 28, 2));
     same("62 e2 25 43 65 c0", a -> a.vblendmps(16, 27, 0, 3));
     same("62 92 6d 40 a8 d9", a -> a.vfmadd213ps(3, 18, 25));
+    same("62 31 7c c9 28 c9", a -> a.vmovapsZeroing(9, 17, 1));
+    same("62 e1 5c 41 58 e3", a -> a.vaddps(20, 20, 3, 1));
+    same("62 a1 34 49 5f e4", a -> a.vmaxps(20, 9, 20, 1));
+    same("62 f1 74 48 5f da", a -> a.vmaxps(3, 1, 2, 0));
+    same("62 62 0d 49 b8 fd", a -> a.vfmadd231ps(31, 14, 5, 1));
+    same("62 b3 7d 48 04 fa 4e", a -> a.vpermilps(7, 18, 0x4E));
+    same("62 e2 7e 48 33 d7", a -> a.vpmovdw(7, 18));
+    same("62 e1 ff a9 7f d7", a -> a.vmovdqu16HalfZeroing(7, 18, 1));
   }
 
   @Test
@@ -116,6 +125,16 @@ class AssemblerTest {
     assembler.jnz(start);
     // -9: the jump's own six bytes and the three before it.
     assertThat(HexFormat.of().formatHex(assembler.toBytes())).isEqualTo("48ffc8" + "0f85f7ffffff");
+  }
+
+  @Test
+  void jumps_goForwardToALabel() {
+    Assembler assembler = new Assembler();
+    Label end = assembler.newLabel();
+    assembler.jz(end);
+    assembler.dec(RAX);
+    assembler.bind(end);
+    assertThat(HexFormat.of().formatHex(assembler.toBytes())).isEqualTo("0f8403000000" + "48ffc8");
   }
 
   @Test
