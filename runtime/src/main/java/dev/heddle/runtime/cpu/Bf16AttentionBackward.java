@@ -8,6 +8,7 @@ import dev.heddle.runtime.AttentionMask;
 import dev.heddle.runtime.DType;
 import dev.heddle.runtime.NDArray;
 import dev.heddle.runtime.machine.RowLoop;
+import dev.heddle.runtime.machine.VectorProgram.Type;
 import dev.heddle.runtime.memory.Block;
 import dev.heddle.runtime.memory.MemoryPool;
 import jdk.incubator.vector.FloatVector;
@@ -33,6 +34,7 @@ final class Bf16AttentionBackward {
   private final MemoryPool memory;
   private final boolean machineCode;
   private final @Nullable RowLoop rowCode;
+  private final @Nullable RowLoop deltaCode;
   private final WorkerPool.WorkerTask task = this::headRange;
   private final AttentionBlocks.Stage[] stages = {
     this::scoreRows, this::probabilityRows, this::keyGradients, this::addToQueries
@@ -99,6 +101,7 @@ final class Bf16AttentionBackward {
     this.machineCode = machineCode;
     @Nullable MachineRows loops = machineCode ? MachineRows.here() : null;
     this.rowCode = loops == null ? null : loops.roundedProbabilities;
+    this.deltaCode = loops == null ? null : loops.dots(Type.BF16);
   }
 
   /** See {@link dev.heddle.runtime.Kernels#attentionBackward}; no size is 0. */
@@ -297,11 +300,27 @@ final class Bf16AttentionBackward {
       // A query that sees nothing: a score minus minus infinity would be NaN.
       float shift = logSum == Float.NEGATIVE_INFINITY ? Float.POSITIVE_INFINITY : logSum;
       Lanes.set(own + shifts + 4L * query, shift);
-      float delta = dot(dout.at(batch, query, head), out.at(batch, query, head), g.headSize);
-      Lanes.set(own + deltas + 4L * query, delta);
+    }
+    if (deltaCode != null && g.headSize % LENGTH == 0) {
+      RowLoop.Call call = RowLoop.call();
+      call.length(g.headSize);
+      call.array(0, dout.at(batch, 0, head), dout.rowBytes);
+      call.array(1, out.at(batch, 0, head), out.rowBytes);
+      call.result(0, own + deltas, Float.BYTES);
+      call.run(deltaCode, g.queries);
+    } else {
+      deltas(batch, head, own);
     }
     Tiles.fill(own + shifts + 4L * g.queries, LENGTH, Float.POSITIVE_INFINITY);
     Tiles.fill(own + deltas + 4L * g.queries, LENGTH, 0);
+  }
+
+  private void deltas(long batch, long head, long own) {
+    for (int query = 0; query < blocks.queries; query++) {
+      long gradient = dout.at(batch, query, head);
+      float delta = dot(gradient, out.at(batch, query, head), blocks.headSize);
+      Lanes.set(own + deltas + 4L * query, delta);
+    }
   }
 
   private void scoreRows(long batch, long head, int first, int count, long own) {
@@ -493,7 +512,7 @@ final class Bf16AttentionBackward {
   }
 
   /** Σ a b. */
-  private static float dot(long a, long b, int count) {
+  static float dot(long a, long b, int count) {
     long left = address(a);
     long right = address(b);
     FloatVector sums = Lanes.zero();

@@ -22,7 +22,7 @@ final class MachineRows {
   /** The same of scores times a scalar. */
   final RowLoop scaledMaximum = maximum(true);
 
-  /** Scores become exp(x - scalar); their sum. */
+  /** Of scores x y = exp(x - scalar), for x that is nowhere larger; the sum. Arrays: x, y. */
   final RowLoop exponentials = exponentials();
 
   /**
@@ -45,7 +45,7 @@ final class MachineRows {
   private final RowLoop[] normGradients = {
     normGradientsLoop(Type.F32), normGradientsLoop(Type.BF16)
   };
-  private final RowLoop[] sums = {sumsLoop(Type.F32), sumsLoop(Type.BF16)};
+  private final RowLoop[] dots = {dotsLoop(Type.F32), dotsLoop(Type.BF16)};
 
   private MachineRows() {}
 
@@ -63,9 +63,9 @@ final class MachineRows {
     return normGradients[type.ordinal()];
   }
 
-  /** Four rows at a time are added to sums. Arrays: the four, the sums. */
-  RowLoop sums(Type type) {
-    return sums[type.ordinal()];
+  /** Σ a b of rows a and b. */
+  RowLoop dots(Type type) {
+    return dots[type.ordinal()];
   }
 
   private static RowLoop compiled(VectorProgram program) {
@@ -82,11 +82,11 @@ final class MachineRows {
   }
 
   private static RowLoop exponentials() {
-    VectorProgram program = VectorProgram.ofRows(Type.F32);
+    VectorProgram program = VectorProgram.ofRows(Type.F32, Type.F32);
     Value shift = program.scalar();
     Value e = new MachineMath(program).expOfNonPositive(program.subtract(program.load(0), shift));
     program.sum(e);
-    program.store(0, e);
+    program.store(1, e);
     return compiled(program);
   }
 
@@ -147,11 +147,9 @@ final class MachineRows {
     return compiled(program);
   }
 
-  private static RowLoop sumsLoop(Type type) {
-    VectorProgram program = VectorProgram.ofRows(type, type, type, type, Type.F32);
-    Value pair = program.add(program.load(0), program.load(1));
-    Value other = program.add(program.load(2), program.load(3));
-    program.store(4, program.add(program.add(pair, other), program.load(4)));
+  private static RowLoop dotsLoop(Type type) {
+    VectorProgram program = VectorProgram.ofRows(type, type);
+    program.sumOfProducts(program.load(0), program.load(1));
     return compiled(program);
   }
 }

@@ -148,6 +148,7 @@ final class VectorAttention {
       call.array(0, own + scores, g.scoreBytes);
       call.result(0, maxima, Float.BYTES);
       call.run(machine.maximum, count);
+      call.array(1, own + scores, g.scoreBytes);
       call.scalar(0, maxima, Float.BYTES);
       call.result(0, sums, Float.BYTES);
       call.run(machine.exponentials, count);

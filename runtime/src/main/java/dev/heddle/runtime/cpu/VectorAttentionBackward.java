@@ -9,6 +9,7 @@ import static dev.heddle.runtime.cpu.Lanes.store;
 import dev.heddle.runtime.AttentionMask;
 import dev.heddle.runtime.NDArray;
 import dev.heddle.runtime.machine.RowLoop;
+import dev.heddle.runtime.machine.VectorProgram.Type;
 import dev.heddle.runtime.memory.Block;
 import dev.heddle.runtime.memory.MemoryPool;
 import java.lang.foreign.ValueLayout;
@@ -178,6 +179,15 @@ final class VectorAttentionBackward {
   }
 
   private void deltaRows(long batch, long head, int first, int count, long own) {
+    if (machine != null && blocks.headSize % Lanes.LENGTH == 0) {
+      RowLoop.Call call = RowLoop.call();
+      call.length(blocks.headSize);
+      call.array(0, dout.at(batch, first, head), dout.rowBytes);
+      call.array(1, out.at(batch, first, head), out.rowBytes);
+      call.result(0, own + deltas, Float.BYTES);
+      call.run(machine.dots(Type.F32), count);
+      return;
+    }
     for (int row = 0; row < count; row++) {
       long gradient = dout.at(batch, first + row, head);
       long value = out.at(batch, first + row, head);
@@ -260,7 +270,7 @@ final class VectorAttentionBackward {
    * Σ a b. A rest is summed one by one, as {@link MicroKernel} sums, so that in small heads the δ
    * of a query with one key is exactly its gradient, and dq exactly 0.
    */
-  private static float dot(long a, long b, int count) {
+  static float dot(long a, long b, int count) {
     long left = address(a);
     long right = address(b);
     FloatVector sums = Lanes.zero();

@@ -8,10 +8,12 @@ import dev.heddle.runtime.NDArray;
 import dev.heddle.runtime.Shape;
 import dev.heddle.runtime.machine.Processor;
 import dev.heddle.runtime.machine.RowLoop;
+import dev.heddle.runtime.machine.VectorProgram.Type;
 import dev.heddle.runtime.memory.MemoryScope;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Objects;
 import java.util.Random;
@@ -92,6 +94,7 @@ class MachineRowsTest {
       call.array(0, machine, 4L * STRIDE);
       call.result(0, maxima, 4);
       call.run(loops().maximum, ROWS);
+      call.array(1, machine, 4L * STRIDE);
       call.scalar(0, maxima, 4);
       call.result(0, maxima + 4L * ROWS, 4);
       call.run(loops().exponentials, ROWS);
@@ -238,6 +241,60 @@ class MachineRowsTest {
       assertThat(bits(got, 4 * ROWS * STRIDE)).isEqualTo(bits(wanted, 4 * ROWS * STRIDE));
       assertThat(Math.abs(Bf16Conversion.get(wanted))).isGreaterThanOrEqualTo(Float.MIN_NORMAL);
     }
+  }
+
+  @ParameterizedTest
+  @ValueSource(ints = {16, 32, 48})
+  void dots_haveTheBitsOfJava(int n) {
+    try (Arena arena = Arena.ofConfined()) {
+      Random random = new Random(SEED + 4);
+      long a = scores(arena, random);
+      long b = scores(arena, random);
+      long results = arena.allocate(4L * ROWS, 64).address();
+      for (Type type : Type.values()) {
+        // As bf16 they are numbers of any size.
+        int step = type.bytes() * STRIDE;
+        RowLoop.Call call = RowLoop.call();
+        call.length(n);
+        call.array(0, a, step);
+        call.array(1, b, step);
+        call.result(0, results, 4);
+        call.run(loops().dots(type), ROWS);
+        for (int row = 0; row < ROWS; row++) {
+          long at = (long) step * row;
+          float wanted =
+              type == Type.F32
+                  ? VectorAttentionBackward.dot(a + at, b + at, n)
+                  : Bf16AttentionBackward.dot(a + at, b + at, n);
+          assertThat(bits(Lanes.get(results + 4L * row))).as("%s", row).isEqualTo(bits(wanted));
+        }
+      }
+    }
+  }
+
+  private static double[] softmax(CpuBackend backend, double[] values, int columns, boolean same) {
+    try (CpuDevice device = CpuDevice.open("cpu:rows", 2, backend);
+        MemoryScope scope = MemoryScope.open()) {
+      Shape shape = Shape.of(values.length / columns, columns);
+      NDArray x = NDArray.of(device, DType.F32, shape, values);
+      NDArray y = same ? x : NDArray.full(device, DType.F32, shape, 3);
+      x.kernels().softmax(x, y);
+      return y.toDoubles();
+    }
+  }
+
+  @ParameterizedTest
+  @CsvSource({"16, false", "48, true", "256, false", "50, true"})
+  void softmax_hasTheBitsOfJava(int columns, boolean same) {
+    Random random = new Random(SEED + columns);
+    double[] values = random.doubles(50L * columns, -20, 20).toArray();
+    Arrays.fill(values, 7 * columns, 8 * columns, Double.NEGATIVE_INFINITY);
+    Arrays.fill(values, 8 * columns, 9 * columns, -Float.MAX_VALUE);
+    Arrays.fill(values, 40 * columns, 41 * columns, Double.NaN);
+    values[20 * columns] = Double.NaN;
+    values[21 * columns] = Double.POSITIVE_INFINITY;
+    assertThat(softmax(CpuBackend.BEST, values, columns, same))
+        .isEqualTo(softmax(CpuBackend.VECTOR, values, columns, same));
   }
 
   private static List<double[]> normGradients(CpuBackend backend, DType dtype, int rows, int n) {
