@@ -6,6 +6,7 @@ import static dev.heddle.runtime.cpu.Lanes.LENGTH;
 import dev.heddle.runtime.AttentionMask;
 import dev.heddle.runtime.DType;
 import dev.heddle.runtime.NDArray;
+import dev.heddle.runtime.machine.RowLoop;
 import dev.heddle.runtime.memory.Block;
 import dev.heddle.runtime.memory.MemoryPool;
 import org.jspecify.annotations.Nullable;
@@ -26,6 +27,7 @@ final class Bf16Attention {
   private final WorkerPool workers;
   private final MemoryPool memory;
   private final boolean machineCode;
+  private final @Nullable MachineRows rowCode;
   private final WorkerPool.WorkerTask task = this::headRange;
   private final AttentionBlocks.Stage[] stages = {
     this::scoreRows,
@@ -78,6 +80,7 @@ final class Bf16Attention {
     this.workers = workers;
     this.memory = memory;
     this.machineCode = machineCode;
+    this.rowCode = machineCode ? MachineRows.here() : null;
   }
 
   /** See {@link dev.heddle.runtime.Kernels#attention}; no size is 0. */
@@ -222,6 +225,18 @@ final class Bf16Attention {
 
   /** Hides what rows do not see, and finds their maxima. */
   private void maximumRows(long batch, long head, int first, int count, long own) {
+    if (rowCode != null) {
+      RowLoop.Call call = RowLoop.call();
+      call.lengths(count);
+      for (int row = 0; row < count; row++) {
+        call.length(row, blocks.visible(first + row), 0);
+      }
+      call.array(0, own, 4 * stride);
+      call.scalar(0, scale);
+      call.result(0, own + maxima, Float.BYTES);
+      call.run(rowCode.scaledMaximum, count);
+      return;
+    }
     int part = LENGTH - 1;
     float factor = factor();
     for (int row = 0; row < count; row++) {
@@ -246,6 +261,22 @@ final class Bf16Attention {
 
   private void exponentialRows(long batch, long head, int first, int count, long own) {
     int limit = limit(first, count);
+    @Nullable RowLoop loop = rowCode == null ? null : rowCode.roundedExponentials;
+    if (loop != null) {
+      int defined = limit + LENGTH - 1 & -LENGTH;
+      RowLoop.Call call = RowLoop.call();
+      call.lengths(count);
+      for (int row = 0; row < count; row++) {
+        call.length(row, blocks.visible(first + row), defined);
+      }
+      call.array(0, own, 4 * stride);
+      call.array(1, own + probabilities, 2 * stride);
+      call.scalar(0, scale);
+      call.scalar(1, own + maxima, Float.BYTES);
+      call.result(0, own + sums, Float.BYTES);
+      call.run(loop, count);
+      return;
+    }
     float factor = factor();
     for (int row = 0; row < count; row++) {
       long scores = own + 4 * row * stride;

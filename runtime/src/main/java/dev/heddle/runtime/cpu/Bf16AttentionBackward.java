@@ -7,6 +7,8 @@ import static dev.heddle.runtime.cpu.Lanes.address;
 import dev.heddle.runtime.AttentionMask;
 import dev.heddle.runtime.DType;
 import dev.heddle.runtime.NDArray;
+import dev.heddle.runtime.machine.RowLoop;
+import dev.heddle.runtime.machine.VectorProgram.Type;
 import dev.heddle.runtime.memory.Block;
 import dev.heddle.runtime.memory.MemoryPool;
 import jdk.incubator.vector.FloatVector;
@@ -31,6 +33,8 @@ final class Bf16AttentionBackward {
   private final WorkerPool workers;
   private final MemoryPool memory;
   private final boolean machineCode;
+  private final @Nullable RowLoop rowCode;
+  private final @Nullable RowLoop deltaCode;
   private final WorkerPool.WorkerTask task = this::headRange;
   private final AttentionBlocks.Stage[] stages = {
     this::scoreRows, this::probabilityRows, this::keyGradients, this::addToQueries
@@ -95,6 +99,9 @@ final class Bf16AttentionBackward {
     this.workers = workers;
     this.memory = memory;
     this.machineCode = machineCode;
+    @Nullable MachineRows loops = machineCode ? MachineRows.here() : null;
+    this.rowCode = loops == null ? null : loops.roundedProbabilities;
+    this.deltaCode = loops == null ? null : loops.dots(Type.BF16);
   }
 
   /** See {@link dev.heddle.runtime.Kernels#attentionBackward}; no size is 0. */
@@ -293,11 +300,27 @@ final class Bf16AttentionBackward {
       // A query that sees nothing: a score minus minus infinity would be NaN.
       float shift = logSum == Float.NEGATIVE_INFINITY ? Float.POSITIVE_INFINITY : logSum;
       Lanes.set(own + shifts + 4L * query, shift);
-      float delta = dot(dout.at(batch, query, head), out.at(batch, query, head), g.headSize);
-      Lanes.set(own + deltas + 4L * query, delta);
+    }
+    if (deltaCode != null && g.headSize % LENGTH == 0) {
+      RowLoop.Call call = RowLoop.call();
+      call.length(g.headSize);
+      call.array(0, dout.at(batch, 0, head), dout.rowBytes);
+      call.array(1, out.at(batch, 0, head), out.rowBytes);
+      call.result(0, own + deltas, Float.BYTES);
+      call.run(deltaCode, g.queries);
+    } else {
+      deltas(batch, head, own);
     }
     Tiles.fill(own + shifts + 4L * g.queries, LENGTH, Float.POSITIVE_INFINITY);
     Tiles.fill(own + deltas + 4L * g.queries, LENGTH, 0);
+  }
+
+  private void deltas(long batch, long head, long own) {
+    for (int query = 0; query < blocks.queries; query++) {
+      long gradient = dout.at(batch, query, head);
+      float delta = dot(gradient, out.at(batch, query, head), blocks.headSize);
+      Lanes.set(own + deltas + 4L * query, delta);
+    }
   }
 
   private void scoreRows(long batch, long head, int first, int count, long own) {
@@ -352,20 +375,26 @@ final class Bf16AttentionBackward {
   private void probabilityRows(long batch, long head, int first, int count, long own) {
     Bf16AttentionBlocks g = blocks;
     int from = firstQuery(first);
-    for (int row = 0; row < count && from < g.queries; row++) {
-      long at = own + 4 * row * stride;
+    if (from == g.queries) {
+      return;
+    }
+    int row = 0;
+    while (row < count) {
+      int next = row + 1;
+      if (rowCode == null) {
+        probabilities(from, firstVector(first + row, from), row, own);
+      } else {
+        int start = firstVector(first + row, from);
+        while (next < count && firstVector(first + next, from) == start) {
+          next++;
+        }
+        probabilities(rowCode, from, start, row, next - row, own);
+      }
+      row = next;
+    }
+    for (row = 0; row < count; row++) {
       long to = own + 2 * row * stride;
       int hidden = g.firstQuery(first + row) - from;
-      int start = hidden & -LENGTH;
-      Bf16ScoreRows.probabilities(
-          at + 4L * start,
-          at + dscores + 4L * start,
-          scale,
-          own + shifts + 4L * (from + start),
-          own + deltas + 4L * (from + start),
-          to + rounded + 2L * start,
-          to + drounded + 2L * start,
-          g.queries - from - start);
       if (hidden > 0) {
         Bf16ScoreRows.clear(to + rounded, hidden);
         Bf16ScoreRows.clear(to + drounded, hidden);
@@ -376,6 +405,41 @@ final class Bf16AttentionBackward {
         Bf16Conversion.set(to + drounded + 2L * (g.queries - from), 0);
       }
     }
+  }
+
+  /** The first query behind {@code from}, by whole vectors, that is computed for a key. */
+  private int firstVector(int key, int from) {
+    return blocks.firstQuery(key) - from & -LENGTH;
+  }
+
+  private void probabilities(int from, int start, int row, long own) {
+    long at = own + 4 * row * stride;
+    long to = own + 2 * row * stride;
+    Bf16ScoreRows.probabilities(
+        at + 4L * start,
+        at + dscores + 4L * start,
+        scale,
+        own + shifts + 4L * (from + start),
+        own + deltas + 4L * (from + start),
+        to + rounded + 2L * start,
+        to + drounded + 2L * start,
+        blocks.queries - from - start);
+  }
+
+  /** The same of {@code count} rows that begin alike. */
+  private void probabilities(RowLoop loop, int from, int start, int row, int count, long own) {
+    long at = own + 4 * row * stride + 4L * start;
+    long to = own + 2 * row * stride + 2L * start;
+    RowLoop.Call call = RowLoop.call();
+    call.length((int) roundUp(blocks.queries - from - start, LENGTH));
+    call.array(0, at, 4 * stride);
+    call.array(1, at + dscores, 4 * stride);
+    call.array(2, own + shifts + 4L * (from + start), 0);
+    call.array(3, own + deltas + 4L * (from + start), 0);
+    call.array(4, to + rounded, 2 * stride);
+    call.array(5, to + drounded, 2 * stride);
+    call.scalar(0, scale);
+    call.run(loop, count);
   }
 
   private void keyGradients(long batch, long head, int first, int count, long own) {
@@ -448,7 +512,7 @@ final class Bf16AttentionBackward {
   }
 
   /** Σ a b. */
-  private static float dot(long a, long b, int count) {
+  static float dot(long a, long b, int count) {
     long left = address(a);
     long right = address(b);
     FloatVector sums = Lanes.zero();

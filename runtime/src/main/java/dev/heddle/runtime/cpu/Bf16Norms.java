@@ -1,6 +1,8 @@
 package dev.heddle.runtime.cpu;
 
 import dev.heddle.runtime.NDArray;
+import dev.heddle.runtime.machine.RowLoop;
+import dev.heddle.runtime.machine.VectorProgram.Type;
 import dev.heddle.runtime.memory.Block;
 import dev.heddle.runtime.memory.MemoryPool;
 import org.jspecify.annotations.Nullable;
@@ -21,6 +23,7 @@ final class Bf16Norms {
   private final WorkerPool workers;
   private final MemoryPool memory;
   private final ColumnSums sums;
+  private final @Nullable RowLoop gradientCode;
   private final RowStages forward =
       new RowStages(this::centerRows, this::measureRows, this::normalizeRows);
   private final RowStages backward =
@@ -52,6 +55,8 @@ final class Bf16Norms {
     this.workers = workers;
     this.memory = memory;
     this.sums = new ColumnSums(workers, memory, machine);
+    @Nullable MachineRows loops = machine == null ? null : MachineRows.here();
+    this.gradientCode = loops == null ? null : loops.normGradients(Type.BF16);
   }
 
   /**
@@ -180,7 +185,7 @@ final class Bf16Norms {
   private void readRows(long start, long end) {
     long dw = weightSums + start / grain * 4 * columns;
     long db = biasSums + start / grain * 4 * columns;
-    long row = start;
+    long row = start + addPairs(start, end, dw, db);
     for (; row + 2 <= end; row += 2) {
       Bf16NormLoops.addPair(
           xs + row * rowBytes,
@@ -210,8 +215,41 @@ final class Bf16Norms {
     }
   }
 
+  /**
+   * Pairs of rows by machine code, which has the bits of Java's; for rows of whole vectors.
+   *
+   * @return how many rows that were
+   */
+  private long addPairs(long start, long end, long dw, long db) {
+    if (gradientCode == null || columns % Lanes.LENGTH != 0) {
+      return 0;
+    }
+    RowLoop.Call call = RowLoop.call();
+    call.length(columns);
+    for (int i = 0; i < 2; i++) {
+      long row = start + i;
+      call.array(i, xs + row * rowBytes, 2 * rowBytes);
+      call.array(2 + i, dys + row * rowBytes, 2 * rowBytes);
+      if (means == 0) {
+        call.scalar(2 * i, 0f);
+      } else {
+        call.scalar(2 * i, means + 4 * row, 8);
+      }
+      call.scalar(2 * i + 1, rstds + 4 * row, 8);
+      call.result(2 * i, averages + 8 * row, 16);
+      call.result(2 * i + 1, averages + 8 * row + 4, 16);
+    }
+    call.array(4, weights, 0);
+    call.array(5, dw, 0);
+    call.array(6, db, 0);
+    call.run(gradientCode, (end - start) / 2);
+    return (end - start) / 2 * 2;
+  }
+
   private void addLanes(long start, long end) {
-    for (long row = start; row < end; row++) {
+    // Machine code has added those of pairs.
+    boolean byMachine = gradientCode != null && columns % Lanes.LENGTH == 0;
+    for (long row = byMachine ? end - (end - start) % 2 : start; row < end; row++) {
       Bf16NormLoops.addLanes(lanes + 2 * row * Lanes.BYTES, averages + 8 * row);
     }
   }

@@ -34,6 +34,13 @@ final class MachineMath {
 
   /** {@link VectorMath#exp}. */
   Value exp(Value x) {
+    Value infinity = constant(VectorMath.INFINITY);
+    return program.selectGreater(
+        x, constant(VectorMath.EXP_OVERFLOW), infinity, expOfNonPositive(x));
+  }
+
+  /** {@link VectorMath#expOfNonPositive}. */
+  Value expOfNonPositive(Value x) {
     Value shifted = multiplyAdd(x, VectorMath.LOG2_E, VectorMath.ROUNDER);
     Value n = program.subtract(shifted, constant(VectorMath.ROUNDER));
     Value r = program.multiplyAdd(n, constant(VectorMath.MINUS_LN2_HIGH), x);
@@ -45,11 +52,25 @@ final class MachineMath {
     p = program.multiplyAdd(p, r, constant(VectorMath.EXP_2));
     Value square = program.multiply(r, r);
     p = program.multiplyAdd(p, square, program.add(r, constant(VectorMath.ONE)));
-    Value power = timesPowerOf2(p, shifted);
+    return zeroIfSmall(x, timesPowerOf2(p, shifted));
+  }
+
+  /** {@link Bf16ScoreRows}' exponential. */
+  Value roughExp(Value x) {
+    Value rounder = constant(VectorMath.ROUNDER);
+    Value shifted = multiplyAdd(x, VectorMath.LOG2_E, VectorMath.ROUNDER);
+    Value f =
+        program.multiplyAdd(x, constant(VectorMath.LOG2_E), program.subtract(rounder, shifted));
+    Value p = multiplyAdd(f, Bf16ScoreRows.POWER_4, Bf16ScoreRows.POWER_3);
+    p = program.multiplyAdd(p, f, constant(Bf16ScoreRows.POWER_2));
+    p = program.multiplyAdd(p, f, constant(Bf16ScoreRows.POWER_1));
+    p = program.multiplyAdd(p, f, constant(VectorMath.ONE));
+    return zeroIfSmall(x, timesPowerOf2(p, shifted));
+  }
+
+  private Value zeroIfSmall(Value x, Value power) {
     Value zero = constant(VectorMath.ZERO);
-    power = program.selectLess(x, constant(VectorMath.EXP_UNDERFLOW), zero, power);
-    Value infinity = constant(VectorMath.INFINITY);
-    return program.selectGreater(x, constant(VectorMath.EXP_OVERFLOW), infinity, power);
+    return program.selectLess(x, constant(VectorMath.EXP_UNDERFLOW), zero, power);
   }
 
   /** 1 + e^-x. */

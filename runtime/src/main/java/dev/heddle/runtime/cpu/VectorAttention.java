@@ -8,11 +8,13 @@ import static dev.heddle.runtime.cpu.Lanes.store;
 
 import dev.heddle.runtime.AttentionMask;
 import dev.heddle.runtime.NDArray;
+import dev.heddle.runtime.machine.RowLoop;
 import dev.heddle.runtime.memory.Block;
 import dev.heddle.runtime.memory.MemoryPool;
 import java.lang.foreign.ValueLayout;
 import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.VectorOperators;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Attention by blocks of queries: a block's scores against all keys it sees are computed into
@@ -32,6 +34,7 @@ final class VectorAttention {
   };
 
   private final AttentionBlocks blocks;
+  private final @Nullable MachineRows machine;
   private final HeadRows q = new HeadRows();
   private final HeadRows k = new HeadRows();
   private final HeadRows v = new HeadRows();
@@ -52,12 +55,13 @@ final class VectorAttention {
   /**
    * Attention by a rank's threads.
    *
-   * @param machineCode whether products may be machine code
+   * @param machineCode whether products and loops over scores may be machine code
    */
   VectorAttention(WorkerPool workers, MemoryPool memory, boolean machineCode) {
     this.workers = workers;
     this.memory = memory;
     this.blocks = AttentionBlocks.of(machineCode);
+    this.machine = machineCode ? MachineRows.here() : null;
   }
 
   void attention(
@@ -135,6 +139,21 @@ final class VectorAttention {
     AttentionBlocks g = blocks;
     long sums = own + statistics;
     long maxima = sums + statisticBytes(g.rows);
+    if (machine != null) {
+      RowLoop.Call call = RowLoop.call();
+      call.lengths(count);
+      for (int row = 0; row < count; row++) {
+        call.length(row, g.visible(first + row), g.limit(first, row, count));
+      }
+      call.array(0, own + scores, g.scoreBytes);
+      call.result(0, maxima, Float.BYTES);
+      call.run(machine.maximum, count);
+      call.array(1, own + scores, g.scoreBytes);
+      call.scalar(0, maxima, Float.BYTES);
+      call.result(0, sums, Float.BYTES);
+      call.run(machine.exponentials, count);
+      return;
+    }
     for (int row = 0; row < count; row++) {
       exponentials(
           own + scores + row * g.scoreBytes,
@@ -170,8 +189,7 @@ final class VectorAttention {
    * Scores x become exp(x - maximum) where visible and 0 from there to {@code limit}; the maximum
    * and the sum of the exponentials are written. Both are 0 where nothing is visible.
    */
-  private static void exponentials(
-      long scores, int visible, int limit, long maximumAt, long sumAt) {
+  static void exponentials(long scores, int visible, int limit, long maximumAt, long sumAt) {
     long row = address(scores);
     int bound = hideTail(row, visible);
     FloatVector maxima = broadcast(Float.NEGATIVE_INFINITY);

@@ -8,10 +8,13 @@ import static dev.heddle.runtime.cpu.Lanes.store;
 
 import dev.heddle.runtime.AttentionMask;
 import dev.heddle.runtime.NDArray;
+import dev.heddle.runtime.machine.RowLoop;
+import dev.heddle.runtime.machine.VectorProgram.Type;
 import dev.heddle.runtime.memory.Block;
 import dev.heddle.runtime.memory.MemoryPool;
 import java.lang.foreign.ValueLayout;
 import jdk.incubator.vector.FloatVector;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Gradients of {@link VectorAttention}, by the same blocks. With p a block's probabilities,
@@ -35,6 +38,7 @@ final class VectorAttentionBackward {
   };
 
   private final AttentionBlocks blocks;
+  private final @Nullable MachineRows machine;
   private final HeadRows q = new HeadRows();
   private final HeadRows k = new HeadRows();
   private final HeadRows v = new HeadRows();
@@ -64,12 +68,13 @@ final class VectorAttentionBackward {
   /**
    * Gradients of attention by a rank's threads.
    *
-   * @param machineCode whether products may be machine code
+   * @param machineCode whether products and loops over scores may be machine code
    */
   VectorAttentionBackward(WorkerPool workers, MemoryPool memory, boolean machineCode) {
     this.workers = workers;
     this.memory = memory;
     this.blocks = AttentionBlocks.of(machineCode);
+    this.machine = machineCode ? MachineRows.here() : null;
   }
 
   void attentionBackward(
@@ -174,6 +179,15 @@ final class VectorAttentionBackward {
   }
 
   private void deltaRows(long batch, long head, int first, int count, long own) {
+    if (machine != null && blocks.headSize % Lanes.LENGTH == 0) {
+      RowLoop.Call call = RowLoop.call();
+      call.length(blocks.headSize);
+      call.array(0, dout.at(batch, first, head), dout.rowBytes);
+      call.array(1, out.at(batch, first, head), out.rowBytes);
+      call.result(0, own + deltas, Float.BYTES);
+      call.run(machine.dots(Type.F32), count);
+      return;
+    }
     for (int row = 0; row < count; row++) {
       long gradient = dout.at(batch, first + row, head);
       long value = out.at(batch, first + row, head);
@@ -184,14 +198,29 @@ final class VectorAttentionBackward {
   private void probabilityRows(long batch, long head, int first, int count, long own) {
     AttentionBlocks g = blocks;
     long statistic = logSumExp + 4 * ((batch * g.heads + head) * g.queries + first);
+    RowLoop.@Nullable Call call = machine == null ? null : RowLoop.call();
+    if (call != null) {
+      call.lengths(count);
+    }
     for (int row = 0; row < count; row++) {
       float logSum = Lanes.get(statistic + 4L * row);
-      float delta = Lanes.get(own + deltas + 4L * row);
       // A query without keys has no gradients, and -infinity - -infinity would be NaN.
       int visible = logSum == Float.NEGATIVE_INFINITY ? 0 : g.visible(first + row);
-      long at = own + row * g.scoreBytes;
       int limit = g.limit(first, row, count);
-      probabilities(at + scores, at + dscores, visible, limit, logSum, delta);
+      if (call != null) {
+        call.length(row, visible, limit);
+      } else {
+        float delta = Lanes.get(own + deltas + 4L * row);
+        long at = own + row * g.scoreBytes;
+        probabilities(at + scores, at + dscores, visible, limit, logSum, delta);
+      }
+    }
+    if (machine != null && call != null) {
+      call.array(0, own + scores, g.scoreBytes);
+      call.array(1, own + dscores, g.scoreBytes);
+      call.scalar(0, statistic, Float.BYTES);
+      call.scalar(1, own + deltas, Float.BYTES);
+      call.run(machine.probabilities, count);
     }
   }
 
@@ -219,7 +248,7 @@ final class VectorAttentionBackward {
   }
 
   /** Scores become probabilities p, and their gradients p (gradient - delta). */
-  private static void probabilities(
+  static void probabilities(
       long scores, long gradients, int visible, int limit, float logSumExp, float delta) {
     long row = address(scores);
     long gradientRow = address(gradients);
@@ -241,7 +270,7 @@ final class VectorAttentionBackward {
    * Σ a b. A rest is summed one by one, as {@link MicroKernel} sums, so that in small heads the δ
    * of a query with one key is exactly its gradient, and dq exactly 0.
    */
-  private static float dot(long a, long b, int count) {
+  static float dot(long a, long b, int count) {
     long left = address(a);
     long right = address(b);
     FloatVector sums = Lanes.zero();

@@ -56,8 +56,8 @@ final class VectorKernels implements Kernels {
     this.broadcast = new VectorBroadcast(workers, machine);
     ColumnSums columnSums = new ColumnSums(workers, memory, machine);
     this.sums = new VectorSums(workers, memory, columnSums);
-    this.softmax = new VectorSoftmax(workers, memory);
-    this.norms = new VectorNorms(workers, memory, columnSums);
+    this.softmax = new VectorSoftmax(workers, memory, machine != null);
+    this.norms = new VectorNorms(workers, memory, columnSums, machine != null);
     this.rotary = new VectorRotary(workers);
     this.attention = new VectorAttention(workers, memory, machine != null);
     this.attentionBackward = new VectorAttentionBackward(workers, memory, machine != null);

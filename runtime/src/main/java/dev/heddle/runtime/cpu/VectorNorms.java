@@ -6,6 +6,8 @@ import static dev.heddle.runtime.cpu.Lanes.load;
 import static dev.heddle.runtime.cpu.Lanes.store;
 
 import dev.heddle.runtime.NDArray;
+import dev.heddle.runtime.machine.RowLoop;
+import dev.heddle.runtime.machine.VectorProgram.Type;
 import dev.heddle.runtime.memory.Block;
 import dev.heddle.runtime.memory.MemoryPool;
 import jdk.incubator.vector.FloatVector;
@@ -28,6 +30,7 @@ final class VectorNorms {
   private final WorkerPool workers;
   private final MemoryPool memory;
   private final ColumnSums sums;
+  private final @Nullable RowLoop gradientCode;
   private final RowStages forward =
       new RowStages(this::centerRows, this::measureRows, this::normalizeRows);
   private final RowStages backward =
@@ -60,10 +63,17 @@ final class VectorNorms {
   private long biasSums;
   private long averages;
 
-  VectorNorms(WorkerPool workers, MemoryPool memory, ColumnSums sums) {
+  /**
+   * Norms by a rank's threads.
+   *
+   * @param machineCode whether loops may be machine code
+   */
+  VectorNorms(WorkerPool workers, MemoryPool memory, ColumnSums sums, boolean machineCode) {
     this.workers = workers;
     this.memory = memory;
     this.sums = sums;
+    @Nullable MachineRows loops = machineCode ? MachineRows.here() : null;
+    this.gradientCode = loops == null ? null : loops.normGradients(Type.F32);
   }
 
   // ---- forward
@@ -254,7 +264,7 @@ final class VectorNorms {
   private void readRows(long start, long end) {
     long dw = weightSums + start / grain * rowBytes;
     long db = biasSums + start / grain * rowBytes;
-    long row = start;
+    long row = start + addPairs(start, end, dw, db);
     for (; row + 2 <= end; row += 2) {
       long offset = row * rowBytes;
       NormGradients.addPair(
@@ -288,6 +298,37 @@ final class VectorNorms {
       Lanes.set(at, Lanes.get(at) / columns);
       Lanes.set(at + 4, Lanes.get(at + 4) / columns);
     }
+  }
+
+  /**
+   * Pairs of rows by machine code, which has the bits of Java's; for rows of whole vectors.
+   *
+   * @return how many rows that were
+   */
+  private long addPairs(long start, long end, long dw, long db) {
+    if (gradientCode == null || columns % LENGTH != 0) {
+      return 0;
+    }
+    RowLoop.Call call = RowLoop.call();
+    call.length(columns);
+    for (int i = 0; i < 2; i++) {
+      long row = start + i;
+      call.array(i, xs + row * rowBytes, 2 * rowBytes);
+      call.array(2 + i, dys + row * rowBytes, 2 * rowBytes);
+      if (means == 0) {
+        call.scalar(2 * i, 0f);
+      } else {
+        call.scalar(2 * i, means + 4 * row, 8);
+      }
+      call.scalar(2 * i + 1, rstds + 4 * row, 8);
+      call.result(2 * i, averages + 8 * row, 16);
+      call.result(2 * i + 1, averages + 8 * row + 4, 16);
+    }
+    call.array(4, weights, 0);
+    call.array(5, dw, 0);
+    call.array(6, db, 0);
+    call.run(gradientCode, (end - start) / 2);
+    return (end - start) / 2 * 2;
   }
 
   private void addToParameters(long start, long end) {

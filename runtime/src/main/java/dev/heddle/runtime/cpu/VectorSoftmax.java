@@ -7,11 +7,13 @@ import static dev.heddle.runtime.cpu.Lanes.store;
 
 import dev.heddle.runtime.NDArray;
 import dev.heddle.runtime.OutOfRange;
+import dev.heddle.runtime.machine.RowLoop;
 import dev.heddle.runtime.memory.Block;
 import dev.heddle.runtime.memory.MemoryPool;
 import java.lang.foreign.ValueLayout;
 import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.VectorMask;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Softmax and the cross-entropy, row by row: each row is read from memory once. The object's own
@@ -22,6 +24,7 @@ final class VectorSoftmax {
 
   private final WorkerPool workers;
   private final MemoryPool memory;
+  private final @Nullable MachineRows machine;
   private final RowStages softmax =
       new RowStages(this::findMaxima, this::exponentials, this::divideRows);
   private final RowStages crossEntropy =
@@ -37,9 +40,15 @@ final class VectorSoftmax {
   private long firstColumn;
   private long picked;
 
-  VectorSoftmax(WorkerPool workers, MemoryPool memory) {
+  /**
+   * Softmax by a rank's threads.
+   *
+   * @param machineCode whether loops may be machine code
+   */
+  VectorSoftmax(WorkerPool workers, MemoryPool memory, boolean machineCode) {
     this.workers = workers;
     this.memory = memory;
+    this.machine = machineCode ? MachineRows.here() : null;
   }
 
   /** Rows of a chunk, for rows of {@code columns} elements. */
@@ -63,12 +72,36 @@ final class VectorSoftmax {
   }
 
   private void findMaxima(long start, long end) {
+    if (machine != null && columns % LENGTH == 0) {
+      RowLoop.Call call = RowLoop.call();
+      call.length(columns);
+      call.array(0, xs + 4 * start * columns, 4L * columns);
+      call.result(0, maxima + 4 * start, Float.BYTES);
+      call.run(machine.maximum, end - start);
+      for (long row = start; row < end; row++) {
+        // Or none: the code tells no difference between that and nothing.
+        if (Lanes.get(maxima + 4 * row) == -Float.MAX_VALUE) {
+          Lanes.set(maxima + 4 * row, Runs.max(xs + 4 * row * columns, columns));
+        }
+      }
+      return;
+    }
     for (long row = start; row < end; row++) {
       Lanes.set(maxima + 4 * row, Runs.max(xs + 4 * row * columns, columns));
     }
   }
 
   private void exponentials(long start, long end) {
+    if (machine != null && columns % LENGTH == 0 && areMaxima(start, end)) {
+      RowLoop.Call call = RowLoop.call();
+      call.length(columns);
+      call.array(0, xs + 4 * start * columns, 4L * columns);
+      call.array(1, ys + 4 * start * columns, 4L * columns);
+      call.scalar(0, maxima + 4 * start, Float.BYTES);
+      call.result(0, sums + 4 * start, Float.BYTES);
+      call.run(machine.exponentials, end - start);
+      return;
+    }
     for (long row = start; row < end; row++) {
       long offset = 4 * row * columns;
       float max = Lanes.get(maxima + 4 * row);
@@ -79,6 +112,16 @@ final class VectorSoftmax {
               : Runs.expAndSum(xs + offset, max, ys + offset, columns);
       Lanes.set(sums + 4 * row, sum);
     }
+  }
+
+  /** Whether each of some rows has a maximum. */
+  private boolean areMaxima(long start, long end) {
+    for (long row = start; row < end; row++) {
+      if (Lanes.get(maxima + 4 * row) == Float.NEGATIVE_INFINITY) {
+        return false;
+      }
+    }
+    return true;
   }
 
   private void divideRows(long start, long end) {

@@ -101,11 +101,12 @@ public final class Assembler {
   private static final Vector PAND = Vector.of512(MAP_0F, PREFIX_66, 0xDB);
   private static final Vector PADDD = Vector.of512(MAP_0F, PREFIX_66, 0xFE);
   private static final Vector MOVAPS = Vector.of512(MAP_0F, PREFIX_NONE, 0x28);
+  private static final Vector MAXPS = Vector.of512(MAP_0F, PREFIX_NONE, 0x5F);
+  private static final Vector PERMILPS = Vector.of512(MAP_0F3A, PREFIX_66, 0x04);
   private static final Vector ADDPS = Vector.of512(MAP_0F, PREFIX_NONE, 0x58);
   private static final Vector SUBPS = Vector.of512(MAP_0F, PREFIX_NONE, 0x5C);
   private static final Vector MULPS = Vector.of512(MAP_0F, PREFIX_NONE, 0x59);
   private static final Vector DIVPS = Vector.of512(MAP_0F, PREFIX_NONE, 0x5E);
-  private static final Vector MAXPS = Vector.of512(MAP_0F, PREFIX_NONE, 0x5F);
   private static final Vector SQRTPS = Vector.of512(MAP_0F, PREFIX_NONE, 0x51);
   private static final Vector FMADD213PS = Vector.of512(MAP_0F38, PREFIX_66, 0xA8);
   private static final Vector CMPPS = Vector.of512(MAP_0F, PREFIX_NONE, 0xC2);
@@ -184,6 +185,12 @@ public final class Assembler {
     use(label);
   }
 
+  /** Jumps if the last result was zero. */
+  public void jz(Label label) {
+    emit(0x0F, 0x84);
+    use(label);
+  }
+
   private void use(Label label) {
     if (label.position >= 0) {
       emitInt(label.position - size - Integer.BYTES);
@@ -239,6 +246,11 @@ public final class Assembler {
   /** target -= 1; tells {@link #jnz} about it. */
   public void dec(int target) {
     general(0xFF, 1, target);
+  }
+
+  /** Tells {@link #jz} and {@link #jnz} whether a register is zero. */
+  public void test(int register) {
+    general(0x85, register, register);
   }
 
   /** Has memory that will be written brought into the cache; any address will do. */
@@ -406,14 +418,37 @@ public final class Assembler {
     vector(PMOVDW, source, 0, to, mask, false);
   }
 
+  /** The lower half of target = the lower halves of source's words. */
+  public void vpmovdw(int target, int source) {
+    vector(PMOVDW, source, 0, target);
+  }
+
   /** target = source. */
   public void vmovaps(int target, int source) {
     vector(MOVAPS, target, 0, source);
   }
 
+  /** Those words of target that the mask has = source, 0 for the others. */
+  public void vmovapsZeroing(int target, int source, int mask) {
+    vector(MOVAPS, target, 0, source, mask, true);
+  }
+
   /** target = a + b, F32. */
   public void vaddps(int target, int a, int b) {
     vector(ADDPS, target, a, b);
+  }
+
+  /** Those words of target that the mask has = a + b, F32. */
+  public void vaddps(int target, int a, int b, int mask) {
+    vector(ADDPS, target, a, b, mask, false);
+  }
+
+  /**
+   * Those words of target that the mask has, all for mask 0, = the larger of a and b, F32; b where
+   * one is not a number or both are zero.
+   */
+  public void vmaxps(int target, int a, int b, int mask) {
+    vector(MAXPS, target, a, b, mask, false);
   }
 
   /** target = a - b, F32. */
@@ -429,11 +464,6 @@ public final class Assembler {
   /** target = a / b, F32. */
   public void vdivps(int target, int a, int b) {
     vector(DIVPS, target, a, b);
-  }
-
-  /** target = a where a &gt; b, else b, F32. */
-  public void vmaxps(int target, int a, int b) {
-    vector(MAXPS, target, a, b);
   }
 
   /**
@@ -469,6 +499,11 @@ public final class Assembler {
   /** target += a b, F32. */
   public void vfmadd231ps(int target, int a, int b) {
     vector(FMADD231PS, target, a, b);
+  }
+
+  /** Those words of target that the mask has += a b, F32. */
+  public void vfmadd231ps(int target, int a, int b, int mask) {
+    vector(FMADD231PS, target, a, b, mask, false);
   }
 
   /** target = a target + b, F32. */
@@ -507,6 +542,12 @@ public final class Assembler {
     emit(parts);
   }
 
+  /** In every four words: target = those of source that two bits of {@code order} name each. */
+  public void vpermilps(int target, int source, int order) {
+    vector(PERMILPS, target, 0, source);
+    emit(order);
+  }
+
   /** The lower half of target = source, F32 rounded to bf16. */
   public void vcvtneps2bf16(int target, int source) {
     vector(CVTNEPS2BF16, target, 0, source);
@@ -517,8 +558,17 @@ public final class Assembler {
     vector(MOVDQU16_STORE_YMM, source, 0, to, mask, false);
   }
 
+  /** In the lower half of target those halves of a word that the mask has of source, else 0. */
+  public void vmovdqu16HalfZeroing(int target, int source, int mask) {
+    vector(MOVDQU16_STORE_YMM, source, 0, target, mask, true);
+  }
+
   private void vector(Vector form, int register, int second, int other) {
-    evex(form, register, second, 0, false, bit(other, 4), bit(other, 3));
+    vector(form, register, second, other, 0, false);
+  }
+
+  private void vector(Vector form, int register, int second, int other, int mask, boolean zeroing) {
+    evex(form, register, second, mask, zeroing, bit(other, 4), bit(other, 3));
     emit(0xC0 | (register & 7) << 3 | other & 7);
   }
 

@@ -45,6 +45,9 @@ public final class VectorProgram {
   /** Numbers of a table. */
   public static final int TABLE = 32;
 
+  /** Arrays of a program over rows at most. */
+  public static final int MAX_ROW_ARRAYS = 8;
+
   /** Values of a vector. */
   static final int LANES = 16;
 
@@ -76,7 +79,11 @@ public final class VectorProgram {
     SELECT,
     LOOK_UP,
     STORE,
-    STORE_UPPER_HALVES
+    STORE_UPPER_HALVES,
+    STORE_ROUNDED,
+    ADD_TO_SUM,
+    ADD_PRODUCT_TO_SUM,
+    RAISE_MAXIMUM
   }
 
   /**
@@ -84,8 +91,8 @@ public final class VectorProgram {
    *
    * @param result the number of the value that it makes; of stores none, -1
    * @param operands numbers of values
-   * @param extra the array, the first word of the constant or constants, the bits to shift by, or
-   *     the comparison
+   * @param extra the array, the first word of the constant or constants, the bits to shift by, the
+   *     comparison, or the running sum
    */
   record Operation(Code code, int result, int[] operands, int extra) {}
 
@@ -103,6 +110,11 @@ public final class VectorProgram {
   private final List<Operation> operations = new ArrayList<>();
   private final List<Integer> constants = new ArrayList<>();
   private final Map<Integer, Value> known = new HashMap<>();
+
+  /** The value, a constant, that each running sum or maximum begins with. */
+  private final List<Value> beginnings = new ArrayList<>();
+
+  private final boolean ofRows;
   private int scalars;
   private int values;
 
@@ -113,11 +125,27 @@ public final class VectorProgram {
    * @throws IllegalArgumentException if they are more than {@link #MAX_ARRAYS}
    */
   public VectorProgram(Type... arrays) {
-    if (arrays.length > MAX_ARRAYS) {
+    this(false, MAX_ARRAYS, arrays);
+  }
+
+  private VectorProgram(boolean ofRows, int most, Type... arrays) {
+    if (arrays.length > most) {
       throw new IllegalArgumentException(
-          "VectorProgram: " + arrays.length + " arrays, at most " + MAX_ARRAYS);
+          "VectorProgram: " + arrays.length + " arrays, at most " + most);
     }
+    this.ofRows = ofRows;
     this.arrays = arrays.clone();
+  }
+
+  /**
+   * An empty program for rows of arrays, whose scalars a row brings, and which may have running
+   * sums; see {@link RowLoop}.
+   *
+   * @param arrays what each array holds
+   * @throws IllegalArgumentException if they are more than {@link #MAX_ROW_ARRAYS}
+   */
+  public static VectorProgram ofRows(Type... arrays) {
+    return new VectorProgram(true, MAX_ROW_ARRAYS, arrays);
   }
 
   // ---- what a program consists of
@@ -200,6 +228,17 @@ public final class VectorProgram {
     } else {
       storeHalves(array, addBits(value, bits(0x7fff)));
     }
+  }
+
+  /**
+   * {@link #storeResult} by the processor's instruction for it: what is subnormal becomes zero,
+   * with its sign. Only for {@link Processor#bf16}, and arrays of bf16.
+   */
+  public void storeNormal(int array, Value value) {
+    if (arrays[array] != Type.BF16) {
+      throw new IllegalArgumentException("VectorProgram: array " + array + " is not bf16");
+    }
+    operations.add(new Operation(Code.STORE_ROUNDED, -1, new int[] {value.number}, array));
   }
 
   /** In the upper half of each word the value rounded to bf16. */
@@ -307,6 +346,38 @@ public final class VectorProgram {
     return and(a, bits(0x7fff_ffff));
   }
 
+  // ---- over a row
+
+  /**
+   * The sum of a row's values becomes the row's next result. Each lane is added up in the order of
+   * the row; then lanes 8, 4, 2 and 1 apart are added to each other.
+   */
+  public void sum(Value value) {
+    accumulate(Code.ADD_TO_SUM, constant(0), value);
+  }
+
+  /** {@link #sum} of a b, each rounded once together with the sum so far. */
+  public void sumOfProducts(Value a, Value b) {
+    accumulate(Code.ADD_PRODUCT_TO_SUM, constant(0), a, b);
+  }
+
+  /**
+   * The largest of a row's values, {@code least} if none is larger, becomes the row's next result.
+   * What is not a number is left out.
+   */
+  public void maximum(Value value, float least) {
+    accumulate(Code.RAISE_MAXIMUM, constant(least), value);
+  }
+
+  private void accumulate(Code code, Value beginning, Value... operands) {
+    if (!ofRows) {
+      throw new IllegalStateException("VectorProgram: a sum needs rows; see ofRows");
+    }
+    int[] numbers = Arrays.stream(operands).mapToInt(operand -> operand.number).toArray();
+    operations.add(new Operation(code, -1, numbers, beginnings.size()));
+    beginnings.add(beginning);
+  }
+
   private Value operation(Code code, int extra, Value... operands) {
     int[] numbers = Arrays.stream(operands).mapToInt(operand -> operand.number).toArray();
     Value result = new Value(values++);
@@ -320,9 +391,13 @@ public final class VectorProgram {
    * The program as a loop that can be run.
    *
    * @return empty if this machine has no AVX-512 or runs no code of ours; see {@link Processor}
-   * @throws IllegalStateException if the program needs more than 32 registers at a time
+   * @throws IllegalStateException if the program needs more than 32 registers at a time, or is one
+   *     of rows
    */
   public Optional<VectorLoop> compile() {
+    if (ofRows) {
+      throw new IllegalStateException("VectorProgram: a program of rows; see compileRows");
+    }
     if (!Processor.here().avx512()) {
       return Optional.empty();
     }
@@ -339,15 +414,47 @@ public final class VectorProgram {
                 new VectorLoop(functions[0], functions[1], copies, arrays, scalars, constants));
   }
 
+  /**
+   * A program of rows as a loop that can be run.
+   *
+   * @return empty if this machine has no AVX-512 or runs no code of ours; see {@link Processor}
+   * @throws IllegalStateException if the program needs more than 32 registers at a time, more
+   *     scalars or results than {@link RowLoop#MAX_SCALARS}, or is none of rows
+   */
+  public Optional<RowLoop> compileRows() {
+    if (!ofRows || scalars > RowLoop.MAX_SCALARS || beginnings.size() > RowLoop.MAX_SCALARS) {
+      throw new IllegalStateException(
+          "VectorProgram: "
+              + scalars
+              + " scalars and "
+              + beginnings.size()
+              + " results, at most "
+              + RowLoop.MAX_SCALARS
+              + " each, of a program "
+              + (ofRows ? "of rows" : "that is none of rows"));
+    }
+    if (!Processor.here().avx512()) {
+      return Optional.empty();
+    }
+    Assembler code = new Assembler();
+    RowProgramCode.append(code, this);
+    return ExecutableMemory.of(code.toBytes())
+        .map(function -> new RowLoop(function, scalars, constants));
+  }
+
   List<Operation> operations() {
     return operations;
   }
 
   /**
-   * Whether all arrays are bf16. Their loads and stores have {@link #UPPER_HALF} as an operand,
-   * with which two vectors side by side are the halves of as many words.
+   * Whether all arrays are bf16, and their elements come in pairs of vectors. Their loads and
+   * stores have {@link #UPPER_HALF} as an operand, with which two vectors side by side are the
+   * halves of as many words.
    */
   boolean halvesOnly() {
+    if (ofRows) {
+      return false;
+    }
     for (Type type : arrays) {
       if (type != Type.BF16) {
         return false;
@@ -366,5 +473,14 @@ public final class VectorProgram {
 
   int valueCount() {
     return values;
+  }
+
+  int scalarCount() {
+    return scalars;
+  }
+
+  /** Of each running sum or maximum the number of the constant that it begins with. */
+  int[] beginnings() {
+    return beginnings.stream().mapToInt(value -> value.number).toArray();
   }
 }

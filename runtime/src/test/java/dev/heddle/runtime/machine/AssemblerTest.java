@@ -45,6 +45,7 @@ class AssemblerTest {
     same("48 81 c5 c0 00 00 00", a -> a.addConstant(RBP, 192));
     same("48 31 c9", a -> a.clear(RCX));
     same("49 ff cf", a -> a.dec(R15));
+    same("4d 85 e4", a -> a.test(R12));
     same("41 54", a -> a.push(R12));
     same("5d", a -> a.pop(RBP));
     same("41 0f 0d 4e 40", a -> a.prefetchw(Memory.at(R14, 64)));
@@ -109,9 +110,17 @@ class AssemblerTest {
     same("62 d1 65 48 72 34 24 10", a -> a.vpslld(3, Memory.at(R12, 0), 16));
     same("62 e1 35 48 db 47 01", a -> a.vpandd(16, 9, Memory.at(RDI, 64)));
     same("62 23 75 48 25 f2 f8", a -> a.vpternlogd(30, 1, 18, 0xf8));
-    same("62 11 6c 48 5f e5", a -> a.vmaxps(12, 2, 29));
+    same("62 11 6c 48 5f e5", a -> a.vmaxps(12, 2, 29, 0));
     same("62 92 6d 40 77 d9", a -> a.vpermi2ps(3, 18, 25));
     same("62 62 3d 48 77 ff", a -> a.vpermi2ps(31, 8, 7));
+    same("62 31 7c c9 28 c9", a -> a.vmovapsZeroing(9, 17, 1));
+    same("62 e1 5c 41 58 e3", a -> a.vaddps(20, 20, 3, 1));
+    same("62 a1 34 49 5f e4", a -> a.vmaxps(20, 9, 20, 1));
+    same("62 f1 74 48 5f da", a -> a.vmaxps(3, 1, 2, 0));
+    same("62 62 0d 49 b8 fd", a -> a.vfmadd231ps(31, 14, 5, 1));
+    same("62 b3 7d 48 04 fa 4e", a -> a.vpermilps(7, 18, 0x4E));
+    same("62 e2 7e 48 33 d7", a -> a.vpmovdw(7, 18));
+    same("62 e1 ff a9 7f d7", a -> a.vmovdqu16HalfZeroing(7, 18, 1));
   }
 
   @Test
@@ -123,6 +132,16 @@ class AssemblerTest {
     assembler.jnz(start);
     // -9: the jump's own six bytes and the three before it.
     assertThat(HexFormat.of().formatHex(assembler.toBytes())).isEqualTo("48ffc8" + "0f85f7ffffff");
+  }
+
+  @Test
+  void jumps_goForwardToALabel() {
+    Assembler assembler = new Assembler();
+    Label end = assembler.newLabel();
+    assembler.jz(end);
+    assembler.dec(RAX);
+    assembler.bind(end);
+    assertThat(HexFormat.of().formatHex(assembler.toBytes())).isEqualTo("0f8403000000" + "48ffc8");
   }
 
   @Test
