@@ -22,9 +22,12 @@ class BulkMemoryTest {
     return numbers;
   }
 
-  // Around 4096, from where on the C library copies, and twice that, from where on it clears.
+  // Around 4096 and 8 MiB, between which the C library copies, and 8192, from where on it clears.
   @ParameterizedTest
-  @ValueSource(ints = {0, 1, 63, 64, 4095, 4096, 4097, 8191, 8192, 8193, 20_000, 300_001})
+  @ValueSource(
+      ints = {
+        0, 1, 63, 64, 4095, 4096, 4097, 8191, 8192, 8193, 20_000, 300_001, 8_388_607, 8_388_608
+      })
   void copiesTheseBytesAndNoOthersFromAnyPlaceToAny(int bytes) {
     try (Arena arena = Arena.ofConfined()) {
       for (int[] offsets : new int[][] {{0, 0}, {1, 0}, {0, 1}, {4, 60}, {63, 2}}) {
@@ -57,7 +60,7 @@ class BulkMemoryTest {
   }
 
   @ParameterizedTest
-  @ValueSource(ints = {100, 10_000})
+  @ValueSource(ints = {100, 10_000, 9_000_000})
   void bytesMayOverlap(int bytes) {
     try (Arena arena = Arena.ofConfined()) {
       for (int[] offsets : new int[][] {{0, 8}, {8, 0}}) {
