@@ -7,6 +7,7 @@ import java.lang.foreign.Linker;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.lang.invoke.MethodHandle;
+import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
@@ -31,6 +32,7 @@ final class MappedMemory implements MemoryPool.Source {
   private static final int READ_AND_WRITE = 3;
   private static final int PRIVATE_AND_ANONYMOUS = 0x22;
   private static final int USE_HUGE_PAGES = 14;
+  private static final int DISCARD = 4;
   private static final long FAILED = -1;
 
   private record Region(long address, long byteSize) {}
@@ -88,9 +90,18 @@ final class MappedMemory implements MemoryPool.Source {
     }
 
     /** Asks for huge pages; a system that has none says so, and that is all. */
-    void advise(long address, long byteSize) {
+    void useHugePages(long address, long byteSize) {
+      advise(address, byteSize, USE_HUGE_PAGES);
+    }
+
+    /** Gives memory back and keeps its addresses, which read as zeros. */
+    void discard(Region region) {
+      advise(region.address, region.byteSize, DISCARD);
+    }
+
+    private void advise(long address, long byteSize, int advice) {
       try {
-        int ignored = (int) advise.invokeExact(address, byteSize, USE_HUGE_PAGES);
+        int ignored = (int) advise.invokeExact(address, byteSize, advice);
       } catch (Throwable e) {
         throw new AssertionError("a call into the system does not throw", e);
       }
@@ -101,6 +112,42 @@ final class MappedMemory implements MemoryPool.Source {
         int ignored = (int) unmap.invokeExact(region.address, region.byteSize);
       } catch (Throwable e) {
         throw new AssertionError("a call into the system does not throw", e);
+      }
+    }
+  }
+
+  /**
+   * Addresses of closed devices, oldest first. When a run fails, another rank may be about to copy
+   * from a device that closes: it has looked whether the memory is open, and goes by addresses from
+   * there on, as {@link dev.heddle.runtime.memory.BulkMemory} does. Zeros harm nobody then;
+   * addresses without memory would end the process. So they are given back a while later.
+   */
+  private static final class Retired {
+    private static final long NANOS = 10_000_000_000L;
+    private static final int REGIONS = 1024;
+    private static final ArrayDeque<Retired> ALL = new ArrayDeque<>();
+
+    private final Region region;
+    private final long since;
+
+    private Retired(Region region, long since) {
+      this.region = region;
+      this.since = since;
+    }
+
+    static void add(Calls calls, List<Region> regions) {
+      long now = System.nanoTime();
+      synchronized (ALL) {
+        for (Region region : regions) {
+          calls.discard(region);
+          ALL.addLast(new Retired(region, now));
+        }
+        Retired oldest = ALL.peekFirst();
+        while (oldest != null && (now - oldest.since > NANOS || ALL.size() > REGIONS)) {
+          ALL.removeFirst();
+          calls.unmap(oldest.region);
+          oldest = ALL.peekFirst();
+        }
       }
     }
   }
@@ -153,7 +200,7 @@ final class MappedMemory implements MemoryPool.Source {
     // The last part of a page stays small pages: a huge one would be there as a whole.
     long whole = size & -HUGE;
     if (whole > 0) {
-      calls.advise(first, whole);
+      calls.useHugePages(first, whole);
     }
     return first;
   }
@@ -167,7 +214,7 @@ final class MappedMemory implements MemoryPool.Source {
     arena.close();
     Calls calls = Calls.FOUND;
     if (calls != null) {
-      regions.forEach(calls::unmap);
+      Retired.add(calls, regions);
     }
     regions.clear();
     next = 0;

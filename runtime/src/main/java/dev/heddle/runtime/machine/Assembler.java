@@ -413,11 +413,6 @@ public final class Assembler {
     vector(PMOVZXWD, target, 0, from, mask, true);
   }
 
-  /** 16 halves of a word in memory = the lower halves of source's words, those the mask has. */
-  public void vpmovdw(Memory to, int source, int mask) {
-    vector(PMOVDW, source, 0, to, mask, false);
-  }
-
   /** The lower half of target = the lower halves of source's words. */
   public void vpmovdw(int target, int source) {
     vector(PMOVDW, source, 0, target);

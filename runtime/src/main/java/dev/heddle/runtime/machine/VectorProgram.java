@@ -341,11 +341,6 @@ public final class VectorProgram {
         Code.LOOK_UP, 0, index, newConstants(table, 0), newConstants(table, TABLE / 2));
   }
 
-  /** |a|. */
-  public Value magnitude(Value a) {
-    return and(a, bits(0x7fff_ffff));
-  }
-
   // ---- over a row
 
   /**

@@ -6,6 +6,7 @@ import java.lang.foreign.Linker;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.lang.invoke.MethodHandle;
+import java.util.Locale;
 import java.util.Objects;
 import org.jspecify.annotations.Nullable;
 
@@ -35,7 +36,9 @@ public final class BulkMemory {
     private static final @Nullable Calls FOUND = find();
 
     private static @Nullable Calls find() {
-      if (ValueLayout.ADDRESS.byteSize() != Long.BYTES) {
+      // Elsewhere a device's memory is not kept where a copier may still go by its addresses.
+      String system = System.getProperty("os.name", "").toLowerCase(Locale.ROOT);
+      if (!system.equals("linux") || ValueLayout.ADDRESS.byteSize() != Long.BYTES) {
         return null;
       }
       // Their results, the first argument, are not looked at. Addresses as numbers: for a segment

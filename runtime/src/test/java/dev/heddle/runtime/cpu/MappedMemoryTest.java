@@ -4,12 +4,18 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import dev.heddle.runtime.memory.MemoryPool;
+import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.List;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.condition.EnabledOnOs;
+import org.junit.jupiter.api.condition.OS;
 
 class MappedMemoryTest {
   private static final long MIB = 1L << 20;
@@ -53,6 +59,30 @@ class MappedMemoryTest {
         .isInstanceOf(IllegalStateException.class);
     assertThatThrownBy(() -> large.get(ValueLayout.JAVA_BYTE, 0))
         .isInstanceOf(IllegalStateException.class);
+  }
+
+  @Test
+  @EnabledOnOs(OS.LINUX)
+  void close_whileAnotherRankGoesByAddresses_leavesZerosForItAndTakesTheMemory() {
+    MappedMemory memory = new MappedMemory();
+    MemorySegment block = memory.allocate(64 * MIB);
+    block.fill((byte) 7);
+    long before = residentBytes();
+    MemorySegment byAddress =
+        MemorySegment.ofAddress(block.address()).reinterpret(block.byteSize());
+    memory.close();
+    assertThat(before - residentBytes()).isGreaterThan(48 * MIB);
+    assertThat(byAddress.get(ValueLayout.JAVA_BYTE, 0)).isZero();
+    assertThat(byAddress.get(ValueLayout.JAVA_BYTE, block.byteSize() - 1)).isZero();
+  }
+
+  private static long residentBytes() {
+    try {
+      String pages = Files.readString(Path.of("/proc/self/statm")).split(" ")[1];
+      return 4096 * Long.parseLong(pages);
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
+    }
   }
 
   @Test

@@ -93,8 +93,6 @@ class AssemblerTest {
     same("62 b1 35 48 db c1", a -> a.vpandd(0, 9, 17));
     same("62 81 75 48 fe e6", a -> a.vpaddd(20, 1, 30));
     same("62 e2 7d c9 33 4f 01", a -> a.vpmovzxwd(17, Memory.at(RDI, 32), 1));
-    same("62 e2 7e 49 33 5e 02", a -> a.vpmovdw(Memory.at(RSI, 64), 19, 1));
-    same("62 f2 7e 48 33 19", a -> a.vpmovdw(Memory.at(RCX, 0), 3, 0));
     same("62 b1 7c 48 28 ee", a -> a.vmovaps(5, 22));
     same("62 21 3c 48 58 f8", a -> a.vaddps(31, 8, 16));
     same("62 f1 3c 40 5c df", a -> a.vsubps(3, 24, 7));
