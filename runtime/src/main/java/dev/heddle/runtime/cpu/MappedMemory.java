@@ -210,6 +210,11 @@ final class MappedMemory implements MemoryPool.Source {
   }
 
   @Override
+  public boolean lends() {
+    return true;
+  }
+
+  @Override
   public void close() {
     arena.close();
     Calls calls = Calls.FOUND;

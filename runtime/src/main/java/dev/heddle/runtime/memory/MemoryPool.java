@@ -14,11 +14,12 @@ import org.jspecify.annotations.Nullable;
 /**
  * Hands out blocks of one device's memory and takes them back for the next user. Sizes are rounded
  * up to classes of at most 12.5 % waste (eight a power of two), so that a training loop that asks
- * for the same sizes again allocates nothing new. Where no block of a class waits, the smallest
- * larger one of up to twice the size is lent before the system is asked: sizes change from one part
- * of a model to the next, and what waited for its own size only was a sixth of a step's memory.
- * Memory is returned to the system by {@link #close()}, and by {@link #trim()} where the system is
- * short of it.
+ * for the same sizes again allocates nothing new. Memory is returned to the system by {@link
+ * #close()}, and by {@link #trim()} where the system is short of it.
+ *
+ * <p>Where no block of a class waits, {@linkplain Source#lends some sources} have the smallest
+ * larger one of up to twice the size lent before the system is asked: sizes change from one part of
+ * a model to the next, and what waited for its own size only was a sixth of a step's memory.
  *
  * <p>Thread-safe.
  */
@@ -47,6 +48,15 @@ public final class MemoryPool implements AutoCloseable {
      */
     default void release(MemorySegment memory) {
       throw new UnsupportedOperationException("this source returns its memory when it is closed");
+    }
+
+    /**
+     * Whether waiting blocks are lent for smaller sizes. It saves memory, but a loop may then take
+     * from the system in its second round still: what it lends there may differ. So it is for
+     * sources from which that is cheap.
+     */
+    default boolean lends() {
+      return false;
     }
 
     /** Returns all memory to the system. */
@@ -126,9 +136,10 @@ public final class MemoryPool implements AutoCloseable {
     return block;
   }
 
-  /** A waiting block of a class, or else of the next larger one that has any. */
+  /** A waiting block of a class, or else, where they are lent, of the next larger one with any. */
   private @Nullable Block pollFitting(int sizeClass) {
-    int last = sizeClass < LENT_FROM ? sizeClass : Math.min(sizeClass + DOUBLE, CLASSES - 1);
+    boolean lent = sizeClass >= LENT_FROM && source.lends();
+    int last = lent ? Math.min(sizeClass + DOUBLE, CLASSES - 1) : sizeClass;
     for (int larger = sizeClass; larger <= last; larger++) {
       Block block = free.get(larger).pollLast();
       if (block != null) {

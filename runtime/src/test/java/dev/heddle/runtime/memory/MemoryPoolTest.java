@@ -69,39 +69,69 @@ class MemoryPoolTest {
     pool.close();
   }
 
+  private static MemoryPool lendingPool() {
+    return new MemoryPool(
+        "lending",
+        new MemoryPool.Source() {
+          @Override
+          public MemorySegment allocate(long byteSize) {
+            return MemorySegment.ofArray(new byte[(int) byteSize]);
+          }
+
+          @Override
+          public boolean lends() {
+            return true;
+          }
+
+          @Override
+          public void close() {}
+        });
+  }
+
   @Test
-  void allocate_whenOnlyLargerBlocksWait_borrowsTheSmallestOfUpToTwiceTheSize() {
+  void allocate_whenOnlyLargerBlocksWait_isLentTheSmallestOfUpToTwiceTheSize() {
+    MemoryPool lending = lendingPool();
     long size = 128 << 10;
     try (MemoryScope scope = MemoryScope.open()) {
-      Block threeTimes = pool.allocate(3 * size);
-      Block twice = pool.allocate(2 * size);
-      Block half = pool.allocate(size + size / 2);
+      Block threeTimes = lending.allocate(3 * size);
+      Block twice = lending.allocate(2 * size);
+      Block half = lending.allocate(size + size / 2);
       threeTimes.disown();
       twice.disown();
       half.disown();
-      assertThat(pool.allocate(size)).isSameAs(half);
-      assertThat(pool.liveBytes()).as("what was asked for counts").isEqualTo(size);
-      assertThat(pool.allocate(size)).isSameAs(twice);
-      long allocations = pool.systemAllocations();
-      Block own = pool.allocate(size);
+      assertThat(lending.allocate(size)).isSameAs(half);
+      assertThat(lending.liveBytes()).as("what was asked for counts").isEqualTo(size);
+      assertThat(lending.allocate(size)).isSameAs(twice);
+      long allocations = lending.systemAllocations();
+      Block own = lending.allocate(size);
       assertThat(own.byteSize()).isEqualTo(size);
-      assertThat(pool.systemAllocations()).isEqualTo(allocations + 1);
+      assertThat(lending.systemAllocations()).isEqualTo(allocations + 1);
       half.disown();
-      assertThat(pool.liveBytes()).isEqualTo(2 * size);
+      assertThat(lending.liveBytes()).isEqualTo(2 * size);
       own.disown();
-      assertThat(pool.allocate(size)).as("its own size comes first").isSameAs(own);
-      assertThat(pool.allocate(size + size / 2)).isSameAs(half);
+      assertThat(lending.allocate(size)).as("its own size comes first").isSameAs(own);
+      assertThat(lending.allocate(size + size / 2)).isSameAs(half);
     }
-    assertThat(pool.liveBytes()).isZero();
-    pool.close();
+    assertThat(lending.liveBytes()).isZero();
+    lending.close();
   }
 
   @Test
   void allocate_smallBlocks_areNotLentToOtherSizes() {
+    MemoryPool lending = lendingPool();
     try (MemoryScope scope = MemoryScope.open()) {
-      Block large = pool.allocate(60 << 10);
+      Block large = lending.allocate(60 << 10);
       large.disown();
-      assertThat(pool.allocate(40 << 10)).isNotSameAs(large);
+      assertThat(lending.allocate(40 << 10)).isNotSameAs(large);
+    }
+    lending.close();
+  }
+
+  @Test
+  void allocate_fromASourceThatDoesNotLend_getsItsOwnSize() {
+    try (MemoryScope scope = MemoryScope.open()) {
+      pool.allocate(256 << 10).disown();
+      assertThat(pool.allocate(200 << 10).byteSize()).isLessThan(256 << 10);
     }
     pool.close();
   }
