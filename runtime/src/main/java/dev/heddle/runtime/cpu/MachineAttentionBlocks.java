@@ -39,13 +39,10 @@ final class MachineAttentionBlocks extends AttentionBlocks {
     for (int column = 0; column < seen; column += COLUMNS) {
       long to = c + 4L * column;
       int width = (int) Math.min(COLUMNS, roundUp(seen, UNIT) - column);
-      int row = (int) firstRow(block, column) / ROWS * ROWS;
-      for (; row < count; row += ROWS) {
-        int narrow = limit(block, row, count) - column;
-        if (narrow >= width) {
-          break;
-        }
-        int height = Math.min(ROWS, count - row);
+      for (int row = (int) firstRow(block, column) / ROWS * ROWS; row < count; ) {
+        // A tile that the diagonal crosses by itself, then all others at once.
+        int seenHere = Math.min(width, limit(block, row, count) - column);
+        int height = seenHere < width ? Math.min(ROWS, count - row) : count - row;
         MachineBlocks.lying(
             code,
             a + row * aStride,
@@ -57,20 +54,9 @@ final class MachineAttentionBlocks extends AttentionBlocks {
             zeros,
             0,
             height,
-            narrow);
+            seenHere);
+        row += height;
       }
-      MachineBlocks.lying(
-          code,
-          a + row * aStride,
-          aStride,
-          headSize,
-          panel,
-          to + row * scoreBytes,
-          scoreBytes,
-          zeros,
-          0,
-          count - row,
-          width);
       panel += panelBytes;
     }
   }

@@ -5,6 +5,7 @@ import static dev.heddle.runtime.cpu.Lanes.address;
 import static dev.heddle.runtime.cpu.Lanes.load;
 import static dev.heddle.runtime.cpu.Lanes.store;
 
+import dev.heddle.runtime.machine.RowLoop;
 import jdk.incubator.vector.FloatVector;
 
 /**
@@ -41,6 +42,50 @@ final class NormGradients {
         x, dy, rowBytes, center0, scale0, center1, scale1, weight, dw, db, to, n & -LENGTH);
     addRest(x, dy, center0, scale0, weight, dw, db, to, n);
     addRest(x + rowBytes, dy + rowBytes, center1, scale1, weight, dw, db, to + 8, n);
+  }
+
+  /**
+   * {@link #addPair} for many pairs by machine code, of F32 or bf16 rows and with the same bits.
+   *
+   * @param code {@link MachineRows#normGradients}
+   * @param x address of the first row; the others follow {@code rowBytes} after each other
+   * @param dy address of its gradient; likewise
+   * @param means of the rows, F32; 0 where nothing is subtracted
+   * @param rstds what each row's differences are multiplied by, F32
+   * @param to where Σ g and Σ g d of the first row go, then those of the others
+   * @param columns a whole number of vectors
+   */
+  static void addPairs(
+      RowLoop code,
+      long pairs,
+      long x,
+      long dy,
+      long rowBytes,
+      long means,
+      long rstds,
+      long weight,
+      long dw,
+      long db,
+      long to,
+      int columns) {
+    RowLoop.Call call = RowLoop.call();
+    call.length(columns);
+    for (int i = 0; i < 2; i++) {
+      call.array(i, x + i * rowBytes, 2 * rowBytes);
+      call.array(2 + i, dy + i * rowBytes, 2 * rowBytes);
+      if (means == 0) {
+        call.scalar(2 * i, 0f);
+      } else {
+        call.scalar(2 * i, means + 4L * i, 8);
+      }
+      call.scalar(2 * i + 1, rstds + 4L * i, 8);
+      call.result(2 * i, to + 8L * i, 16);
+      call.result(2 * i + 1, to + 8L * i + 4, 16);
+    }
+    call.array(4, weight, 0);
+    call.array(5, dw, 0);
+    call.array(6, db, 0);
+    call.run(code, pairs);
   }
 
   /** {@link #addPair} for one row. */

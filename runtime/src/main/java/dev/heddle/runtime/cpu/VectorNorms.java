@@ -309,25 +309,19 @@ final class VectorNorms {
     if (gradientCode == null || columns % LENGTH != 0) {
       return 0;
     }
-    RowLoop.Call call = RowLoop.call();
-    call.length(columns);
-    for (int i = 0; i < 2; i++) {
-      long row = start + i;
-      call.array(i, xs + row * rowBytes, 2 * rowBytes);
-      call.array(2 + i, dys + row * rowBytes, 2 * rowBytes);
-      if (means == 0) {
-        call.scalar(2 * i, 0f);
-      } else {
-        call.scalar(2 * i, means + 4 * row, 8);
-      }
-      call.scalar(2 * i + 1, rstds + 4 * row, 8);
-      call.result(2 * i, averages + 8 * row, 16);
-      call.result(2 * i + 1, averages + 8 * row + 4, 16);
-    }
-    call.array(4, weights, 0);
-    call.array(5, dw, 0);
-    call.array(6, db, 0);
-    call.run(gradientCode, (end - start) / 2);
+    NormGradients.addPairs(
+        gradientCode,
+        (end - start) / 2,
+        xs + start * rowBytes,
+        dys + start * rowBytes,
+        rowBytes,
+        means == 0 ? 0 : means + 4 * start,
+        rstds + 4 * start,
+        weights,
+        dw,
+        db,
+        averages + 8 * start,
+        columns);
     return (end - start) / 2 * 2;
   }
 
