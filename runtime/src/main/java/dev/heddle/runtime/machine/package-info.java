@@ -4,7 +4,8 @@
  * dev.heddle.runtime.machine.ExecutableMemory} makes it callable, {@link
  * dev.heddle.runtime.machine.Processor} says what may be used. {@link
  * dev.heddle.runtime.machine.VectorProgram} is a level above: a function of arrays' elements, that
- * becomes a loop.
+ * becomes a {@link dev.heddle.runtime.machine.VectorLoop}, or of rows and their sums, that becomes
+ * a {@link dev.heddle.runtime.machine.RowLoop}.
  *
  * <p>A function that returns {@code a + 8 b}, as {@code ProcessorTest} runs it:
  *
