@@ -117,7 +117,7 @@ final class Bf16Attention {
 
   private void divideScratch() {
     Bf16AttentionBlocks g = blocks;
-    rows = g.blockRows(g.queries, g.keys, BLOCK_SCORES);
+    rows = g.blockRows(g.queries, g.keys, BLOCK_SCORES, code != null);
     // A length of its own is a primitive of its own for oneDNN, and nothing for machine code.
     lengthStep = code == null ? Bf16AttentionBlocks.lengthStep(g.keys, rows) : LENGTH;
     stride = Bf16AttentionBlocks.stride(g.keys);

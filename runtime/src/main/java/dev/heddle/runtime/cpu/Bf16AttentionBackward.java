@@ -152,7 +152,7 @@ final class Bf16AttentionBackward {
 
   private void divideScratch() {
     Bf16AttentionBlocks g = blocks;
-    rows = g.blockRows(g.keys, g.queries, BLOCK_SCORES);
+    rows = g.blockRows(g.keys, g.queries, BLOCK_SCORES, sumCode != null);
     lengthStep =
         sumCode == null ? Bf16AttentionBlocks.lengthStep(g.queries, rows) : TileKernels.COLUMNS;
     stride = Bf16AttentionBlocks.stride(g.queries);

@@ -23,6 +23,9 @@ final class Bf16AttentionBlocks extends AttentionSizes {
   /** The same under a causal mask: smaller blocks skip more. */
   private static final int MAX_CAUSAL_ROWS = 128;
 
+  /** The same for machine code, which packs once a head: smaller still, four tiles. */
+  private static final int CODE_CAUSAL_ROWS = 32;
+
   /** How many different lengths the rows of scores have at most. */
   private static final int LENGTHS = 8;
 
@@ -46,10 +49,14 @@ final class Bf16AttentionBlocks extends AttentionSizes {
    * Rows of a block of scores, where there are {@code all} rows of at most {@code length}.
    *
    * @param scores how many scores of a block fit the cache
+   * @param machineCode whether blocks are multiplied by machine code
    */
-  int blockRows(int all, int length, long scores) {
-    long most = mask.causal() ? MAX_CAUSAL_ROWS : MAX_ROWS;
-    long wanted = Math.clamp(scores / Math.max(1, length), MIN_ROWS, most);
+  int blockRows(int all, int length, long scores, boolean machineCode) {
+    long most = MAX_ROWS;
+    if (mask.causal()) {
+      most = machineCode ? CODE_CAUSAL_ROWS : MAX_CAUSAL_ROWS;
+    }
+    long wanted = Math.clamp(scores / Math.max(1, length), Math.min(MIN_ROWS, most), most);
     long blocks = (all + wanted - 1) / wanted;
     long rows = AttentionBlocks.roundUp((all + blocks - 1) / Math.max(1, blocks), Lanes.LENGTH);
     return (int) Math.clamp(rows, 1, Math.max(1, all));
