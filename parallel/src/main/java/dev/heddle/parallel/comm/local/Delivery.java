@@ -3,7 +3,6 @@ package dev.heddle.parallel.comm.local;
 import dev.heddle.parallel.comm.Message;
 import dev.heddle.parallel.comm.support.Failure;
 import dev.heddle.parallel.comm.support.RunCursor;
-import dev.heddle.runtime.DType;
 import java.lang.foreign.MemorySegment;
 import java.lang.invoke.MethodHandles;
 import java.lang.invoke.VarHandle;
@@ -45,17 +44,6 @@ final class Delivery {
   private final @Nullable Message first;
   private @Nullable Message second;
 
-  // What the second end compares with its own and what it walks if it copies: so it fetches this
-  // object from the other core, and not the first end's message behind it, one after the other.
-  private final boolean firstSends;
-  private final @Nullable DType dtype;
-  private final long elementCount;
-  private final long @Nullable [] rowBounds;
-  private final long firstElement;
-  private final long rowStride;
-  private final long columnStride;
-  private final long columnCount;
-
   // Looked up by each end itself. Whoever copies would have to fetch the other end's block for it,
   // whose references that end has just counted.
   private final MemorySegment firstMemory;
@@ -69,29 +57,8 @@ final class Delivery {
     this.to = to;
     this.number = number;
     this.first = first;
-    if (first == null) {
-      firstSends = false;
-      dtype = null;
-      elementCount = 0;
-      rowBounds = null;
-      firstElement = 0;
-      rowStride = 0;
-      columnStride = 0;
-      columnCount = 0;
-      firstMemory = MemorySegment.NULL;
-      hasBytes = false;
-    } else {
-      firstSends = first.isSend();
-      dtype = first.dtype();
-      elementCount = first.elementCount();
-      rowBounds = first.rowBounds();
-      rowStride = first.rowStride();
-      columnStride = first.columnStride();
-      firstElement = first.firstElement() + first.firstColumn() * columnStride;
-      columnCount = first.columnCount();
-      firstMemory = first.array().segment();
-      hasBytes = first.array().device().hasBytes();
-    }
+    this.firstMemory = first == null ? MemorySegment.NULL : first.array().segment();
+    this.hasBytes = first != null && first.array().device().hasBytes();
   }
 
   /** What stands before the first delivery of a channel. */
@@ -158,11 +125,6 @@ final class Delivery {
     return end;
   }
 
-  /** Whether a second end has as many elements of the same type as the first one. */
-  boolean fits(Message other) {
-    return dtype == other.dtype() && elementCount == other.elementCount();
-  }
-
   /** Whether nobody has posted the second end, or the first one was taken back. */
   boolean isHalf() {
     int now = state;
@@ -183,23 +145,15 @@ final class Delivery {
 
   /** Copies the elements; only by who took it. */
   void copy(LocalRank worker) {
+    Message one = firstEnd();
     Message other = second;
     if (other != null && hasBytes) {
       RunCursor source = worker.sources[0];
       RunCursor destination = worker.destinations[0];
-      startFirst(firstSends ? source : destination);
-      (firstSends ? destination : source).start(other, secondMemory);
-      RunCursor.copy(source, destination, elementCount);
-    }
-  }
-
-  private void startFirst(RunCursor cursor) {
-    long[] bounds = rowBounds;
-    if (bounds == null || dtype == null) {
-      cursor.start(firstEnd(), firstMemory);
-    } else {
-      cursor.startRows(
-          dtype, firstMemory, firstElement, rowStride, columnStride, bounds, columnCount);
+      boolean sent = one.isSend();
+      source.start(sent ? one : other, sent ? firstMemory : secondMemory);
+      destination.start(sent ? other : one, sent ? secondMemory : firstMemory);
+      RunCursor.copy(source, destination, one.elementCount());
     }
   }
 

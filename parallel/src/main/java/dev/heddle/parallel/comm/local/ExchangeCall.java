@@ -98,10 +98,10 @@ final class ExchangeCall implements PostedCall, LocalRank.Condition {
   }
 
   private static @Nullable String mismatch(LocalGroup group, Delivery delivery, Message message) {
-    if (delivery.fits(message)) {
+    Message other = delivery.firstEnd();
+    if (other.dtype() == message.dtype() && other.elementCount() == message.elementCount()) {
       return null;
     }
-    Message other = delivery.firstEnd();
     Message sent = message.isSend() ? message : other;
     Message received = message.isSend() ? other : message;
     return "exchange in "

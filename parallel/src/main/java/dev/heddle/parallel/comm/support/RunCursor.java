@@ -70,10 +70,10 @@ public final class RunCursor {
     if (bounds == null) {
       start(message.array(), memory);
     } else {
-      long step = message.columnStride();
-      long first = message.firstElement() + message.firstColumn() * step;
-      startRows(
-          message.dtype(), memory, first, message.rowStride(), step, bounds, message.columnCount());
+      rowStride = message.rowStride();
+      columnStride = message.columnStride();
+      long first = message.firstElement() + message.firstColumn() * columnStride;
+      startRows(message.dtype(), memory, first, bounds, message.columnCount());
     }
   }
 
@@ -82,28 +82,15 @@ public final class RunCursor {
    * Message#sendRows}.
    */
   public void startRows(NDArray matrix, long[] bounds, long column, long columns) {
-    long step = matrix.stride(1);
-    long first = matrix.offset() + column * step;
-    startRows(matrix.dtype(), matrix.segment(), first, matrix.stride(0), step, bounds, columns);
+    rowStride = matrix.stride(0);
+    columnStride = matrix.stride(1);
+    long first = matrix.offset() + column * columnStride;
+    startRows(matrix.dtype(), matrix.segment(), first, bounds, columns);
   }
 
-  /**
-   * As {@link #startRows(NDArray, long[], long, long)}, of a matrix that is known by its memory.
-   *
-   * @param first the first picked column's element in row 0, counted from the memory's start
-   * @param rowStep elements from a row to the next
-   * @param columnStep elements from a column to the next
-   */
-  public void startRows(
-      DType dtype,
-      MemorySegment memory,
-      long first,
-      long rowStep,
-      long columnStep,
-      long[] bounds,
-      long columns) {
-    rowStride = rowStep;
-    columnStride = columnStep;
+  /** Starts at element {@code first} of the memory, in row 0; the strides are set. */
+  private void startRows(
+      DType dtype, MemorySegment memory, long first, long[] bounds, long columns) {
     segment = memory;
     elementSize = dtype.byteSize();
     picked = true;
