@@ -185,7 +185,21 @@ final class Bf16Norms {
   private void readRows(long start, long end) {
     long dw = weightSums + start / grain * 4 * columns;
     long db = biasSums + start / grain * 4 * columns;
-    long row = start + addPairs(start, end, dw, db);
+    long row =
+        start
+            + NormGradients.addPairs(
+                gradientCode,
+                end - start,
+                xs + start * rowBytes,
+                dys + start * rowBytes,
+                rowBytes,
+                means == 0 ? 0 : means + 4 * start,
+                rstds + 4 * start,
+                weights,
+                dw,
+                db,
+                averages + 8 * start,
+                columns);
     for (; row + 2 <= end; row += 2) {
       Bf16NormLoops.addPair(
           xs + row * rowBytes,
@@ -215,34 +229,9 @@ final class Bf16Norms {
     }
   }
 
-  /**
-   * Pairs of rows by machine code, which has the bits of Java's; for rows of whole vectors.
-   *
-   * @return how many rows that were
-   */
-  private long addPairs(long start, long end, long dw, long db) {
-    if (gradientCode == null || columns % Lanes.LENGTH != 0) {
-      return 0;
-    }
-    NormGradients.addPairs(
-        gradientCode,
-        (end - start) / 2,
-        xs + start * rowBytes,
-        dys + start * rowBytes,
-        rowBytes,
-        means == 0 ? 0 : means + 4 * start,
-        rstds + 4 * start,
-        weights,
-        dw,
-        db,
-        averages + 8 * start,
-        columns);
-    return (end - start) / 2 * 2;
-  }
-
   private void addLanes(long start, long end) {
     // Machine code has added those of pairs.
-    boolean byMachine = gradientCode != null && columns % Lanes.LENGTH == 0;
+    boolean byMachine = NormGradients.addsPairs(gradientCode, columns);
     for (long row = byMachine ? end - (end - start) % 2 : start; row < end; row++) {
       Bf16NormLoops.addLanes(lanes + 2 * row * Lanes.BYTES, averages + 8 * row);
     }

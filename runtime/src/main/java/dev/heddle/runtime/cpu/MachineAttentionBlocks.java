@@ -54,7 +54,8 @@ final class MachineAttentionBlocks extends AttentionBlocks {
             zeros,
             0,
             height,
-            seenHere);
+            seenHere,
+            false);
         row += height;
       }
       panel += panelBytes;
@@ -96,7 +97,8 @@ final class MachineAttentionBlocks extends AttentionBlocks {
           zeros,
           0,
           height,
-          width(column));
+          width(column),
+          false);
       panel += panelBytes;
     }
   }

@@ -40,6 +40,8 @@ final class MachineBlocks {
    * @param words steps along k
    * @param start F32 values that the sums start from, as in {@link TileKernels#run}
    * @param columns at most {@link TileKernels#COLUMNS}
+   * @param fetches whether rows of A come from memory: while a tile is computed, the next one's
+   *     rows are fetched, with the gaps between them unless these are wide
    */
   static void lying(
       TileKernels code,
@@ -52,44 +54,10 @@ final class MachineBlocks {
       long start,
       long startStride,
       int rows,
-      int columns) {
-    lying(code, a, aStride, words, b, c, cStride, start, startStride, rows, columns, 0);
-  }
-
-  /**
-   * The same with rows of A that come from memory: while a tile is computed, the next one's rows
-   * are fetched, with the gaps between them unless these are wide.
-   */
-  static void fetched(
-      TileKernels code,
-      long a,
-      long aStride,
-      long words,
-      long b,
-      long c,
-      long cStride,
-      long start,
-      long startStride,
-      int rows,
-      int columns) {
-    long bytesPerStep = ROWS * aStride / words;
-    long aheadStep = bytesPerStep <= LINE_BYTES ? bytesPerStep : 0;
-    lying(code, a, aStride, words, b, c, cStride, start, startStride, rows, columns, aheadStep);
-  }
-
-  private static void lying(
-      TileKernels code,
-      long a,
-      long aStride,
-      long words,
-      long b,
-      long c,
-      long cStride,
-      long start,
-      long startStride,
-      int rows,
       int columns,
-      long aheadStep) {
+      boolean fetches) {
+    long bytesPerStep = ROWS * aStride / words;
+    long aheadStep = fetches && bytesPerStep <= LINE_BYTES ? bytesPerStep : 0;
     for (int row = 0; row < rows; ) {
       int height = Math.min(ROWS, rows - row);
       int tiles = Math.max(1, (rows - row) / ROWS);

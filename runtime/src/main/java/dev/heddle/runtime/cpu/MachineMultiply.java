@@ -310,8 +310,8 @@ final class MachineMultiply implements MatrixMultiply {
       if (packsA(p)) {
         MachineBlocks.packed(code, own, words, b, c, cStride, start, startStride, rows, columns);
       } else {
-        MachineBlocks.fetched(
-            code, a, p.aStride, words, b, c, cStride, start, startStride, rows, columns);
+        MachineBlocks.lying(
+            code, a, p.aStride, words, b, c, cStride, start, startStride, rows, columns, true);
       }
     }
     if (last && p.activation != UnaryOperation.IDENTITY) {

@@ -122,18 +122,10 @@ final class MappedMemory implements MemoryPool.Source {
    * there on, as {@link dev.heddle.runtime.memory.BulkMemory} does. Zeros harm nobody then;
    * addresses without memory would end the process. So they are given back a while later.
    */
-  private static final class Retired {
+  private record Retired(Region region, long since) {
     private static final long NANOS = 10_000_000_000L;
     private static final int REGIONS = 1024;
     private static final ArrayDeque<Retired> ALL = new ArrayDeque<>();
-
-    private final Region region;
-    private final long since;
-
-    private Retired(Region region, long since) {
-      this.region = region;
-      this.since = since;
-    }
 
     static void add(Calls calls, List<Region> regions) {
       long now = System.nanoTime();

@@ -7,6 +7,7 @@ import static dev.heddle.runtime.cpu.Lanes.store;
 
 import dev.heddle.runtime.machine.RowLoop;
 import jdk.incubator.vector.FloatVector;
+import org.jspecify.annotations.Nullable;
 
 /**
  * The first pass of a norm's backward where all gradients are wanted: what a row adds to the
@@ -44,20 +45,26 @@ final class NormGradients {
     addRest(x + rowBytes, dy + rowBytes, center1, scale1, weight, dw, db, to + 8, n);
   }
 
+  /** Whether machine code does pairs of rows: where there is any, rows of whole vectors. */
+  static boolean addsPairs(@Nullable RowLoop code, int columns) {
+    return code != null && columns % LENGTH == 0;
+  }
+
   /**
-   * {@link #addPair} for many pairs by machine code, of F32 or bf16 rows and with the same bits.
+   * {@link #addPair} for all pairs of some rows by machine code, F32 or bf16, with the same bits.
    *
-   * @param code {@link MachineRows#normGradients}
+   * @param code {@link MachineRows#normGradients}; null where there is none
+   * @param rows an odd last one is left
    * @param x address of the first row; the others follow {@code rowBytes} after each other
    * @param dy address of its gradient; likewise
    * @param means of the rows, F32; 0 where nothing is subtracted
    * @param rstds what each row's differences are multiplied by, F32
    * @param to where Σ g and Σ g d of the first row go, then those of the others
-   * @param columns a whole number of vectors
+   * @return how many rows were done: none unless {@link #addsPairs}
    */
-  static void addPairs(
-      RowLoop code,
-      long pairs,
+  static long addPairs(
+      @Nullable RowLoop code,
+      long rows,
       long x,
       long dy,
       long rowBytes,
@@ -68,6 +75,9 @@ final class NormGradients {
       long db,
       long to,
       int columns) {
+    if (code == null || !addsPairs(code, columns)) {
+      return 0;
+    }
     RowLoop.Call call = RowLoop.call();
     call.length(columns);
     for (int i = 0; i < 2; i++) {
@@ -85,7 +95,8 @@ final class NormGradients {
     call.array(4, weight, 0);
     call.array(5, dw, 0);
     call.array(6, db, 0);
-    call.run(code, pairs);
+    call.run(code, rows / 2);
+    return rows / 2 * 2;
   }
 
   /** {@link #addPair} for one row. */

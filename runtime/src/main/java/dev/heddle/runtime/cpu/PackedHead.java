@@ -95,7 +95,8 @@ final class PackedHead {
           zeros == 0 ? to : zeros,
           zeros == 0 ? cStride : 0,
           rows,
-          Math.min(COLUMNS, lastColumn - column));
+          Math.min(COLUMNS, lastColumn - column),
+          false);
     }
   }
 

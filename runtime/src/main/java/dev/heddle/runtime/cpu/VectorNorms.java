@@ -264,7 +264,21 @@ final class VectorNorms {
   private void readRows(long start, long end) {
     long dw = weightSums + start / grain * rowBytes;
     long db = biasSums + start / grain * rowBytes;
-    long row = start + addPairs(start, end, dw, db);
+    long row =
+        start
+            + NormGradients.addPairs(
+                gradientCode,
+                end - start,
+                xs + start * rowBytes,
+                dys + start * rowBytes,
+                rowBytes,
+                means == 0 ? 0 : means + 4 * start,
+                rstds + 4 * start,
+                weights,
+                dw,
+                db,
+                averages + 8 * start,
+                columns);
     for (; row + 2 <= end; row += 2) {
       long offset = row * rowBytes;
       NormGradients.addPair(
@@ -298,31 +312,6 @@ final class VectorNorms {
       Lanes.set(at, Lanes.get(at) / columns);
       Lanes.set(at + 4, Lanes.get(at + 4) / columns);
     }
-  }
-
-  /**
-   * Pairs of rows by machine code, which has the bits of Java's; for rows of whole vectors.
-   *
-   * @return how many rows that were
-   */
-  private long addPairs(long start, long end, long dw, long db) {
-    if (gradientCode == null || columns % LENGTH != 0) {
-      return 0;
-    }
-    NormGradients.addPairs(
-        gradientCode,
-        (end - start) / 2,
-        xs + start * rowBytes,
-        dys + start * rowBytes,
-        rowBytes,
-        means == 0 ? 0 : means + 4 * start,
-        rstds + 4 * start,
-        weights,
-        dw,
-        db,
-        averages + 8 * start,
-        columns);
-    return (end - start) / 2 * 2;
   }
 
   private void addToParameters(long start, long end) {

@@ -3,7 +3,9 @@ package dev.heddle.runtime.cpu;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import dev.heddle.runtime.memory.Block;
 import dev.heddle.runtime.memory.MemoryPool;
+import dev.heddle.runtime.memory.MemoryScope;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.lang.foreign.MemorySegment;
@@ -47,6 +49,16 @@ class MappedMemoryTest {
       assertThat(before.address() + before.byteSize()).isLessThanOrEqualTo(blocks.get(i).address());
     }
     memory.close();
+  }
+
+  @Test
+  void poolOfIt_lendsWaitingBlocksToSmallerSizes() {
+    try (CpuDevice device = CpuDevice.open("lending", 1, CpuBackend.BEST);
+        MemoryScope scope = MemoryScope.open()) {
+      Block waiting = device.memory().allocate(3 * MIB);
+      waiting.disown();
+      assertThat(device.memory().allocate(2 * MIB)).isSameAs(waiting);
+    }
   }
 
   @Test

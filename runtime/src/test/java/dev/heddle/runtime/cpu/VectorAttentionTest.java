@@ -9,6 +9,7 @@ import dev.heddle.runtime.NDArray;
 import dev.heddle.runtime.Shape;
 import dev.heddle.runtime.memory.MemoryScope;
 import java.util.Random;
+import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
 
@@ -90,6 +91,14 @@ class VectorAttentionTest {
         assertThat(problem.run(two, values)).as("two threads, " + what).isDeepEqualTo(got);
       }
     }
+  }
+
+  @Test
+  void blocks_areOfMachineCodeWhereThatRuns_andOnlyIfAskedFor() {
+    assertThat(AttentionBlocks.of(false)).isInstanceOf(VectorAttentionBlocks.class);
+    Class<?> wanted =
+        CpuBackend.hasMachineCode() ? MachineAttentionBlocks.class : VectorAttentionBlocks.class;
+    assertThat(AttentionBlocks.of(CpuBackend.hasMachineCode())).isInstanceOf(wanted);
   }
 
   private static Problem problem(Random random) {
