@@ -79,6 +79,10 @@ public final class NcclWorld {
       finish(rank);
       ended = true;
     } catch (Throwable failure) {
+      // First where the run keeps who failed: others hear of it through NCCL at once, and a rank
+      // that
+      // fails because of that must not be known as the first.
+      control.abort(failure);
       String text = "rank " + globalRank + " failed: " + failure;
       watchdog.close(new Failure(Failure.Kind.STOPPED, text, failure));
       rank.groups().forEach(NcclGroup::abort);
