@@ -41,7 +41,12 @@ public sealed interface BenchmarkModel permits StepModel, CaptionModel {
    */
   static BenchmarkModel named(String name) {
     List<BenchmarkModel> known =
-        List.of(StepModel.GPT, StepModel.VIT, CaptionModel.VLM, StepModel.TINY);
+        List.of(
+            StepModel.GPT,
+            StepModel.VIT,
+            CaptionModel.VLM,
+            CaptionModel.VLM_SCORED,
+            StepModel.TINY);
     for (BenchmarkModel model : known) {
       if (model.name().equals(name)) {
         return model;

@@ -7,7 +7,8 @@ import java.util.List;
  * A captioning model whose training step is measured: a vision transformer over patches, a
  * projector (norm, linear, GELU, linear) into the language model's size, and a causal language
  * model over the image's positions and then the text's. Position i predicts word i + 1, so the head
- * is on the last image position and on all text positions but the last.
+ * is on the last image position and on all text positions but the last. Heddle's last block goes on
+ * from its attention with these positions only.
  *
  * @param name what it is called on the command line and in the table
  * @param layers blocks of the vision transformer, and as many of the language model
@@ -21,6 +22,7 @@ import java.util.List;
  * @param vocabularySize number of words
  * @param textLength text positions of a sample, each scored
  * @param batchSize samples a step
+ * @param peerScoresOnly whether the peer's last block goes on with the scored positions only, too
  */
 public record CaptionModel(
     String name,
@@ -34,11 +36,18 @@ public record CaptionModel(
     int headCount,
     int vocabularySize,
     int textLength,
-    int batchSize)
+    int batchSize,
+    boolean peerScoresOnly)
     implements BenchmarkModel {
   /** 14 million parameters on pictures of 32 x 32 pixels in patches of 4 x 4. */
   public static final CaptionModel VLM =
-      new CaptionModel("vlm", 4, 48, 64, 256, 4, 1024, 384, 6, 4096, 32, 32);
+      new CaptionModel("vlm", 4, 48, 64, 256, 4, 1024, 384, 6, 4096, 32, 32, false);
+
+  /**
+   * The same beside a peer that is written to leave out what no loss depends on, as Heddle does.
+   */
+  public static final CaptionModel VLM_SCORED =
+      new CaptionModel("vlm-scored", 4, 48, 64, 256, 4, 1024, 384, 6, 4096, 32, 32, true);
 
   @Override
   public CaptionModel withBatchSize(int samples) {
@@ -54,7 +63,8 @@ public record CaptionModel(
         headCount,
         vocabularySize,
         textLength,
-        samples);
+        samples,
+        peerScoresOnly);
   }
 
   @Override

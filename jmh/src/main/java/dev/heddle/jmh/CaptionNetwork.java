@@ -3,9 +3,9 @@ package dev.heddle.jmh;
 import static dev.heddle.ops.Add.add;
 import static dev.heddle.ops.Concat.concat;
 import static dev.heddle.ops.Reshape.reshape;
-import static dev.heddle.ops.Slice.slice;
 
 import dev.heddle.autograd.Tensor;
+import dev.heddle.nn.BlockContext;
 import dev.heddle.nn.Embedding;
 import dev.heddle.nn.Initializer;
 import dev.heddle.nn.LayerNorm;
@@ -15,6 +15,7 @@ import dev.heddle.nn.Parameter;
 import dev.heddle.nn.TransformerBlock;
 import dev.heddle.nn.VocabularyHead;
 import dev.heddle.runtime.AttentionMask;
+import dev.heddle.runtime.NDArray;
 import dev.heddle.runtime.Shape;
 import dev.heddle.runtime.UnaryOperation;
 
@@ -33,6 +34,9 @@ final class CaptionNetwork extends StepNetwork {
   private final TransformerBlock[] blocks;
   private final LayerNorm norm;
   private final VocabularyHead head;
+
+  /** The positions that are scored, sample after sample: what the last block goes on with. */
+  private final NDArray scored;
 
   CaptionNetwork(CaptionModel model, Layers layers) {
     this.model = model;
@@ -56,6 +60,18 @@ final class CaptionNetwork extends StepNetwork {
     blocks = blocks(layers, "language", d, model.headCount(), AttentionMask.CAUSAL);
     norm = own(new LayerNorm(layers, "norm", d));
     head = own(new VocabularyHead(layers, "head", d, model.vocabularySize(), deviation));
+    long[] rows = scoredRows();
+    scored = NDArray.of(layers.device(), Shape.of(rows.length), rows);
+  }
+
+  private long[] scoredRows() {
+    long[] rows = new long[model.batchSize() * model.textLength()];
+    long positions = model.patches() + (long) model.textLength();
+    for (int i = 0; i < rows.length; i++) {
+      long sample = i / model.textLength();
+      rows[i] = sample * positions + model.patches() - 1 + i % model.textLength();
+    }
+    return rows;
   }
 
   private TransformerBlock[] blocks(
@@ -83,11 +99,11 @@ final class CaptionNetwork extends StepNetwork {
     Tensor seen = projectorDown.forward(projectorUp.forward(narrow));
     Tensor read = reshape(token.forward(batch.tokens()), samples, text, d);
     Tensor y = add(concat(1, seen, read), position.tensor());
-    for (TransformerBlock block : blocks) {
-      y = block.forward(y);
+    int last = blocks.length - 1;
+    for (int i = 0; i < last; i++) {
+      y = blocks[i].forward(y);
     }
-    long first = model.patches() - 1L;
-    Tensor scored = reshape(slice(y, 1, first, first + text), samples * text, d);
-    return head.lossSum(norm.forward(scored), batch.targets());
+    y = blocks[last].forwardRows(y, scored, BlockContext.NONE);
+    return head.lossSum(norm.forward(y), batch.targets());
   }
 }

@@ -27,6 +27,14 @@ import org.jspecify.annotations.Nullable;
 final class JavaCppModel {
   private static final TensorOptional NONE = new TensorOptional();
   private static final DoubleOptional USUAL_SCALE = new DoubleOptional();
+  private static final Positions ALL = new Positions(0, 0);
+
+  /** Positions of x [B,S,d] from {@code first} on; none counted means all. */
+  private record Positions(long first, long count) {
+    Tensor of(Tensor x) {
+      return count == 0 ? x : x.narrow(1, first, count);
+    }
+  }
 
   /** How attention is computed. */
   enum AttentionForm {
@@ -115,7 +123,7 @@ final class JavaCppModel {
   private Tensor loss(StepModel step) {
     Tensor x = step.causal() ? embedding(weight(), tokens) : throughLinear(patches);
     x = x.add(weight());
-    x = blocks(x, step.layers(), step.headCount(), step.causal());
+    x = blocks(x, step.layers(), step.headCount(), step.causal(), ALL);
     x = norm(x);
     if (!step.causal()) {
       x = x.mean(1);
@@ -125,16 +133,18 @@ final class JavaCppModel {
 
   private Tensor loss(CaptionModel caption) {
     Tensor x = throughLinear(patches).add(weight());
-    x = blocks(x, caption.layers(), caption.visionHeads(), false);
+    x = blocks(x, caption.layers(), caption.visionHeads(), false, ALL);
     x = norm(norm(x));
     x = throughLinear(gelu(throughLinear(x)));
     Tensor read = embedding(weight(), tokens);
     // Under autocast the products are bf16 and the table is F32.
     TensorVector parts = new TensorVector(x.to(read.scalar_type()), read);
     Tensor y = cat(parts, 1).add(weight());
-    y = blocks(y, caption.layers(), caption.headCount(), true);
-    Tensor scored = norm(y.narrow(1, caption.patches() - 1L, caption.textLength()));
-    return crossEntropy(linear(scored, weight()).reshape(-1, caption.vocabularySize()));
+    Positions scored = new Positions(caption.patches() - 1L, caption.textLength());
+    Positions ends = caption.peerScoresOnly() ? scored : ALL;
+    y = blocks(y, caption.layers(), caption.headCount(), true, ends);
+    Tensor rows = norm(caption.peerScoresOnly() ? y : scored.of(y));
+    return crossEntropy(linear(rows, weight()).reshape(-1, caption.vocabularySize()));
   }
 
   private Tensor crossEntropy(Tensor logits) {
@@ -155,8 +165,12 @@ final class JavaCppModel {
     return linear(x, weights.get(next++), optionals.get(next++));
   }
 
-  /** x [B,S,d] through pre-norm transformer blocks. */
-  private Tensor blocks(Tensor x, int layers, long heads, boolean causal) {
+  /**
+   * x [B,S,d] through pre-norm transformer blocks.
+   *
+   * @param ends what the last block goes on with from its attention
+   */
+  private Tensor blocks(Tensor x, int layers, long heads, boolean causal, Positions ends) {
     long batch = x.size(0);
     long length = x.size(1);
     long size = x.size(2);
@@ -171,7 +185,8 @@ final class JavaCppModel {
           attend(attention, qkv[0], qkv[1], qkv[2], causal ? mask(length, qkv[0]) : null)
               .transpose(1, 2)
               .reshape(batch, length, size);
-      x = x.add(throughLinear(mixed));
+      Positions kept = i == layers - 1 ? ends : ALL;
+      x = kept.of(x).add(throughLinear(kept.of(mixed)));
       x = x.add(throughLinear(gelu(throughLinear(norm(x)))));
     }
     return x;

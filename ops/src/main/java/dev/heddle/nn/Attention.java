@@ -1,12 +1,15 @@
 package dev.heddle.nn;
 
 import static dev.heddle.ops.Add.add;
+import static dev.heddle.ops.GatherRows.gatherRows;
 import static dev.heddle.ops.Linear.linear;
 import static dev.heddle.ops.Reshape.reshape;
 
 import dev.heddle.autograd.Tensor;
 import dev.heddle.runtime.AttentionMask;
+import dev.heddle.runtime.NDArray;
 import dev.heddle.runtime.Shape;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Multi-head self-attention (Vaswani et al., 2017): x [B,S,C] to [B,S,C]. Ranks divide the heads;
@@ -77,6 +80,24 @@ public final class Attention extends Module {
    * the context, queries and keys are rotated first.
    */
   public Tensor forward(Tensor x, BlockContext context) {
+    return projected(mixed(x, context), context.sequence());
+  }
+
+  /**
+   * The results of some positions only, which look at all: x [B,S,C] to [n,C]. The projection of
+   * the others is not computed.
+   *
+   * @param rows [n] I64, numbering the positions of x lane by lane; not under {@linkplain
+   *     Layers#isSequenceParallel sequence parallelism}
+   */
+  public Tensor forwardRows(Tensor x, NDArray rows, BlockContext context) {
+    Tensor mixed = mixed(x, context);
+    Tensor matrix = reshape(mixed, mixed.dim(0) * mixed.dim(1), mixed.dim(2));
+    return projected(gatherRows(matrix, rows), null);
+  }
+
+  /** What this rank's heads see, [B,S_entered,H D]. */
+  private Tensor mixed(Tensor x, BlockContext context) {
     SequenceSpec sequence = context.sequence();
     Tensor entered = layers.enter(x, sequence);
     long batch = entered.dim(0);
@@ -85,7 +106,10 @@ public final class Attention extends Module {
     Tensor heads = reshape(qkv, batch, length, 3 * localHeads, headSize);
     double scale = 1 / Math.sqrt((double) headSize);
     Tensor mixed = layers.attention(heads, localHeads, mask, scale, sequence, context.rotary());
-    Tensor flat = reshape(mixed, batch, length, localHeads * headSize);
+    return reshape(mixed, batch, length, localHeads * headSize);
+  }
+
+  private Tensor projected(Tensor flat, @Nullable SequenceSpec sequence) {
     if (!layers.isSplit()) {
       return linear(flat, outputWeight.tensor(), outputBias.tensor());
     }

@@ -48,6 +48,15 @@ public interface Layers {
   boolean isSplit();
 
   /**
+   * Whether between layers the ranks of a layer divide the positions that they all work on inside
+   * it (sequence parallelism). Where they do not, {@link #heldPositions} are {@link
+   * #enteredPositions}, and {@link #enter} and {@link #leave} take any rows, with no sequence.
+   */
+  default boolean isSequenceParallel() {
+    return false;
+  }
+
+  /**
    * A new parameter.
    *
    * @param splitDim the dim that ranks divide, or {@link #WHOLE}

@@ -1,10 +1,13 @@
 package dev.heddle.nn;
 
 import static dev.heddle.ops.Add.add;
+import static dev.heddle.ops.GatherRows.gatherRows;
+import static dev.heddle.ops.Reshape.reshape;
 
 import dev.heddle.autograd.Tensor;
 import dev.heddle.ops.Dropout;
 import dev.heddle.runtime.AttentionMask;
+import dev.heddle.runtime.NDArray;
 import dev.heddle.runtime.RandomKey;
 import dev.heddle.runtime.memory.MemoryScope;
 
@@ -89,6 +92,46 @@ public final class TransformerBlock extends Module {
     try (MemoryScope inside = MemoryScope.temporaries()) {
       return inside.keep(throughMlp(throughAttention(x, context), context));
     }
+  }
+
+  /**
+   * Some rows of what {@link #forward(Tensor, BlockContext)} would give, [n,C]: for a last block
+   * where only some positions go on, such as those that a word is predicted after. All positions
+   * are looked at, but what follows attention is computed for these rows only; the gradients are
+   * those of all, since the others have none.
+   *
+   * @param x [B,S,C], the positions that this rank holds; not under {@linkplain
+   *     Layers#isSequenceParallel sequence parallelism}
+   * @param rows [n] I64, numbering the positions of x lane by lane
+   * @throws IllegalStateException under sequence parallelism, where a rank does not hold the rows
+   *     that it works on
+   */
+  public Tensor forwardRows(Tensor x, NDArray rows, BlockContext context) {
+    if (layers.isSequenceParallel()) {
+      throw new IllegalStateException(
+          "TransformerBlock.forwardRows: ranks divide the positions between layers (sequence"
+              + " parallelism), so none has all rows; use forward, and choose rows with"
+              + " Layers.enterRows");
+    }
+    try (MemoryScope inside = MemoryScope.temporaries()) {
+      if (context.dropout() != null) {
+        // What is dropped is drawn by position.
+        return inside.keep(gatherRows(matrix(forward(x, context)), rows));
+      }
+      Tensor chosen = rowsThroughAttention(x, rows, context);
+      return inside.keep(throughMlp(chosen, BlockContext.NONE));
+    }
+  }
+
+  private Tensor rowsThroughAttention(Tensor x, NDArray rows, BlockContext context) {
+    try (MemoryScope inside = MemoryScope.temporaries()) {
+      Tensor y = attention.forwardRows(attentionNorm.forward(x), rows, context);
+      return inside.keep(add(gatherRows(matrix(x), rows), y));
+    }
+  }
+
+  private static Tensor matrix(Tensor x) {
+    return reshape(x, x.dim(0) * x.dim(1), x.dim(2));
   }
 
   private Tensor throughAttention(Tensor x, BlockContext context) {

@@ -50,15 +50,17 @@ class CommunicationCountTest {
   }
 
   /**
-   * Tensor-parallel language: the word vectors are summed, the blocks as above, the scored rows
-   * enter the head, and the cross-entropy sends three numbers a scored row.
+   * Tensor-parallel language: the word vectors are summed, the blocks as above, but that behind the
+   * last one's attention there are only the scored rows; these enter the head, and the
+   * cross-entropy sends three numbers a scored row.
    */
   private static Expected languageTensorParallel(long samples) {
     long rows = samples * (PATCHES + TEXT);
     long scored = samples * TEXT;
-    long blocks = 2 * LANGUAGE_LAYERS * rows * LANGUAGE_SIZE;
-    long forward = rows * LANGUAGE_SIZE + blocks + 3 * scored;
-    long backward = scored * LANGUAGE_SIZE + blocks;
+    long left = (2 * (LANGUAGE_LAYERS - 1) * rows + 2 * scored) * LANGUAGE_SIZE;
+    long entered = ((2 * LANGUAGE_LAYERS - 1) * rows + scored) * LANGUAGE_SIZE;
+    long forward = rows * LANGUAGE_SIZE + left + 3 * scored;
+    long backward = scored * LANGUAGE_SIZE + entered;
     return new Expected(
         (1 + 2 * LANGUAGE_LAYERS + 3) + (1 + 2 * LANGUAGE_LAYERS), (forward + backward) * BYTES);
   }

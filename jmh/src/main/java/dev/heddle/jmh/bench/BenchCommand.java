@@ -72,7 +72,8 @@ public final class BenchCommand implements Callable<Integer> {
       names = "--models",
       split = ",",
       paramLabel = "MODEL",
-      description = "steps: of gpt, vit, vlm")
+      description =
+          "steps: of gpt, vit, vlm, vlm-scored (a peer that leaves out what no loss depends on)")
   private List<String> models = new ArrayList<>();
 
   @Option(

@@ -361,6 +361,6 @@ final class StepRows {
 
   /** What is measured unless something else is asked for. */
   static List<BenchmarkModel> usualModels() {
-    return List.of(StepModel.GPT, StepModel.VIT, CaptionModel.VLM);
+    return List.of(StepModel.GPT, StepModel.VIT, CaptionModel.VLM, CaptionModel.VLM_SCORED);
   }
 }

@@ -44,7 +44,7 @@ final class Targets {
           switch (model) {
             case "gpt" -> djl ? 0.82 : threads == 1 ? 0.92 : 0.95;
             case "vit" -> djl ? threads == 1 ? 0.88 : 0.85 : 0.95;
-            case "vlm" -> djl ? Double.NaN : threads == 1 ? 0.85 : 0.90;
+            case "vlm", "vlm-scored" -> djl ? Double.NaN : threads == 1 ? 0.85 : 0.90;
             default -> Double.NaN;
           };
     };

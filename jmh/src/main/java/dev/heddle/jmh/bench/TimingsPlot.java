@@ -78,7 +78,7 @@ final class TimingsPlot {
   /** The series of a step beside libtorch through JavaCPP; empty for other rows. */
   static String step(Row row) {
     return switch (row.name()) {
-      case "gpt", "vit", "vlm" ->
+      case "gpt", "vit", "vlm", "vlm-scored" ->
           row.peerName().contains("DJL")
               ? ""
               : row.name() + " " + row.dtype() + ", threads: " + row.threads();

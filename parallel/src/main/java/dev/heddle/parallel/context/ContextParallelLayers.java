@@ -76,6 +76,11 @@ public final class ContextParallelLayers implements Layers {
   }
 
   @Override
+  public boolean isSequenceParallel() {
+    return inside.isSequenceParallel();
+  }
+
+  @Override
   public Parameter parameter(
       String name, Shape globalShape, int splitDim, long units, Initializer initializer) {
     return inside.parameter(name, globalShape, splitDim, units, initializer);

@@ -93,6 +93,11 @@ public final class TensorParallelLayers implements Layers {
   }
 
   @Override
+  public boolean isSequenceParallel() {
+    return sequenceParallel;
+  }
+
+  @Override
   public Parameter parameter(
       String name, Shape globalShape, int splitDim, long units, Initializer initializer) {
     if (splitDim == WHOLE) {

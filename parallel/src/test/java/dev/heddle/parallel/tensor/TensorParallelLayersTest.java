@@ -136,6 +136,39 @@ class TensorParallelLayersTest {
   }
 
   @ParameterizedTest
+  @ValueSource(ints = {1, 2, 3})
+  void chosenRowsOfABlock_divided_areThoseOfTheWholeOne(int ranks) {
+    assertSame(
+        ranks,
+        layers -> new TransformerBlock(layers, "b", 12, 4, AttentionMask.CAUSAL, 2),
+        (block, x) ->
+            block.forwardRows(
+                x,
+                NDArray.of(x.device(), Shape.of(4), new long[] {3, 4, 7, 9}),
+                BlockContext.NONE));
+  }
+
+  @Test
+  void chosenRowsOfABlock_underSequenceParallelism_areRefused() {
+    LocalWorld.run(
+        2,
+        world -> {
+          try (CpuDevice device = CpuDevice.open("cpu:" + world.rank(), 1, CpuBackend.REFERENCE);
+              MemoryScope scope = MemoryScope.open()) {
+            Layers layers = new TensorParallelLayers(device, DType.F64, 5, world, true);
+            assertThat(layers.isSequenceParallel()).isTrue();
+            TransformerBlock block =
+                new TransformerBlock(layers, "b", 12, 4, AttentionMask.CAUSAL, 2);
+            Tensor x = Tensor.constant(random(layers, INPUT, 1));
+            NDArray rows = NDArray.of(device, Shape.of(1), new long[] {0});
+            assertThatThrownBy(() -> block.forwardRows(x, rows, BlockContext.NONE))
+                .isInstanceOf(IllegalStateException.class)
+                .hasMessageContaining("use forward, and choose rows with Layers.enterRows");
+          }
+        });
+  }
+
+  @ParameterizedTest
   @ValueSource(ints = {2, 3})
   void llamaBlock_withRotaryEmbeddingAndDropout_divided_isTheWholeOne(int ranks) {
     // Complete activations are dropped by global index, so every rank drops the same.

@@ -28,7 +28,7 @@ class StepCountTest {
   private static final int STEPS = 6;
 
   /** Kernels of our own. */
-  private static final long LAUNCHES = 89;
+  private static final long LAUNCHES = 92;
 
   /** What goes on from step to step, with two optimizers. */
   private static final long STATE_BYTES = 8 * StepControl.stateLength(2);
@@ -98,13 +98,14 @@ class StepCountTest {
       // parts; the last norms' in parts; two tables of positions, broadcast forward; the sum of the
       // losses. Biases are summed by cuBLAS, with the product beside them.
       assertThat(step.launches("heddle_reduction")).isEqualTo(2 + 2 * 4 + 4 + 2 + 1);
-      // Image rows into the sequence; backward the words' vectors and the scored rows.
-      assertThat(step.launches("heddle_scatter")).isEqualTo(3);
-      // Gathers 5: words, kept rows, scored rows; backward kept rows, image rows. Fills 5: two
-      // constants of the mask, three gradients that rows are added or copied into. Copies 5:
+      // Image rows into the sequence; backward the words' vectors and the scored rows, of what the
+      // language block's heads saw and of the residual stream.
+      assertThat(step.launches("heddle_scatter")).isEqualTo(4);
+      // Gathers 6: words, kept rows, scored rows of both; backward kept rows, image rows. Fills 6:
+      // two constants of the mask, four gradients that rows are added or copied into. Copies 5:
       // patches, targets to F32, the gradient of a slice of the positions, the loss to F64, its
       // scale from there.
-      assertThat(step.launches("heddle_movement")).isEqualTo(5 + 5 + 5);
+      assertThat(step.launches("heddle_movement")).isEqualTo(6 + 6 + 5);
       assertThat(step.launches("heddle")).isEqualTo(LAUNCHES);
       // Both blocks; patches 2 (images need no gradient), projector 6, head 3.
       assertThat(step.launches("cublas")).isEqualTo(2 * 12 + 11);

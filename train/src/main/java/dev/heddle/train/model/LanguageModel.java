@@ -27,14 +27,16 @@ import dev.heddle.train.config.ModelConfig;
 import java.util.Map;
 import java.util.Objects;
 import java.util.TreeMap;
+import java.util.function.Function;
 import java.util.function.Supplier;
 import org.jspecify.annotations.Nullable;
 
 /**
- * A causal transformer over fused sequences: a sample's encoder rows, then its words. Scores are
- * computed only where a word is to be predicted. It may be one rank's stages of the whole model:
- * the first stage has the word vectors and positions, the last the final norm and the head, and a
- * rank makes no other parameters than its stages'.
+ * A causal transformer over fused sequences: a sample's encoder rows, then its words. Scores, and
+ * what the last block has behind its attention, are computed only where a word is to be predicted.
+ * It may be one rank's stages of the whole model: the first stage has the word vectors and
+ * positions, the last the final norm and the head, and a rank makes no other parameters than its
+ * stages'.
  */
 public final class LanguageModel extends Module {
   /** The parameter that a model with tied embeddings has in its first and its last stage. */
@@ -164,7 +166,10 @@ public final class LanguageModel extends Module {
       }
       NDArray targets = words.targets().get();
       Tensor normed = exit().norm.forward(x);
-      return inside.keep(exit().head.lossSum(normed, scored(sequences), targets, sequences.spec()));
+      return inside.keep(
+          endsInScoredRows()
+              ? exit().head.lossSum(normed, targets)
+              : exit().head.lossSum(normed, scored(sequences), targets, sequences.spec()));
     }
   }
 
@@ -187,7 +192,10 @@ public final class LanguageModel extends Module {
         x = through(stage, sequences, words(sequences), rows, x);
       }
       Tensor normed = exit().norm.forward(Objects.requireNonNull(x));
-      return inside.keep(exit().head.mostProbable(normed, scored(sequences), sequences.spec()));
+      return inside.keep(
+          endsInScoredRows()
+              ? exit().head.mostProbable(normed)
+              : exit().head.mostProbable(normed, scored(sequences), sequences.spec()));
     }
   }
 
@@ -203,12 +211,22 @@ public final class LanguageModel extends Module {
     Interval mine = stages.blocks().get(stage);
     for (int i = (int) mine.start(); i < mine.end(); i++) {
       TransformerBlock block = Objects.requireNonNull(blocks.get(i));
-      x =
-          recompute
-              ? Recompute.recompute(input -> block.forward(input, context), x)
-              : block.forward(x, context);
+      boolean ends = stage == stages.last() && i == mine.end() - 1 && endsInScoredRows();
+      Function<Tensor, Tensor> forward =
+          ends
+              ? input -> block.forwardRows(input, scored(sequences), context)
+              : input -> block.forward(input, context);
+      x = recompute ? Recompute.recompute(forward, x) : forward.apply(x);
     }
     return x;
+  }
+
+  /**
+   * Whether the last block goes on with the scored rows only, [scored, features]: nothing comes
+   * after it that looks at the others. With sequence parallelism no rank has all rows there.
+   */
+  private boolean endsInScoredRows() {
+    return stages.blocks().get(stages.last()).size() > 0 && !layers.isSequenceParallel();
   }
 
   /** Words and encoder rows at their positions, [lanes, positions held, features]. */

@@ -20,6 +20,9 @@ import java.util.Objects;
 final class StageCosts {
   private static final double CHANNELS = 3;
 
+  /** Multiplications of a row, by the square of its size: attention's result, and the MLP. */
+  private static final double BEHIND_ATTENTION = 9;
+
   private final ModelConfig model;
   private final Workload work;
 
@@ -34,7 +37,7 @@ final class StageCosts {
     return switch (component) {
       case CaptionModel.VISION -> vision(stages, share * work.pictures());
       case CaptionModel.AUDIO -> audio(stages, share * work.pictures());
-      default -> language(stages, share);
+      default -> language(stages, share, placement.division().sequenceParallel());
     };
   }
 
@@ -48,6 +51,7 @@ final class StageCosts {
         share * block(rows, rows, vision.hiddenSize()),
         share * rows * pixels * vision.hiddenSize(),
         share * projector(rows, vision.hiddenSize()),
+        0,
         vision.recompute());
   }
 
@@ -60,11 +64,15 @@ final class StageCosts {
         share * block(rows, rows, audio.hiddenSize()),
         share * rows * values * audio.hiddenSize(),
         share * projector(rows, audio.hiddenSize()),
+        0,
         audio.recompute());
   }
 
-  /** The head belongs to the last stage; it scores words only. */
-  private List<Cost> language(Stages stages, double share) {
+  /**
+   * The head belongs to the last stage; it scores words only, and the last block computes only
+   * these behind its attention (see {@link LanguageModel}).
+   */
+  private List<Cost> language(Stages stages, double share, boolean sequenceParallel) {
     ModelConfig.Language language = model.language();
     double size = language.hiddenSize();
     double rows =
@@ -75,6 +83,7 @@ final class StageCosts {
         share * block(rows, rows / 2, size),
         0,
         share * work.textLength() * size * work.vocabularySize(),
+        sequenceParallel ? 0 : share * (rows - work.textLength()) * BEHIND_ATTENTION * size * size,
         language.recompute());
   }
 
@@ -88,13 +97,21 @@ final class StageCosts {
     return rows * (12 * size * size + 2 * attended * size);
   }
 
+  /**
+   * Of each stage.
+   *
+   * @param first what the first stage has before its blocks
+   * @param last what the last stage has behind its blocks
+   * @param leftOut what the last block does not compute
+   */
   private static List<Cost> costs(
-      Stages stages, double block, double first, double last, boolean recompute) {
+      Stages stages, double block, double first, double last, double leftOut, boolean recompute) {
     List<Cost> costs = new ArrayList<>();
     for (int stage = 0; stage < stages.count(); stage++) {
       Interval blocks = stages.blocks().get(stage);
-      double ofBlocks = block * blocks.size();
-      double all = ofBlocks + (stage == 0 ? first : 0) + (stage == stages.last() ? last : 0);
+      boolean ends = stage == stages.last();
+      double ofBlocks = block * blocks.size() - (ends && blocks.size() > 0 ? leftOut : 0);
+      double all = ofBlocks + (stage == 0 ? first : 0) + (ends ? last : 0);
       long forward = Math.max(1, Math.round(all));
       long again = recompute ? Math.round(ofBlocks) : 0;
       costs.add(new Cost(forward, forward + again, forward));

@@ -45,8 +45,10 @@ import java.util.Objects;
  *       its size. Of a block of width H with h heads and F features in its MLP that is the input of
  *       each norm (2 R H), queries, keys and values (3 R H), attention's result (R H), its
  *       log-sum-exp (S R h), and what enters the GELU (R F): all else is a cheap function of these.
- *       A block that is computed again keeps its input only. A projector keeps the input of the
- *       norm before it and what enters its GELU; the head keeps the rows that it scores.
+ *       A block that is computed again keeps its input only. The language model's last block goes
+ *       on with the T rows that are scored, and no gradient comes back for other queries: of the
+ *       rest it keeps the input of its first norm, keys and values. A projector keeps the input of
+ *       the norm before it and what enters its GELU; the head keeps the rows that it scores.
  *   <li><b>logits</b>: T scored rows of V words are written once, and read once for dlogits, which
  *       two products consume: 2 s T V. That softmax needs whole rows costs nothing here.
  *   <li><b>inputs</b>: the values of pictures and sounds, in F32, are read by the first layer and
@@ -238,7 +240,8 @@ record LeastTraffic(
         default -> {
           ModelConfig.Language sizes = model.language();
           long head = stages.runs(stages.last()) ? bytes * scored * sizes.hiddenSize() : 0;
-          yield kept(samples, sizes.hiddenSize(), sizes.heads(), sizes.recompute()) + head;
+          long all = kept(samples, sizes.hiddenSize(), sizes.heads(), sizes.recompute());
+          yield all - unscored(samples, scored, sizes) + head;
         }
       };
     }
@@ -257,6 +260,19 @@ record LeastTraffic(
       long mine = heads / placement.tp();
       long inside = 4 * mine * (width / heads) + 4 * width / placement.tp();
       return blocks * (bytes * (2 * between * width + held * inside) + sumBytes * held * mine);
+    }
+
+    /** What the last block of the language model does not keep of rows that are not scored. */
+    private long unscored(long[] samples, long scored, ModelConfig.Language sizes) {
+      boolean last = stages.runs(stages.last()) && stages.blocks().get(stages.last()).size() > 0;
+      if (!last || sizes.recompute() || placement.division().sequenceParallel()) {
+        return 0;
+      }
+      long width = sizes.hiddenSize();
+      long mine = sizes.heads() / placement.tp();
+      long inside = 2 * mine * (width / sizes.heads()) + 4 * width / placement.tp();
+      return (held(samples, placement.cp()) - scored)
+          * (bytes * (width + inside) + sumBytes * mine);
     }
 
     private long projector(long[] samples, long width) {

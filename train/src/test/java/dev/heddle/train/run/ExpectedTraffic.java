@@ -187,10 +187,16 @@ final class ExpectedTraffic {
           // Each rank finds the vectors of its words; the sum is that of all.
           leave(rank, name, whole, own);
         }
-        for (int i = 0; i < 2 * layers; i++) {
+        // The last block goes on from its attention with the rows that are scored, unless rows are
+        // divided.
+        boolean ends = stage == stages.last() && layers > 0 && !dividesSequence(name);
+        for (int i = 0; i < layers; i++) {
+          long behind = ends && i == layers - 1 ? words * features : whole;
           // Attention and MLP.
           enter(rank, name, whole, own);
-          leave(rank, name, whole, own);
+          leave(rank, name, behind, own);
+          enter(rank, name, behind, own);
+          leave(rank, name, behind, own);
         }
         if (stage == stages.last()) {
           // Only rows that are scored need enter the head, unless rows are divided.

@@ -126,6 +126,7 @@ class StepForecastTest {
     long kept =
         visionBlocks * visionRows * (10 * h + model.vision().heads())
             + languageBlocks * languageRows * (10 * h + model.language().heads())
+            - (languageRows - scored) * (7 * h + model.language().heads())
             + visionRows * (h + p)
             + scored * h;
     assertThat(least.activations()).isEqualTo(4 * 2 * kept);
