@@ -34,7 +34,7 @@ final class StepRows {
   /** Steps that have to pass without getting faster, and the most that are waited for. */
   private static final int SETTLING_STEPS = 4;
 
-  private static final int MOST_STEPS = 40;
+  private static final int MOST_STEPS = 60;
 
   private final BenchOptions options;
   private final Peers peers;
@@ -130,7 +130,8 @@ final class StepRows {
   /** The JIT needs some steps until all is compiled. */
   private void warmUp(Side ours) {
     ours.process.awaitReady();
-    int least = options.quick() ? 7 : 15;
+    // What runs a few times a step is compiled after some hundred runs.
+    int least = options.quick() ? 7 : 40;
     Settling settling = new Settling(SETTLING_STEPS);
     for (int step = 0; step < MOST_STEPS && (step < least || !settling.isSettled()); step++) {
       settling.add(ours.warmUp());
@@ -160,6 +161,8 @@ final class StepRows {
       for (Side peer : Arrays.asList(best, djl)) {
         if (peer != null) {
           sameLosses(model, precision, ours, peer);
+          // Both sides have trained for as long.
+          peer.warmUp(Math.max(0, ours.losses.size() - peer.losses.size()));
           sides.add(peer);
         }
       }
