@@ -22,6 +22,7 @@ final class BoundaryRows {
   private static final List<Strategy> ALL = List.of(Strategy.values());
   private static final List<Strategy> DIRECT = List.of(Strategy.DIRECT);
   private static final int WARM_UP = 40;
+  private static final String BETWEEN = ", ranks' rows";
 
   // A case is repeated, that many turns at a time, until it gets no faster.
   private static final int SETTLING_TURNS = 3;
@@ -105,6 +106,19 @@ final class BoundaryRows {
                               "us",
                               isDirect ? target(one) : Double.NaN,
                               volume));
+                      if (isDirect && of.between().length > 0) {
+                        rows.add(
+                            new Row(
+                                name(one, strategy, direction) + BETWEEN,
+                                one.pair().ranks(),
+                                "f32",
+                                Medians.of(micros),
+                                Medians.of(of.between()),
+                                "plain copy between ranks",
+                                "us",
+                                Double.NaN,
+                                volume));
+                      }
                     }));
     rows.forEach(row -> options.say("  " + BenchTable.line(row)));
     return rows;
