@@ -235,10 +235,24 @@ public final class BoundaryTransfer {
         MemorySegment.copy(rows, copy.start(), to.segment(), at, copy.bytes());
         at += copy.bytes();
       }
+      requireAll(direction, at, to.size() * Float.BYTES);
       copyBlank(way);
     }
     world.barrier();
     copyOut(way);
+  }
+
+  private static void requireAll(Direction direction, long copied, long rows) {
+    if (copied != rows) {
+      throw new IllegalStateException(
+          "boundary "
+              + direction.label()
+              + ": the plan's first phase brings "
+              + copied
+              + " bytes, wanted all "
+              + rows
+              + " of the result's rows; copy between ranks for the strategy direct");
+    }
   }
 
   private static void copyBlank(Way way) {
