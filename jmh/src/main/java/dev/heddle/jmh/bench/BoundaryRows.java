@@ -15,13 +15,17 @@ import java.util.Map;
 /**
  * Boundaries between ranks of one JVM, F32, there and back. The strategy {@code direct} stands
  * beside plain copies: each rank writes the bytes of its result, rows and the zeros where none
- * belongs, in one run and at the same time as the others, and meets them. The other strategies
- * stand beside {@code direct}.
+ * belongs, in one run and at the same time as the others, and meets them. Where rows are copied in
+ * and out, {@code direct} stands a second time beside plain copies, whose bytes come from the ranks
+ * that they come from in the crossing. The other strategies stand beside {@code direct}.
  */
 final class BoundaryRows {
   private static final List<Strategy> ALL = List.of(Strategy.values());
   private static final List<Strategy> DIRECT = List.of(Strategy.DIRECT);
   private static final int WARM_UP = 40;
+
+  /** The other side where bytes come from the rank that a crossing has them from. */
+  static final String BETWEEN_RANKS = "plain copy between ranks";
 
   // A case is repeated, that many turns at a time, until it gets no faster.
   private static final int SETTLING_TURNS = 3;
@@ -105,9 +109,31 @@ final class BoundaryRows {
                               "us",
                               isDirect ? target(one) : Double.NaN,
                               volume));
+                      if (isDirect && of.between().length > 0) {
+                        rows.add(betweenRanks(one, direction, micros, of.between(), volume));
+                      }
                     }));
     rows.forEach(row -> options.say("  " + BenchTable.line(row)));
     return rows;
+  }
+
+  /**
+   * Rows that a rank has just copied in lie in its own core's cache, and take the longer for others
+   * the farther their cores are apart: on a virtual machine that changes by the minute, and a plain
+   * copy of memory that nobody has written does not show it.
+   */
+  private static Row betweenRanks(
+      BoundaryCase one, Direction direction, double[] crossing, double[] copying, Volume volume) {
+    return new Row(
+        name(one, Strategy.DIRECT, direction) + ", between ranks",
+        one.pair().ranks(),
+        "f32",
+        Medians.of(crossing),
+        Medians.of(copying),
+        BETWEEN_RANKS,
+        "us",
+        Double.NaN,
+        volume);
   }
 
   /**

@@ -94,7 +94,8 @@ final class TimingsPlot {
     }
     // Strategies stand beside the direct one, not beside a peer.
     boolean isBesideOurs = row.peerName().startsWith("Heddle, strategy");
-    if (!step(row).isEmpty() || isBesideOurs || row.peerName().contains("DJL")) {
+    boolean isSecondCopy = row.peerName().equals(BoundaryRows.BETWEEN_RANKS);
+    if (!step(row).isEmpty() || isBesideOurs || isSecondCopy || row.peerName().contains("DJL")) {
       return "";
     }
     if (begins.test("boundary")) {

@@ -46,8 +46,9 @@ public record BoundaryCase(
    *
    * @param crossing by strategy
    * @param copying of the plain copies beside it
+   * @param between of the plain copies between the ranks; empty unless rows are copied in and out
    */
-  public record Times(Map<Strategy, double[]> crossing, double[] copying) {
+  public record Times(Map<Strategy, double[]> crossing, double[] copying, double[] between) {
     /** The turns of a strategy that was measured. */
     public double[] of(Strategy strategy) {
       return Objects.requireNonNull(crossing.get(strategy), strategy::label);
@@ -87,19 +88,25 @@ public record BoundaryCase(
   }
 
   private void run(List<BoundaryPlan> plans, boolean checked, Consumer<Rank> body) {
+    List<RankRows> rows = plans.stream().map(plan -> new RankRows(pair.ranks())).toList();
     LocalWorld.run(
         pair.ranks(),
-        threads -> reach.with(threads, world -> runRank(world, plans, checked, body)));
+        threads -> reach.with(threads, world -> runRank(world, plans, rows, checked, body)));
   }
 
   private void runRank(
-      Communicator world, List<BoundaryPlan> plans, boolean checked, Consumer<Rank> body) {
+      Communicator world,
+      List<BoundaryPlan> plans,
+      List<RankRows> rows,
+      boolean checked,
+      Consumer<Rank> body) {
     try (Arena life = Arena.ofConfined();
         CpuDevice device = CpuDevice.open("rank" + world.rank(), 1, CpuBackend.BEST);
         MemoryScope lasting = MemoryScope.open()) {
       List<BoundaryTransfer> transfers = new ArrayList<>();
-      for (BoundaryPlan plan : plans) {
-        BoundaryTransfer transfer = new BoundaryTransfer(plan, world, device, memory, life);
+      for (int i = 0; i < plans.size(); i++) {
+        BoundaryTransfer transfer =
+            new BoundaryTransfer(plans.get(i), world, device, memory, life, rows.get(i));
         if (checked) {
           for (Direction direction : Direction.values()) {
             transfer.check(direction);
@@ -107,6 +114,7 @@ public record BoundaryCase(
         }
         transfers.add(transfer);
       }
+      world.barrier();
       body.accept(new Rank(world, transfers));
       transfers.forEach(BoundaryTransfer::settle);
     }
@@ -123,7 +131,9 @@ public record BoundaryCase(
     for (Direction direction : Direction.values()) {
       Map<Strategy, double[]> crossing = new EnumMap<>(Strategy.class);
       strategies.forEach(strategy -> crossing.put(strategy, new double[rounds]));
-      times.put(direction, new Times(crossing, new double[rounds]));
+      times.put(
+          direction,
+          new Times(crossing, new double[rounds], new double[hasBetween() ? rounds : 0]));
     }
     run(
         plans,
@@ -148,7 +158,16 @@ public record BoundaryCase(
           BoundaryTransfer first = rank.transfers.getFirst();
           double micros = micros(rank.world, count, first, () -> first.copy(direction));
           note(rank, of.copying, round, micros);
+          if (hasBetween()) {
+            micros = micros(rank.world, count, first, () -> first.copyBetween(direction));
+            note(rank, of.between, round, micros);
+          }
         });
+  }
+
+  /** Where rows lie in the pool they are not written anew, and a core has what it copies. */
+  private boolean hasBetween() {
+    return memory != HostMemory.POOLED;
   }
 
   private static void note(Rank rank, double[] times, int round, double micros) {

@@ -16,6 +16,7 @@ import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.util.Arrays;
 import java.util.EnumMap;
+import java.util.List;
 import java.util.Map;
 import org.jspecify.annotations.Nullable;
 
@@ -35,6 +36,7 @@ public final class BoundaryTransfer {
   private final CpuDevice device;
   private final BoundaryExchange exchange;
   private final Map<Direction, Way> ways = new EnumMap<>(Direction.class);
+  private final RankRows rankRows;
 
   /** Whether nothing is sent from memory that a crossing makes and gives back. */
   private final boolean sendsItsInput;
@@ -51,6 +53,7 @@ public final class BoundaryTransfer {
     @Nullable NDArray copySource;
     @Nullable NDArray copyRows;
     @Nullable NDArray copyBlank;
+    List<CopyBetween> copies = List.of();
   }
 
   /**
@@ -58,11 +61,18 @@ public final class BoundaryTransfer {
    *
    * @param memory where the rows are before and behind each crossing
    * @param life of that memory, which is this thread's
+   * @param rankRows told where this rank's rows are; the ranks meet before one copies from another
    */
-  public BoundaryTransfer(
-      BoundaryPlan plan, Communicator world, CpuDevice device, HostMemory memory, Arena life) {
+  BoundaryTransfer(
+      BoundaryPlan plan,
+      Communicator world,
+      CpuDevice device,
+      HostMemory memory,
+      Arena life,
+      RankRows rankRows) {
     this.world = world;
     this.device = device;
+    this.rankRows = rankRows;
     this.exchange = new BoundaryExchange(plan, world);
     this.sendsItsInput =
         Arrays.stream(Direction.values())
@@ -82,6 +92,7 @@ public final class BoundaryTransfer {
       float[] given = numbers(direction, before, Float.NaN);
       NDArray input = NDArray.of(device, shape(before), given);
       way.input = input;
+      rankRows.tell(direction, rank, input.segment());
       if (memory != HostMemory.POOLED) {
         way.callersRows = memory.allocate(4L * given.length, life);
         MemorySegment.copy(MemorySegment.ofArray(given), 0, way.callersRows, 0, 4L * given.length);
@@ -100,6 +111,7 @@ public final class BoundaryTransfer {
       way.copySource = NDArray.full(device, DType.F32, Shape.of(rows), 1);
       way.copyRows = to.slice(0, 0, rows);
       way.copyBlank = to.slice(0, rows, to.size());
+      way.copies = CopyBetween.of(plan, rank);
     }
     return way;
   }
@@ -196,17 +208,66 @@ public final class BoundaryTransfer {
     takeIn(way);
     NDArray from = way.copySource;
     NDArray to = way.copyRows;
-    NDArray blank = way.copyBlank;
-    if (from != null && to != null && blank != null) {
+    if (from != null && to != null) {
       MemorySegment.copy(from.segment(), 0, to.segment(), 0, from.size() * Float.BYTES);
-      if (blank.size() > 0) {
-        blank.kernels().fill(blank, 0);
-      }
-      if (way.callersResult != null) {
-        MemorySegment.copy(to.segment(), 0, way.callersResult, 0, way.callersResult.byteSize());
-      }
+      copyBlank(way);
+      copyOut(way);
     }
     world.barrier();
+  }
+
+  /**
+   * As {@link #copy}, but the rows' bytes come from the ranks whose rows they are in the crossing,
+   * those of one rank in one run. For that the ranks meet when all have their rows, and when all
+   * have copied, before these are written again. Rows that have just been copied in lie in the
+   * cache of the core that did so, where no implementation finds them for nothing: {@link #copy}
+   * reads none of them.
+   */
+  public void copyBetween(Direction direction) {
+    Way way = way(direction);
+    takeIn(way);
+    world.barrier();
+    NDArray to = way.copyRows;
+    if (to != null) {
+      long at = 0;
+      for (CopyBetween copy : way.copies) {
+        MemorySegment rows = rankRows.of(direction, copy.from());
+        MemorySegment.copy(rows, copy.start(), to.segment(), at, copy.bytes());
+        at += copy.bytes();
+      }
+      requireAll(direction, at, to.size() * Float.BYTES);
+      copyBlank(way);
+    }
+    world.barrier();
+    copyOut(way);
+  }
+
+  private static void requireAll(Direction direction, long copied, long rows) {
+    if (copied != rows) {
+      throw new IllegalStateException(
+          "boundary "
+              + direction.label()
+              + ": the plan's first phase brings "
+              + copied
+              + " bytes, wanted all "
+              + rows
+              + " of the result's rows; copy between ranks for the strategy direct");
+    }
+  }
+
+  private static void copyBlank(Way way) {
+    NDArray blank = way.copyBlank;
+    if (blank != null && blank.size() > 0) {
+      blank.kernels().fill(blank, 0);
+    }
+  }
+
+  private static void copyOut(Way way) {
+    NDArray rows = way.copyRows;
+    MemorySegment to = way.callersResult;
+    if (rows != null && to != null) {
+      MemorySegment.copy(rows.segment(), 0, to, 0, to.byteSize());
+    }
   }
 
   /**

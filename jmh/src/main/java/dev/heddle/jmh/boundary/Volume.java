@@ -4,6 +4,7 @@ import dev.heddle.parallel.layout.Holding;
 import dev.heddle.parallel.redistribute.PlanBuffer;
 import dev.heddle.parallel.redistribute.TransferPlan;
 import java.util.Comparator;
+import org.jspecify.annotations.Nullable;
 
 /**
  * The bytes of one direction of a boundary, F32.
@@ -33,6 +34,11 @@ public record Volume(long rows, long blank, long sent, long least) {
         (places - held) * bytesOfRow,
         plan.traffic().total() * Float.BYTES,
         plan.lowerBound() * Float.BYTES);
+  }
+
+  /** All bytes of a buffer, 0 for none. */
+  static long bytes(@Nullable Holding buffer) {
+    return buffer == null ? 0 : buffer.bufferRows() * buffer.features().size() * Float.BYTES;
   }
 
   /** What the rank must write. */

@@ -3,7 +3,6 @@ package dev.heddle.parallel.redistribute;
 import dev.heddle.parallel.comm.Communicator;
 import dev.heddle.parallel.comm.Handle;
 import dev.heddle.parallel.comm.Message;
-import dev.heddle.parallel.comm.support.RunCursor;
 import dev.heddle.parallel.layout.Holding;
 import dev.heddle.parallel.layout.Holdings;
 import dev.heddle.runtime.DType;
@@ -54,8 +53,7 @@ public final class BoundaryExchange {
   private final int rank;
   private final Route forward;
   private final @Nullable Route backward;
-  private final RunCursor from = new RunCursor();
-  private final RunCursor to = new RunCursor();
+  private final KeptRows kept = new KeptRows();
 
   /** One direction of the plan, as far as it concerns this rank. */
   private record Route(
@@ -496,9 +494,14 @@ public final class BoundaryExchange {
     private void keep(Parcel parcel, NDArray source, NDArray target) {
       Transfer transfer = parcel.transfer;
       target.block().touch();
-      from.startRows(source, parcel.sourceRows, transfer.sourceColumn(), parcel.columns);
-      to.startRows(target, parcel.targetRows, transfer.targetColumn(), parcel.columns);
-      RunCursor.copy(from, to, transfer.rows() * parcel.columns);
+      kept.copy(
+          source,
+          parcel.sourceRows,
+          transfer.sourceColumn(),
+          target,
+          parcel.targetRows,
+          transfer.targetColumn(),
+          parcel.columns);
     }
 
     private void clearBlanks() {

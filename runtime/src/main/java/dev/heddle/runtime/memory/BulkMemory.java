@@ -22,9 +22,12 @@ public final class BulkMemory {
   private static final long MUCH_TO_COPY = 4096;
   private static final long MUCH_TO_CLEAR = 8192;
 
-  // From here on copies are HotSpot's again: it passes the caches by, which could not hold what is
-  // copied. It does so from 2.5 MiB on, where whoever reads the copy next then takes twice as long.
-  private static final long TOO_MUCH_FOR_CACHES = 8L << 20;
+  /**
+   * From so many bytes on copies are HotSpot's again: it passes the caches by, which could not hold
+   * what is copied. It does so from 2.5 MiB on, where whoever reads the copy next then takes twice
+   * as long.
+   */
+  public static final long TOO_MUCH_FOR_CACHES = 8L << 20;
 
   // Copied from, aligned: HotSpot copies zeros out of the first-level cache at 80 GB/s where it
   // fills memory at 50.
