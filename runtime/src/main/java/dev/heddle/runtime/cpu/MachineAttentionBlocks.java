@@ -55,7 +55,8 @@ final class MachineAttentionBlocks extends AttentionBlocks {
             0,
             height,
             seenHere,
-            false);
+            false,
+            null);
         row += height;
       }
       panel += panelBytes;
@@ -98,7 +99,8 @@ final class MachineAttentionBlocks extends AttentionBlocks {
           0,
           height,
           width(column),
-          false);
+          false,
+          null);
       panel += panelBytes;
     }
   }
@@ -139,6 +141,8 @@ final class MachineAttentionBlocks extends AttentionBlocks {
             ROWS * Float.BYTES,
             ROWS * sizeBytes,
             ROWS * sizeBytes,
+            0,
+            0,
             0);
         panel += panelBytes;
       }

@@ -96,7 +96,8 @@ final class PackedHead {
           zeros == 0 ? cStride : 0,
           rows,
           Math.min(COLUMNS, lastColumn - column),
-          false);
+          false,
+          null);
     }
   }
 
@@ -123,7 +124,8 @@ final class PackedHead {
           to,
           cStride,
           rows,
-          Math.min(COLUMNS, columns - column));
+          Math.min(COLUMNS, columns - column),
+          null);
     }
   }
 

@@ -67,7 +67,9 @@ final class TileCode {
   private static final int A_TILE = 5;
   private static final int C_TILE = 6;
   private static final int START_TILE = 7;
-  private static final int AHEAD_STEP = 8;
+  private static final int AHEAD = 8;
+  private static final int AHEAD_STEP = 9;
+  private static final int AHEAD_TILE = 10;
 
   // The function's own.
   private static final int A_AT = RAX;
@@ -108,7 +110,7 @@ final class TileCode {
   /**
    * Appends the function for tiles of {@code rows} by {@code vectors}.
    *
-   * @param fetches whether it fetches the next tile's rows of A meanwhile
+   * @param fetches whether it fetches memory that is needed later meanwhile
    */
   static void append(Assembler code, Kind kind, int rows, int vectors, boolean fetches) {
     new TileCode(code, kind, rows, vectors, fetches).function();
@@ -134,6 +136,11 @@ final class TileCode {
     code.add(A, argument(A_TILE));
     code.add(C, argument(C_TILE));
     code.add(START_AT, argument(START_TILE));
+    if (fetches) {
+      code.mov(A_AT, argument(AHEAD));
+      code.add(A_AT, argument(AHEAD_TILE));
+      code.mov(argument(AHEAD), A_AT);
+    }
     code.dec(TILES_LEFT);
     code.jnz(tile);
     for (int i = SAVED.length - 1; i >= 0; i--) {
@@ -173,16 +180,15 @@ final class TileCode {
   }
 
   /**
-   * The loop along k. Where it fetches, each step fetches a little of the rows of A that come next:
-   * nobody has touched them yet, and the processor does not guess eight rows at once.
+   * The loop along k. Where it fetches, each step fetches a little of what comes next: nobody has
+   * touched it yet, and the processor does not guess eight rows at once.
    */
   private void multiply() {
     code.mov(A_AT, A);
     code.mov(B_AT, B);
     code.mov(STEPS_LEFT, argument(STEPS));
     if (fetches) {
-      code.mov(AHEAD_AT, A);
-      code.add(AHEAD_AT, argument(A_TILE));
+      code.mov(AHEAD_AT, argument(AHEAD));
     }
     code.align(VECTOR_BYTES);
     Label step = code.here();

@@ -22,7 +22,7 @@ final class TileKernels {
   /** Bytes of a step along k in a panel of B. */
   static final int COLUMN_BYTES = COLUMNS * Float.BYTES;
 
-  private static final int ARGUMENTS = 15;
+  private static final int ARGUMENTS = 17;
   private static final int CODE_UNIT = 64;
 
   private static final MethodHandle CALL = ExecutableMemory.caller(ARGUMENTS);
@@ -118,8 +118,9 @@ final class TileKernels {
    * @param aTile from a tile's rows of A to the next tile's
    * @param cTile from a tile of C to the next
    * @param startTile the same of {@code start}
-   * @param aheadStep how far fetching of the next tile's rows of A moves with each step along k; 0
-   *     to fetch nothing
+   * @param ahead where the first tile begins to fetch what is needed later
+   * @param aheadStep how far fetching moves with each step along k; 0 to fetch nothing
+   * @param aheadTile how far its begin moves with each tile
    */
   void run(
       int rows,
@@ -137,14 +138,16 @@ final class TileKernels {
       long aTile,
       long cTile,
       long startTile,
-      long aheadStep) {
+      long ahead,
+      long aheadStep,
+      long aheadTile) {
     int vectors = (columns + TileCode.LANES - 1) / TileCode.LANES;
     long mask = (1L << columns - (vectors - 1) * TileCode.LANES) - 1;
     MemorySegment function = functions[index(rows, vectors, aheadStep != 0 && rows == ROWS)];
     try {
       CALL.invokeExact(
           function, a, aRow, aStep, b, c, cRow, steps, start, startRow, tiles, mask, aTile, cTile,
-          startTile, aheadStep);
+          startTile, ahead, aheadStep, aheadTile);
     } catch (Throwable thrown) {
       throw new IllegalStateException("TileKernels: calling machine code failed", thrown);
     }
