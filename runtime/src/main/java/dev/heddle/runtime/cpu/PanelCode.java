@@ -36,7 +36,7 @@ final class PanelCode {
   private static final int ARGUMENTS = 5;
   private static final int LINE = 64;
   private static final int CODE_UNIT = 64;
-  private static final int[] WIDTHS = {1, TileCode.VECTORS};
+  private static final int WIDTHS = TileCode.VECTORS;
 
   // Arguments as Linux passes them.
   private static final int FROM = RDI;
@@ -68,7 +68,7 @@ final class PanelCode {
    * @param from the first value of the first row
    * @param rowStride bytes from a memory row to the next
    * @param panels 1 to {@link #PANELS}
-   * @param vectors vectors of a panel's row: 1 or {@link TileCode#VECTORS}
+   * @param vectors vectors of a panel's row: 1 to {@link TileCode#VECTORS}
    * @param words rows of a panel, not 0
    * @param to the first panel's first row
    * @param panelBytes from a panel to the next
@@ -92,14 +92,14 @@ final class PanelCode {
   }
 
   private static int index(boolean pairs, int vectors, int panels) {
-    return ((pairs ? 1 : 0) * WIDTHS.length + (vectors == 1 ? 0 : 1)) * PANELS + panels - 1;
+    return ((pairs ? WIDTHS : 0) + vectors - 1) * PANELS + panels - 1;
   }
 
   private static MemorySegment[] make() {
     Assembler code = new Assembler();
-    int[] starts = new int[2 * WIDTHS.length * PANELS + 1];
+    int[] starts = new int[2 * WIDTHS * PANELS + 1];
     for (int kind = 0; kind < 2; kind++) {
-      for (int vectors : WIDTHS) {
+      for (int vectors = 1; vectors <= WIDTHS; vectors++) {
         for (int panels = 1; panels <= PANELS; panels++) {
           code.align(CODE_UNIT);
           starts[index(kind == 1, vectors, panels)] = code.position();

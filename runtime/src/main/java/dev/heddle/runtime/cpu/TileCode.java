@@ -42,6 +42,9 @@ final class TileCode {
   /** Vectors a row of a tile at most. */
   static final int VECTORS = 3;
 
+  /** Vectors of a narrow tile. */
+  static final int NARROW_VECTORS = 2;
+
   /** Words of a vector. */
   static final int LANES = 16;
 
@@ -97,23 +100,28 @@ final class TileCode {
   private final Kind kind;
   private final int rows;
   private final int vectors;
+  private final int panelVectors;
   private final boolean fetches;
 
-  private TileCode(Assembler code, Kind kind, int rows, int vectors, boolean fetches) {
+  private TileCode(
+      Assembler code, Kind kind, int rows, int vectors, int panelVectors, boolean fetches) {
     this.code = code;
     this.kind = kind;
     this.rows = rows;
     this.vectors = vectors;
+    this.panelVectors = panelVectors;
     this.fetches = fetches;
   }
 
   /**
    * Appends the function for tiles of {@code rows} by {@code vectors}.
    *
+   * @param panelVectors vectors of a step in a panel of B, of which the tile reads the first
    * @param fetches whether it fetches memory that is needed later meanwhile
    */
-  static void append(Assembler code, Kind kind, int rows, int vectors, boolean fetches) {
-    new TileCode(code, kind, rows, vectors, fetches).function();
+  static void append(
+      Assembler code, Kind kind, int rows, int vectors, int panelVectors, boolean fetches) {
+    new TileCode(code, kind, rows, vectors, panelVectors, fetches).function();
   }
 
   private void function() {
@@ -248,7 +256,7 @@ final class TileCode {
       }
     }
     code.add(A_AT, A_STEP);
-    code.addConstant(B_AT, VECTORS * VECTOR_BYTES);
+    code.addConstant(B_AT, panelVectors * VECTOR_BYTES);
     code.dec(STEPS_LEFT);
   }
 

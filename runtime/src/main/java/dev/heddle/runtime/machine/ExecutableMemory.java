@@ -102,8 +102,8 @@ public final class ExecutableMemory {
   public static MethodHandle caller(int arguments) {
     MemoryLayout[] layouts = new MemoryLayout[arguments];
     Arrays.fill(layouts, ValueLayout.JAVA_LONG);
-    return Linker.nativeLinker().downcallHandle(
-        FunctionDescriptor.ofVoid(layouts), Linker.Option.critical(false));
+    return Linker.nativeLinker()
+        .downcallHandle(FunctionDescriptor.ofVoid(layouts), Linker.Option.critical(false));
   }
 
   private static MethodHandle handle(String name, FunctionDescriptor descriptor) {
