@@ -297,7 +297,10 @@ final class MachineMultiply implements MatrixMultiply {
     boolean kept = keepsSums(p);
     long a = p.aAt(row, k) + batchIndex * p.aBatchStride;
     if (p.transposeA) {
-      WordPacking.acrossRows(p.bf16, a, p.aStride, rows, depth, 1, own);
+      // What is packed more than once is added once.
+      boolean adds = p.rowSums != 0 && groupColumn == 0 && startPanel == 0;
+      long rowSums = adds ? p.rowSums + Float.BYTES * row : 0;
+      WordPacking.acrossRows(p.bf16, a, p.aStride, rows, depth, 1, own, rowSums);
     } else if (packsA(p)) {
       WordPacking.alongRows(p.bf16, a, p.aStride, rows, depth, 1, own);
     }
