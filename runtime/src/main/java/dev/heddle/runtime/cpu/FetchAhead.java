@@ -13,7 +13,6 @@ final class FetchAhead {
 
   private long next;
   private long step;
-  private long pieceDistance;
   private int pieces;
   private int tiles;
 
@@ -34,22 +33,8 @@ final class FetchAhead {
     long first = from & -LINE_BYTES;
     next = first;
     step = stride;
-    pieceDistance = LINE_BYTES;
     pieces = (int) ((from + bytes - first + LINE_BYTES - 1) / LINE_BYTES);
     tiles = rowsPerStep;
-  }
-
-  /**
-   * Neighbouring bytes.
-   *
-   * @param steps of each tile
-   */
-  void bytes(long from, long count, long steps) {
-    next = from;
-    step = LINE_BYTES;
-    tiles = 1;
-    pieceDistance = steps * LINE_BYTES;
-    pieces = (int) ((count + pieceDistance - 1) / pieceDistance);
   }
 
   /** Whether there is a piece left. */
@@ -70,7 +55,7 @@ final class FetchAhead {
   /** The first line of the next piece, which counts as fetched from now on. */
   long take() {
     long at = next;
-    next += pieceDistance;
+    next += LINE_BYTES;
     pieces--;
     return at;
   }

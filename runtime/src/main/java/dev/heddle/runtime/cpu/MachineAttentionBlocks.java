@@ -55,8 +55,7 @@ final class MachineAttentionBlocks extends AttentionBlocks {
             0,
             height,
             seenHere,
-            false,
-            null);
+            false);
         row += height;
       }
       panel += panelBytes;
@@ -99,8 +98,7 @@ final class MachineAttentionBlocks extends AttentionBlocks {
           0,
           height,
           width(column),
-          false,
-          null);
+          false);
       panel += panelBytes;
     }
   }

@@ -41,7 +41,6 @@ final class MachineBlocks {
    * @param columns at most {@link TileKernels#COLUMNS}
    * @param fetches whether rows of A come from memory: while a tile is computed, the next one's
    *     rows are fetched, with the gaps between them unless these are wide
-   * @param ahead what is fetched first, until nothing of it is left; or null
    */
   static void lying(
       TileKernels code,
@@ -55,22 +54,12 @@ final class MachineBlocks {
       long startStride,
       int rows,
       int columns,
-      boolean fetches,
-      @Nullable FetchAhead ahead) {
+      boolean fetches) {
     long bytesPerStep = ROWS * aStride / words;
     long aheadStep = fetches && bytesPerStep <= FetchAhead.LINE_BYTES ? bytesPerStep : 0;
     for (int row = 0; row < rows; ) {
       int height = Math.min(ROWS, rows - row);
       int tiles = Math.max(1, (rows - row) / ROWS);
-      long from = a + (row + ROWS) * aStride;
-      long step = aheadStep;
-      long tileStep = ROWS * aStride;
-      if (ahead != null && ahead.isLeft() && height == ROWS) {
-        tiles = Math.min(tiles, ahead.tiles());
-        from = ahead.take();
-        step = ahead.step();
-        tileStep = words * step;
-      }
       code.run(
           height,
           columns,
@@ -87,9 +76,9 @@ final class MachineBlocks {
           ROWS * aStride,
           ROWS * cStride,
           ROWS * startStride,
-          from,
-          step,
-          tileStep);
+          a + (row + ROWS) * aStride,
+          aheadStep,
+          ROWS * aStride);
       row += tiles * height;
     }
   }

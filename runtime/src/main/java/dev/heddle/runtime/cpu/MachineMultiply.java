@@ -50,8 +50,11 @@ final class MachineMultiply implements MatrixMultiply {
   /** Packed B of one block of k at most, in words; wider products go in groups of columns. */
   private static final long PACKED_WORDS = 1L << 21;
 
-  /** Panels of B that are packed at once where each is packed when it is needed: whole lines. */
-  private static final long PANELS_AT_ONCE = 2;
+  /** Panels of B that a task packs at least: their rows of B are whole lines. */
+  private static final long PACKED_AT_ONCE = 2;
+
+  /** The last panels of a block of rows, in which the next one is fetched. */
+  private static final long FETCHING_PANELS = 2;
 
   /** Rows of C below which packing all of B costs more than the better code gains. */
   private static final long FEW_ROWS = 16;
@@ -77,9 +80,6 @@ final class MachineMultiply implements MatrixMultiply {
   private long scratchBytes;
   private long blockRows;
   private long columnSplits;
-
-  /** Whether panels of B are packed when the first block of rows needs them. */
-  private boolean packsLate;
 
   /**
    * Products for a rank's threads.
@@ -156,10 +156,7 @@ final class MachineMultiply implements MatrixMultiply {
         columnSplits = Math.min(panels, wanted);
         for (long k = 0; k < p.depth; k += step) {
           blockK = k;
-          packsLate = workers.threads() == 1 && !Boolean.getBoolean("nolate");
-          if (!packsLate) {
-            workers.run(panels, Math.max(1, panels / TASKS), packTask);
-          }
+          workers.run(panels, Math.max(PACKED_AT_ONCE, panels / TASKS), packTask);
           workers.runOnWorkers(rowBlocks * columnSplits, 1, computeTask);
         }
       }
@@ -196,7 +193,6 @@ final class MachineMultiply implements MatrixMultiply {
     Product p = product;
     groupColumn = 0;
     groupColumns = p.columns;
-    packsLate = false;
     blockRows = blockRows(p, 1);
     long startBytes = panels(p.columns) * COLUMN_BYTES;
     sumStride = panels(p.columns) * COLUMN_BYTES;
@@ -307,15 +303,11 @@ final class MachineMultiply implements MatrixMultiply {
     TileKernels code = kernels(p, last);
     long resultBytes = p.bf16Result ? Short.BYTES : Float.BYTES;
     long cRow = p.c + batchIndex * p.cBatchStride + row * p.cStride + resultBytes * groupColumn;
-    boolean late = packsLate && row == 0;
-    @Nullable FetchAhead fetched = packsLate ? ahead : null;
+    @Nullable FetchAhead fetched = workers.threads() == 1 ? ahead : null;
     ahead.nothing();
     for (long panel = startPanel; panel < endPanel; panel++) {
-      if (late && panel % PANELS_AT_ONCE == 0) {
-        packColumns(batchIndex, k, panel, Math.min(endPanel, panel + PANELS_AT_ONCE), panelsAt);
-      }
-      if (packsLate) {
-        planFetching(row, k, panel, endPanel);
+      if (fetched != null && panel == Math.max(startPanel, endPanel - FETCHING_PANELS)) {
+        fetchNextRows(row, k);
       }
       long column = panel * COLUMNS;
       int columns = (int) Math.min(COLUMNS, groupColumns - column);
@@ -335,19 +327,7 @@ final class MachineMultiply implements MatrixMultiply {
             code, own, words, b, c, cStride, start, startStride, rows, columns, fetched);
       } else {
         MachineBlocks.lying(
-            code,
-            a,
-            p.aStride,
-            words,
-            b,
-            c,
-            cStride,
-            start,
-            startStride,
-            rows,
-            columns,
-            true,
-            ahead);
+            code, a, p.aStride, words, b, c, cStride, start, startStride, rows, columns, true);
       }
     }
     if (last && p.activation != UnaryOperation.IDENTITY) {
@@ -358,33 +338,14 @@ final class MachineMultiply implements MatrixMultiply {
     }
   }
 
-  /**
-   * Plans what is fetched while a panel of B is multiplied by a block of rows: the columns of B
-   * that are packed next, or in the last panels the rows of A that are.
-   */
-  private void planFetching(long row, long k, long panel, long endPanel) {
+  /** Has the rows of A fetched that the next block packs, which on one thread comes next. */
+  private void fetchNextRows(long row, long k) {
     Product p = product;
-    long depth = Math.min(depthStep(p), p.depth - k);
-    long words = WordPacking.words(p.bf16, depth);
-    long valueBytes = p.bf16 ? Short.BYTES : Float.BYTES;
-    int rowsPerWord = p.bf16 ? 2 : 1;
-    boolean late = row == 0;
-    long first = panel / PANELS_AT_ONCE * PANELS_AT_ONCE;
-    long next = first + PANELS_AT_ONCE;
-    if (late && next < endPanel) {
-      if (panel == (packsA(p) ? first : next - 1)) {
-        long column = groupColumn + next * COLUMNS;
-        long columns = Math.min(PANELS_AT_ONCE * COLUMNS, p.columns - column);
-        long from = p.bAt(k, column);
-        if (!p.transposeB) {
-          ahead.rows(from, p.bStride, columns * valueBytes, rowsPerWord);
-        } else if (p.bStride == depth * valueBytes) {
-          ahead.bytes(from, columns * p.bStride, words);
-        }
-      }
-    } else if (panel == Math.max(endPanel - 2, 0) && row + blockRows < p.rows && p.transposeA) {
-      long rows = Math.min(blockRows, p.rows - row - blockRows);
-      ahead.rows(p.aAt(row + blockRows, k), p.aStride, rows * valueBytes, rowsPerWord);
+    long next = row + blockRows;
+    if (p.batch == 1 && p.transposeA && next < p.rows) {
+      long rows = Math.min(blockRows, p.rows - next);
+      long bytes = rows * (p.bf16 ? Short.BYTES : Float.BYTES);
+      ahead.rows(p.aAt(next, k), p.aStride, bytes, p.bf16 ? 2 : 1);
     }
   }
 

@@ -105,8 +105,7 @@ final class PackedHead {
           zeros == 0 ? cStride : 0,
           rows,
           Math.min(panelColumns(), lastColumn - column),
-          false,
-          null);
+          false);
     }
   }
 
