@@ -50,8 +50,8 @@ final class MachineMultiply implements MatrixMultiply {
   /** Packed B of one block of k at most, in words; wider products go in groups of columns. */
   private static final long PACKED_WORDS = 1L << 21;
 
-  /** Panels of B that a task packs at least: their rows of B are whole lines. */
-  private static final long PACKED_AT_ONCE = 2;
+  /** Panels of B that one thread packs at once, by rows of whole lines. */
+  private static final long PACKED_AT_ONCE = 4;
 
   /** The last panels of a block of rows, in which the next one is fetched. */
   private static final long FETCHING_PANELS = 2;
@@ -156,7 +156,8 @@ final class MachineMultiply implements MatrixMultiply {
         columnSplits = Math.min(panels, wanted);
         for (long k = 0; k < p.depth; k += step) {
           blockK = k;
-          workers.run(panels, Math.max(PACKED_AT_ONCE, panels / TASKS), packTask);
+          long least = workers.threads() == 1 ? PACKED_AT_ONCE : 1;
+          workers.run(panels, Math.max(least, panels / TASKS), packTask);
           workers.runOnWorkers(rowBlocks * columnSplits, 1, computeTask);
         }
       }
