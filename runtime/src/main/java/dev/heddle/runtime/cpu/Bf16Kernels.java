@@ -338,6 +338,17 @@ final class Bf16Kernels implements Kernels {
   }
 
   @Override
+  public void linearParameterGradients(NDArray dz, NDArray x, NDArray dw, NDArray db) {
+    KernelChecks.gemm(dz, true, x, false, 1, 0, dw);
+    KernelChecks.sumTo(dz, db);
+    boolean aRow = db.rank() == 1 && db.dtype() == dw.dtype() && db.size() == dw.dim(0);
+    if (aRow && dw.dtype() == DType.BF16 && products.parameterGradients(dz, x, dw, db)) {
+      return;
+    }
+    Kernels.super.linearParameterGradients(dz, x, dw, db);
+  }
+
+  @Override
   public void softmax(NDArray x, NDArray y) {
     KernelChecks.softmax(x, y);
     try (MemoryScope scratch = MemoryScope.open()) {

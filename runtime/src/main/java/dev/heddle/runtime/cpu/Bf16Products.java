@@ -154,6 +154,30 @@ final class Bf16Products {
     return true;
   }
 
+  /**
+   * dw = dzᵀ x and db = the sums of dz's columns, which are added up while dz is packed for the
+   * product; all bf16, db contiguous.
+   *
+   * @return whether that was done: by machine code of our own only
+   */
+  boolean parameterGradients(NDArray dz, NDArray x, NDArray dw, NDArray db) {
+    if (machine == null || dz.size() == 0 || dw.size() == 0) {
+      return false;
+    }
+    Block sums = memory.borrow(db.size() * Float.BYTES);
+    try {
+      Product p = product;
+      p.describe(dz, true, x, false, 1, 0, dw);
+      p.rowSums = sums.segment().address();
+      Tiles.fill(p.rowSums, db.size(), 0);
+      machine.multiply(p);
+      Bf16Conversion.narrow(p.rowSums, db.address(), db.size());
+    } finally {
+      sums.release();
+    }
+    return true;
+  }
+
   private boolean multiplyByMachineCode(
       NDArray a,
       boolean transposeA,

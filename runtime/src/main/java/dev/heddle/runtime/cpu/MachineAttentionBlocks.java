@@ -139,6 +139,8 @@ final class MachineAttentionBlocks extends AttentionBlocks {
             ROWS * Float.BYTES,
             ROWS * sizeBytes,
             ROWS * sizeBytes,
+            0,
+            0,
             0);
         panel += panelBytes;
       }

@@ -4,6 +4,8 @@ import static dev.heddle.runtime.cpu.TileKernels.COLUMNS;
 import static dev.heddle.runtime.cpu.TileKernels.COLUMN_BYTES;
 import static dev.heddle.runtime.cpu.TileKernels.ROWS;
 
+import org.jspecify.annotations.Nullable;
+
 /**
  * Runs the code of tiles over blocks of a product, for one thread: rows of A as they lie or packed,
  * by panels of B.
@@ -13,9 +15,6 @@ final class MachineBlocks {
   static final int PACKED_ROWS = TileCode.LANES;
 
   private static final int WORD_BYTES = 4;
-
-  /** Bytes that the processor fetches at once. */
-  private static final int LINE_BYTES = 64;
 
   private MachineBlocks() {}
 
@@ -57,7 +56,7 @@ final class MachineBlocks {
       int columns,
       boolean fetches) {
     long bytesPerStep = ROWS * aStride / words;
-    long aheadStep = fetches && bytesPerStep <= LINE_BYTES ? bytesPerStep : 0;
+    long aheadStep = fetches && bytesPerStep <= FetchAhead.LINE_BYTES ? bytesPerStep : 0;
     for (int row = 0; row < rows; ) {
       int height = Math.min(ROWS, rows - row);
       int tiles = Math.max(1, (rows - row) / ROWS);
@@ -77,7 +76,9 @@ final class MachineBlocks {
           ROWS * aStride,
           ROWS * cStride,
           ROWS * startStride,
-          aheadStep);
+          a + (row + ROWS) * aStride,
+          aheadStep,
+          ROWS * aStride);
       row += tiles * height;
     }
   }
@@ -85,6 +86,8 @@ final class MachineBlocks {
   /**
    * The same with A in panels of {@link #PACKED_ROWS} rows: two tiles lie side by side, first all
    * left ones are done, then those on the right.
+   *
+   * @param ahead what is fetched meanwhile, or null
    */
   static void packed(
       TileKernels code,
@@ -96,12 +99,20 @@ final class MachineBlocks {
       long start,
       long startStride,
       int rows,
-      int columns) {
+      int columns,
+      @Nullable FetchAhead ahead) {
     for (int side = 0; side < PACKED_ROWS; side += ROWS) {
       for (int row = side; row < rows; ) {
         int height = Math.min(ROWS, rows - row);
         int whole = (rows - row + PACKED_ROWS - ROWS) / PACKED_ROWS;
         int tiles = height < ROWS ? 1 : whole;
+        long from = 0;
+        long step = 0;
+        if (ahead != null && ahead.isLeft() && height == ROWS) {
+          tiles = Math.min(tiles, ahead.tiles());
+          from = ahead.take();
+          step = ahead.step();
+        }
         code.run(
             height,
             columns,
@@ -118,7 +129,9 @@ final class MachineBlocks {
             words * Lanes.BYTES,
             PACKED_ROWS * cStride,
             PACKED_ROWS * startStride,
-            0);
+            from,
+            step,
+            words * step);
         row += tiles * PACKED_ROWS;
       }
     }

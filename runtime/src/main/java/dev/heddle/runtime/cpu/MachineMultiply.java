@@ -50,6 +50,12 @@ final class MachineMultiply implements MatrixMultiply {
   /** Packed B of one block of k at most, in words; wider products go in groups of columns. */
   private static final long PACKED_WORDS = 1L << 21;
 
+  /** Panels of B that one thread packs at once, by rows of whole lines. */
+  private static final long PACKED_AT_ONCE = 4;
+
+  /** The last panels of a block of rows, in which the next one is fetched. */
+  private static final long FETCHING_PANELS = 2;
+
   /** Rows of C below which packing all of B costs more than the better code gains. */
   private static final long FEW_ROWS = 16;
 
@@ -59,6 +65,7 @@ final class MachineMultiply implements MatrixMultiply {
   private final WorkerPool.RangeTask packTask = this::pack;
   private final WorkerPool.WorkerTask computeTask = this::compute;
   private final WorkerPool.WorkerTask batchTask = this::batched;
+  private final FetchAhead ahead = new FetchAhead();
 
   // The running product.
   private Product product = new Product();
@@ -149,7 +156,8 @@ final class MachineMultiply implements MatrixMultiply {
         columnSplits = Math.min(panels, wanted);
         for (long k = 0; k < p.depth; k += step) {
           blockK = k;
-          workers.run(panels, Math.max(1, panels / TASKS), packTask);
+          long least = workers.threads() == 1 ? PACKED_AT_ONCE : 1;
+          workers.run(panels, Math.max(least, panels / TASKS), packTask);
           workers.runOnWorkers(rowBlocks * columnSplits, 1, computeTask);
         }
       }
@@ -286,14 +294,22 @@ final class MachineMultiply implements MatrixMultiply {
     boolean kept = keepsSums(p);
     long a = p.aAt(row, k) + batchIndex * p.aBatchStride;
     if (p.transposeA) {
-      WordPacking.acrossRows(p.bf16, a, p.aStride, rows, depth, 1, own);
+      // What is packed more than once is added once.
+      boolean adds = p.rowSums != 0 && groupColumn == 0 && startPanel == 0;
+      long rowSums = adds ? p.rowSums + Float.BYTES * row : 0;
+      WordPacking.acrossRows(p.bf16, a, p.aStride, rows, depth, 1, own, rowSums);
     } else if (packsA(p)) {
       WordPacking.alongRows(p.bf16, a, p.aStride, rows, depth, 1, own);
     }
     TileKernels code = kernels(p, last);
     long resultBytes = p.bf16Result ? Short.BYTES : Float.BYTES;
     long cRow = p.c + batchIndex * p.cBatchStride + row * p.cStride + resultBytes * groupColumn;
+    @Nullable FetchAhead fetched = workers.threads() == 1 ? ahead : null;
+    ahead.nothing();
     for (long panel = startPanel; panel < endPanel; panel++) {
+      if (fetched != null && panel == Math.max(startPanel, endPanel - FETCHING_PANELS)) {
+        fetchNextRows(row, k);
+      }
       long column = panel * COLUMNS;
       int columns = (int) Math.min(COLUMNS, groupColumns - column);
       long b = panelsAt + panel * words * COLUMN_BYTES;
@@ -308,7 +324,8 @@ final class MachineMultiply implements MatrixMultiply {
         startStride = kept ? sumStride : p.cStride;
       }
       if (packsA(p)) {
-        MachineBlocks.packed(code, own, words, b, c, cStride, start, startStride, rows, columns);
+        MachineBlocks.packed(
+            code, own, words, b, c, cStride, start, startStride, rows, columns, fetched);
       } else {
         MachineBlocks.lying(
             code, a, p.aStride, words, b, c, cStride, start, startStride, rows, columns, true);
@@ -319,6 +336,17 @@ final class MachineMultiply implements MatrixMultiply {
       long columns = Math.min(endPanel * COLUMNS, groupColumns) - column;
       long to = p.activated + row * p.cStride + 4 * (groupColumn + column);
       activate(p, cRow + 4 * column, to, rows, (int) columns);
+    }
+  }
+
+  /** Has the rows of A fetched that the next block packs, which on one thread comes next. */
+  private void fetchNextRows(long row, long k) {
+    Product p = product;
+    long next = row + blockRows;
+    if (p.batch == 1 && p.transposeA && next < p.rows) {
+      long rows = Math.min(blockRows, p.rows - next);
+      long bytes = rows * (p.bf16 ? Short.BYTES : Float.BYTES);
+      ahead.rows(p.aAt(next, k), p.aStride, bytes, p.bf16 ? 2 : 1);
     }
   }
 

@@ -1,8 +1,5 @@
 package dev.heddle.runtime.cpu;
 
-import static dev.heddle.runtime.cpu.TileKernels.COLUMNS;
-import static dev.heddle.runtime.cpu.TileKernels.COLUMN_BYTES;
-
 import dev.heddle.runtime.memory.MemoryPool;
 
 /**
@@ -12,6 +9,7 @@ import dev.heddle.runtime.memory.MemoryPool;
  */
 final class PackedHead {
   private boolean alongRows;
+  private int panelVectors;
   private int columns;
   private int depth;
   private long offset;
@@ -25,12 +23,15 @@ final class PackedHead {
    */
   long describeColumns(int vectors, int size, long newOffset) {
     alongRows = true;
+    panelVectors = TileCode.VECTORS;
     return describe(vectors, size, newOffset);
   }
 
   /** Vectors that are rows, of values for example: their number is the depth. */
   long describeRows(int vectors, int size, long newOffset) {
     alongRows = false;
+    boolean fourVectors = (size + TileCode.LANES - 1) / TileCode.LANES == 4;
+    panelVectors = fourVectors ? TileCode.NARROW_VECTORS : TileCode.VECTORS;
     return describe(size, vectors, newOffset);
   }
 
@@ -39,9 +40,17 @@ final class PackedHead {
     depth = newDepth;
     offset = newOffset;
     long words = WordPacking.words(true, depth);
-    panelBytes = words * COLUMN_BYTES;
-    return AttentionBlocks.roundUp(
-        offset + MachineBlocks.packedColumns(columns, words), MemoryPool.ALIGNMENT);
+    panelBytes = words * panelVectors * Lanes.BYTES;
+    long panels = (columns + panelColumns() - 1) / panelColumns();
+    return AttentionBlocks.roundUp(offset + panels * panelBytes, MemoryPool.ALIGNMENT);
+  }
+
+  private int panelColumns() {
+    return panelVectors * TileCode.LANES;
+  }
+
+  private TileKernels code(TileKernels wide) {
+    return panelVectors == TileCode.VECTORS ? wide : wide.narrow();
   }
 
   /** Packs the vectors of a head. */
@@ -49,10 +58,10 @@ final class PackedHead {
     long from = vectors.at(batch, 0, head);
     if (alongRows) {
       WordPacking.alongRows(
-          true, from, vectors.rowBytes, columns, depth, TileCode.VECTORS, own + offset);
+          true, from, vectors.rowBytes, columns, depth, panelVectors, own + offset);
     } else {
       WordPacking.acrossRows(
-          true, from, vectors.rowBytes, columns, depth, TileCode.VECTORS, own + offset);
+          true, from, vectors.rowBytes, columns, depth, panelVectors, own + offset);
     }
   }
 
@@ -60,7 +69,7 @@ final class PackedHead {
    * c = a b, or c += a b, for a part of these vectors.
    *
    * @param a bf16 rows, as they lie
-   * @param firstColumn a multiple of {@link TileKernels#COLUMNS}
+   * @param firstColumn a multiple of {@link TileKernels#COLUMNS}, 0 for vectors that are rows
    * @param lastColumn the first one that is not multiplied
    * @param firstDepth the vector or element that a begins with; even
    * @param depths values of a row of a; an odd last one is followed by 0
@@ -82,10 +91,10 @@ final class PackedHead {
       int resultBytes,
       long zeros) {
     long words = WordPacking.words(true, depths);
-    for (int column = firstColumn; column < lastColumn; column += COLUMNS) {
+    for (int column = firstColumn; column < lastColumn; column += panelColumns()) {
       long to = c + (long) (column - firstColumn) * resultBytes;
       MachineBlocks.lying(
-          code,
+          code(code),
           a,
           aStride,
           words,
@@ -95,7 +104,7 @@ final class PackedHead {
           zeros == 0 ? to : zeros,
           zeros == 0 ? cStride : 0,
           rows,
-          Math.min(COLUMNS, lastColumn - column),
+          Math.min(panelColumns(), lastColumn - column),
           false);
     }
   }
@@ -111,10 +120,10 @@ final class PackedHead {
       long c,
       long cStride) {
     long words = WordPacking.words(true, depths);
-    for (int column = 0; column < columns; column += COLUMNS) {
+    for (int column = 0; column < columns; column += panelColumns()) {
       long to = c + (long) Float.BYTES * column;
       MachineBlocks.packed(
-          code,
+          code(code),
           a,
           words,
           panel(own, column, firstDepth),
@@ -123,11 +132,13 @@ final class PackedHead {
           to,
           cStride,
           rows,
-          Math.min(COLUMNS, columns - column));
+          Math.min(panelColumns(), columns - column),
+          null);
     }
   }
 
   private long panel(long own, int column, int firstDepth) {
-    return own + offset + column / COLUMNS * panelBytes + (long) firstDepth / 2 * COLUMN_BYTES;
+    long columnBytes = (long) panelVectors * Lanes.BYTES;
+    return own + offset + column / panelColumns() * panelBytes + firstDepth / 2 * columnBytes;
   }
 }

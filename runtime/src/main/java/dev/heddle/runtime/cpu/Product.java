@@ -44,6 +44,12 @@ final class Product {
    */
   long bias;
 
+  /**
+   * Address of one F32 value for each row of op(a), to which the sum of that row is added, or 0 for
+   * none; only for bf16 that is used transposed, and one product.
+   */
+  long rowSums;
+
   /** Applied to c when it is complete; the result goes to {@link #activated}. */
   UnaryOperation activation = UnaryOperation.IDENTITY;
 
@@ -62,6 +68,7 @@ final class Product {
     bf16 = false;
     bf16Result = false;
     bias = 0;
+    rowSums = 0;
     activation = UnaryOperation.IDENTITY;
     activated = 0;
     batch = 1;

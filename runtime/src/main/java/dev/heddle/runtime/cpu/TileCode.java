@@ -42,6 +42,9 @@ final class TileCode {
   /** Vectors a row of a tile at most. */
   static final int VECTORS = 3;
 
+  /** Vectors of a narrow tile. */
+  static final int NARROW_VECTORS = 2;
+
   /** Words of a vector. */
   static final int LANES = 16;
 
@@ -67,16 +70,18 @@ final class TileCode {
   private static final int A_TILE = 5;
   private static final int C_TILE = 6;
   private static final int START_TILE = 7;
-  private static final int AHEAD_STEP = 8;
+  private static final int AHEAD = 8;
+  private static final int AHEAD_STEP = 9;
+  private static final int AHEAD_TILE = 10;
 
   // The function's own.
   private static final int A_AT = RAX;
   private static final int B_AT = RBP;
   private static final int STEPS_LEFT = R12;
-  private static final int START_AT = R13;
+  private static final int ROWS_LEFT = R13;
   private static final int ROW_AT = R14;
   private static final int AHEAD_AT = ROW_AT;
-  private static final int TILES_LEFT = R15;
+  private static final int NEXT_C_AT = R15;
   private static final int THREE_ROWS = R10;
   private static final int FIVE_ROWS = R11;
   private static final int SEVEN_ROWS = RBX;
@@ -95,23 +100,28 @@ final class TileCode {
   private final Kind kind;
   private final int rows;
   private final int vectors;
+  private final int panelVectors;
   private final boolean fetches;
 
-  private TileCode(Assembler code, Kind kind, int rows, int vectors, boolean fetches) {
+  private TileCode(
+      Assembler code, Kind kind, int rows, int vectors, int panelVectors, boolean fetches) {
     this.code = code;
     this.kind = kind;
     this.rows = rows;
     this.vectors = vectors;
+    this.panelVectors = panelVectors;
     this.fetches = fetches;
   }
 
   /**
    * Appends the function for tiles of {@code rows} by {@code vectors}.
    *
-   * @param fetches whether it fetches the next tile's rows of A meanwhile
+   * @param panelVectors vectors of a step in a panel of B, of which the tile reads the first
+   * @param fetches whether it fetches memory that is needed later meanwhile
    */
-  static void append(Assembler code, Kind kind, int rows, int vectors, boolean fetches) {
-    new TileCode(code, kind, rows, vectors, fetches).function();
+  static void append(
+      Assembler code, Kind kind, int rows, int vectors, int panelVectors, boolean fetches) {
+    new TileCode(code, kind, rows, vectors, panelVectors, fetches).function();
   }
 
   private void function() {
@@ -123,18 +133,20 @@ final class TileCode {
     code.lea(THREE_ROWS, Memory.indexed(A_ROW, A_ROW, 2));
     code.lea(FIVE_ROWS, Memory.indexed(A_ROW, A_ROW, 4));
     code.lea(SEVEN_ROWS, Memory.indexed(THREE_ROWS, A_ROW, 4));
-    code.mov(START_AT, argument(START));
-    code.mov(TILES_LEFT, argument(TILES));
     code.align(VECTOR_BYTES);
     Label tile = code.here();
     loadStart();
-    prefetchNext();
     multiply();
     storeSums();
     code.add(A, argument(A_TILE));
     code.add(C, argument(C_TILE));
-    code.add(START_AT, argument(START_TILE));
-    code.dec(TILES_LEFT);
+    move(START, START_TILE);
+    if (fetches) {
+      move(AHEAD, AHEAD_TILE);
+    }
+    code.mov(A_AT, argument(TILES));
+    code.dec(A_AT);
+    code.mov(argument(TILES), A_AT);
     code.jnz(tile);
     for (int i = SAVED.length - 1; i >= 0; i--) {
       code.pop(SAVED[i]);
@@ -143,49 +155,87 @@ final class TileCode {
     code.ret();
   }
 
-  private void loadStart() {
-    code.mov(ROW_AT, START_AT);
-    for (int row = 0; row < rows; row++) {
-      for (int v = 0; v < vectors; v++) {
-        Memory from = Memory.at(ROW_AT, v * VECTOR_BYTES);
-        if (v == vectors - 1) {
-          code.vmovups(sum(row, v), from, LAST_MASK);
-        } else {
-          code.vmovups(sum(row, v), from);
-        }
-      }
-      code.add(ROW_AT, argument(START_ROW));
-    }
+  /** Adds to an argument on the stack, which is the function's own. */
+  private void move(int argument, int distance) {
+    code.mov(A_AT, argument(argument));
+    code.add(A_AT, argument(distance));
+    code.mov(argument(argument), A_AT);
   }
 
-  /** C's next tile arrives while this one is computed; a product that waits for C loses a tenth. */
-  private void prefetchNext() {
-    code.mov(ROW_AT, C);
-    code.add(ROW_AT, argument(C_TILE));
-    for (int row = 0; row < rows; row++) {
+  /** One row that all rows start from, such as a bias, is loaded once. */
+  private void loadStart() {
+    Label oneRow = code.newLabel();
+    Label loaded = code.newLabel();
+    code.mov(ROW_AT, argument(START));
+    loadRow(0);
+    code.mov(A_AT, argument(START_ROW));
+    code.test(A_AT);
+    code.jz(oneRow);
+    for (int row = 1; row < rows; row++) {
+      code.add(ROW_AT, A_AT);
+      loadRow(row);
+    }
+    code.jmp(loaded);
+    code.bind(oneRow);
+    for (int row = 1; row < rows; row++) {
       for (int v = 0; v < vectors; v++) {
-        if (kind != Kind.BF16 || v % 2 == 0) {
-          code.prefetchw(Memory.at(ROW_AT, v * (kind == Kind.BF16 ? HALF_BYTES : VECTOR_BYTES)));
-        }
+        code.vmovaps(sum(row, v), sum(0, v));
       }
-      code.add(ROW_AT, C_ROW);
+    }
+    code.bind(loaded);
+  }
+
+  private void loadRow(int row) {
+    for (int v = 0; v < vectors; v++) {
+      Memory from = Memory.at(ROW_AT, v * VECTOR_BYTES);
+      if (v == vectors - 1) {
+        code.vmovups(sum(row, v), from, LAST_MASK);
+      } else {
+        code.vmovups(sum(row, v), from);
+      }
     }
   }
 
   /**
-   * The loop along k. Where it fetches, each step fetches a little of the rows of A that come next:
-   * nobody has touched them yet, and the processor does not guess eight rows at once.
+   * The loop along k. Its first steps fetch a row each of C's next tile: a product that waits for C
+   * loses a tenth, and one that fetches all of it at once loses 30 cycles a tile.
    */
   private void multiply() {
     code.mov(A_AT, A);
     code.mov(B_AT, B);
     code.mov(STEPS_LEFT, argument(STEPS));
     if (fetches) {
-      code.mov(AHEAD_AT, A);
-      code.add(AHEAD_AT, argument(A_TILE));
+      code.mov(AHEAD_AT, argument(AHEAD));
     }
+    code.mov(NEXT_C_AT, C);
+    code.add(NEXT_C_AT, argument(C_TILE));
+    code.clear(ROWS_LEFT);
+    code.addConstant(ROWS_LEFT, rows);
+    Label done = code.newLabel();
     code.align(VECTOR_BYTES);
-    Label step = code.here();
+    Label first = code.here();
+    for (int v = 0; v < vectors; v++) {
+      if (kind != Kind.BF16 || v % 2 == 0) {
+        code.prefetchw(Memory.at(NEXT_C_AT, v * (kind == Kind.BF16 ? HALF_BYTES : VECTOR_BYTES)));
+      }
+    }
+    code.add(NEXT_C_AT, C_ROW);
+    step();
+    code.jz(done);
+    code.dec(ROWS_LEFT);
+    code.jnz(first);
+    code.align(VECTOR_BYTES);
+    Label next = code.here();
+    step();
+    code.jnz(next);
+    code.bind(done);
+  }
+
+  /**
+   * One step along k. Where it fetches, each step fetches a little of what comes next: nobody has
+   * touched it yet, and the processor does not guess eight rows at once.
+   */
+  private void step() {
     for (int v = 0; v < vectors; v++) {
       code.vmovups(v, Memory.at(B_AT, v * VECTOR_BYTES));
     }
@@ -206,9 +256,8 @@ final class TileCode {
       }
     }
     code.add(A_AT, A_STEP);
-    code.addConstant(B_AT, VECTORS * VECTOR_BYTES);
+    code.addConstant(B_AT, panelVectors * VECTOR_BYTES);
     code.dec(STEPS_LEFT);
-    code.jnz(step);
   }
 
   private void storeSums() {

@@ -22,15 +22,24 @@ final class TileKernels {
   /** Bytes of a step along k in a panel of B. */
   static final int COLUMN_BYTES = COLUMNS * Float.BYTES;
 
-  private static final int ARGUMENTS = 15;
+  private static final int ARGUMENTS = 17;
   private static final int CODE_UNIT = 64;
 
   private static final MethodHandle CALL = ExecutableMemory.caller(ARGUMENTS);
 
   private final MemorySegment[] functions;
+  private final TileCode.Kind kind;
+  private final int panelVectors;
 
-  private TileKernels(MemorySegment[] functions) {
+  private TileKernels(MemorySegment[] functions, TileCode.Kind kind, int panelVectors) {
     this.functions = functions;
+    this.kind = kind;
+    this.panelVectors = panelVectors;
+  }
+
+  /** Columns of a panel of B. */
+  int panelColumns() {
+    return panelVectors * TileCode.LANES;
   }
 
   // A holder a kind, so that only what is used is made.
@@ -48,6 +57,16 @@ final class TileKernels {
     static final @Nullable TileKernels KERNELS = make(TileCode.Kind.BF16, Processor.here().bf16());
   }
 
+  private static final class NarrowBf16ToF32 {
+    static final @Nullable TileKernels KERNELS =
+        make(TileCode.Kind.BF16_TO_F32, Processor.here().bf16(), TileCode.NARROW_VECTORS);
+  }
+
+  private static final class NarrowBf16 {
+    static final @Nullable TileKernels KERNELS =
+        make(TileCode.Kind.BF16, Processor.here().bf16(), TileCode.NARROW_VECTORS);
+  }
+
   /** The kernels of a kind; null if this machine cannot run them. */
   static @Nullable TileKernels of(TileCode.Kind kind) {
     return switch (kind) {
@@ -55,6 +74,24 @@ final class TileKernels {
       case BF16_TO_F32 -> Bf16ToF32.KERNELS;
       case BF16 -> Bf16.KERNELS;
     };
+  }
+
+  /**
+   * The same kind, bf16, for panels of {@link TileCode#NARROW_VECTORS} vectors: four vectors are
+   * two such panels in 16 cycles a step, and 18 as three and one, whose few sums wait for each
+   * other.
+   */
+  TileKernels narrow() {
+    @Nullable TileKernels narrow =
+        switch (kind) {
+          case F32 -> null;
+          case BF16_TO_F32 -> NarrowBf16ToF32.KERNELS;
+          case BF16 -> NarrowBf16.KERNELS;
+        };
+    if (narrow == null) {
+      throw new IllegalStateException("TileKernels: no narrow panels of " + kind + " here");
+    }
+    return narrow;
   }
 
   /** Whether products of F32 can run; operands are packed with vectors of the same width. */
@@ -68,34 +105,37 @@ final class TileKernels {
   }
 
   private static @Nullable TileKernels make(TileCode.Kind kind, boolean possible) {
+    return make(kind, possible, TileCode.VECTORS);
+  }
+
+  private static @Nullable TileKernels make(
+      TileCode.Kind kind, boolean possible, int panelVectors) {
     if (!possible) {
       return null;
     }
     Assembler code = new Assembler();
-    int[] starts = new int[index(TileCode.ROWS, TileCode.VECTORS, true) + 2];
+    int[] starts = new int[(TileCode.ROWS + 1) * panelVectors + 1];
+    int function = 0;
     for (int rows = 1; rows <= TileCode.ROWS; rows++) {
-      for (int vectors = 1; vectors <= TileCode.VECTORS; vectors++) {
-        append(code, kind, rows, vectors, false, starts);
+      for (int vectors = 1; vectors <= panelVectors; vectors++) {
+        code.align(CODE_UNIT);
+        starts[function++] = code.position();
+        TileCode.append(code, kind, rows, vectors, panelVectors, false);
       }
     }
-    for (int vectors = 1; vectors <= TileCode.VECTORS; vectors++) {
-      append(code, kind, TileCode.ROWS, vectors, true, starts);
+    for (int vectors = 1; vectors <= panelVectors; vectors++) {
+      code.align(CODE_UNIT);
+      starts[function++] = code.position();
+      TileCode.append(code, kind, TileCode.ROWS, vectors, panelVectors, true);
     }
-    starts[starts.length - 1] = code.position();
+    starts[function] = code.position();
     Optional<MemorySegment[]> functions = ExecutableMemory.functions(code, starts);
-    return functions.isPresent() ? new TileKernels(functions.get()) : null;
-  }
-
-  private static void append(
-      Assembler code, TileCode.Kind kind, int rows, int vectors, boolean fetches, int[] starts) {
-    code.align(CODE_UNIT);
-    starts[index(rows, vectors, fetches)] = code.position();
-    TileCode.append(code, kind, rows, vectors, fetches);
+    return functions.isPresent() ? new TileKernels(functions.get(), kind, panelVectors) : null;
   }
 
   /** Functions that fetch, which exist for whole tiles only, follow all others. */
-  private static int index(int rows, int vectors, boolean fetches) {
-    return (rows - 1 + (fetches ? 1 : 0)) * TileCode.VECTORS + vectors - 1;
+  private int index(int rows, int vectors, boolean fetches) {
+    return (rows - 1 + (fetches ? 1 : 0)) * panelVectors + vectors - 1;
   }
 
   /**
@@ -104,11 +144,11 @@ final class TileKernels {
    * bytes.
    *
    * @param rows 1 to {@link #ROWS}
-   * @param columns 1 to {@link #COLUMNS}
+   * @param columns 1 to {@link #panelColumns}
    * @param a the first row's first word
    * @param aRow from a row of A to the next
    * @param aStep from a word of a row to the next
-   * @param b a panel of B: {@link #COLUMN_BYTES} bytes for each step
+   * @param b a panel of B: 4 bytes a column for each step
    * @param c the first tile's first element
    * @param cRow from a row of C to the next
    * @param steps words along k, at least 1
@@ -118,8 +158,9 @@ final class TileKernels {
    * @param aTile from a tile's rows of A to the next tile's
    * @param cTile from a tile of C to the next
    * @param startTile the same of {@code start}
-   * @param aheadStep how far fetching of the next tile's rows of A moves with each step along k; 0
-   *     to fetch nothing
+   * @param ahead where the first tile begins to fetch what is needed later
+   * @param aheadStep how far fetching moves with each step along k; 0 to fetch nothing
+   * @param aheadTile how far its begin moves with each tile
    */
   void run(
       int rows,
@@ -137,14 +178,16 @@ final class TileKernels {
       long aTile,
       long cTile,
       long startTile,
-      long aheadStep) {
+      long ahead,
+      long aheadStep,
+      long aheadTile) {
     int vectors = (columns + TileCode.LANES - 1) / TileCode.LANES;
     long mask = (1L << columns - (vectors - 1) * TileCode.LANES) - 1;
     MemorySegment function = functions[index(rows, vectors, aheadStep != 0 && rows == ROWS)];
     try {
       CALL.invokeExact(
           function, a, aRow, aStep, b, c, cRow, steps, start, startRow, tiles, mask, aTile, cTile,
-          startTile, aheadStep);
+          startTile, ahead, aheadStep, aheadTile);
     } catch (Throwable thrown) {
       throw new IllegalStateException("TileKernels: calling machine code failed", thrown);
     }

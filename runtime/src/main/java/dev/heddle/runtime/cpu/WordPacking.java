@@ -79,6 +79,24 @@ final class WordPacking {
    */
   static void acrossRows(
       boolean pairs, long from, long rowStride, int columns, int depth, int vectors, long panels) {
+    acrossRows(pairs, from, rowStride, columns, depth, vectors, panels, 0);
+  }
+
+  /**
+   * The same of bf16 in panels of one vector, which adds up columns meanwhile.
+   *
+   * @param sums address of one F32 value a column, to which the column's values are added in an
+   *     order that depends on {@code depth} and the column alone; 0 for none
+   */
+  static void acrossRows(
+      boolean pairs,
+      long from,
+      long rowStride,
+      int columns,
+      int depth,
+      int vectors,
+      long panels,
+      long sums) {
     int words = (int) words(pairs, depth);
     long panelStep = (long) vectors * Lanes.BYTES;
     long panelBytes = panelStep * words;
@@ -95,7 +113,8 @@ final class WordPacking {
           vectors,
           wholeWords,
           panels + first * panelBytes,
-          panelBytes);
+          panelBytes,
+          sums == 0 ? 0 : sums + (long) first * width * Float.BYTES);
     }
     int rest = columns - whole * width;
     if (rest > 0) {
@@ -109,6 +128,22 @@ final class WordPacking {
         long to = panels + column / width * panelBytes + wholeWords * panelStep;
         halfWord(source + 2L * column, to + column % width * 4L);
       }
+    }
+    if (sums != 0) {
+      addColumns(from, rowStride, whole * width, columns, 0, depth, sums);
+      addColumns(from, rowStride, 0, whole * width, 2 * wholeWords, depth, sums);
+    }
+  }
+
+  /** Adds a part of a bf16 matrix to the sums of its columns: what no whole panel has. */
+  private static void addColumns(
+      long from, long rowStride, int column, int endColumn, int row, int endRow, long sums) {
+    for (int j = column; j < endColumn; j++) {
+      float sum = 0;
+      for (int i = row; i < endRow; i++) {
+        sum += Bf16Conversion.get(from + i * rowStride + 2L * j);
+      }
+      Lanes.set(sums + 4L * j, Lanes.get(sums + 4L * j) + sum);
     }
   }
 

@@ -191,6 +191,12 @@ public final class Assembler {
     use(label);
   }
 
+  /** Jumps. */
+  public void jmp(Label label) {
+    emit(0xE9);
+    use(label);
+  }
+
   private void use(Label label) {
     if (label.position >= 0) {
       emitInt(label.position - size - Integer.BYTES);

@@ -113,6 +113,38 @@ class MachineMultiplyTest {
   }
 
   @Test
+  void parameterGradients_addColumnsWhileTheyArePacked_theSameForAnyThreads() {
+    assumeTrue(TileKernels.multiplyBf16(), "this processor has no bf16 instructions");
+    // Odd and even depths of one block and of several, whole panels and what is left of one.
+    for (long[] size : new long[][] {{4099, 70, 100}, {9001, 32, 50}, {1, 47, 5}, {386, 300, 9}}) {
+      double[] sums = {};
+      double[] products = {};
+      for (int threads = 1; threads <= 3; threads++) {
+        try (CpuDevice device = open(threads);
+            MemoryScope scope = MemoryScope.open()) {
+          RandomKey key = RandomKey.of(SEED, "parameter gradients");
+          NDArray dz = matrix(device, DType.BF16, key.with(1), size[0], size[1], 3);
+          NDArray x = matrix(device, DType.BF16, key.with(2), size[0], size[2], 1);
+          NDArray dw = NDArray.empty(device, DType.BF16, size[1], size[2]);
+          NDArray db = NDArray.empty(device, DType.BF16, size[1]);
+          device.kernels(DType.BF16).linearParameterGradients(dz, x, dw, db);
+
+          NDArray ones = NDArray.empty(device, DType.BF16, size[0], 1);
+          ones.kernels().fill(ones, 1);
+          check(dw, exact(dz, true, x, false, size[1], size[2]), size[0]);
+          check(db, exact(dz, true, ones, false, size[1], 1), size[0]);
+          if (threads == 1) {
+            sums = db.toDoubles();
+            products = dw.toDoubles();
+          }
+          assertThat(db.toDoubles()).containsExactly(sums);
+          assertThat(dw.toDoubles()).containsExactly(products);
+        }
+      }
+    }
+  }
+
+  @Test
   void alphaAndBeta_scaleAndAdd() {
     try (CpuDevice device = open(2);
         MemoryScope scope = MemoryScope.open()) {

@@ -151,4 +151,17 @@ class AssemblerTest {
         .isInstanceOf(IllegalArgumentException.class)
         .hasMessage("Assembler: scale 3, not 1, 2, 4 or 8");
   }
+
+  @Test
+  void jump_goesForwardAndBack() {
+    Assembler assembler = new Assembler();
+    Label start = assembler.here();
+    Label end = assembler.newLabel();
+    assembler.jmp(end);
+    assembler.jmp(start);
+    assembler.bind(end);
+    assembler.ret();
+    assertThat(HexFormat.ofDelimiter(" ").formatHex(assembler.toBytes()))
+        .isEqualTo("e9 05 00 00 00 e9 f6 ff ff ff c3");
+  }
 }
