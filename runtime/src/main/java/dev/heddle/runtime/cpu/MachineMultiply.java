@@ -305,7 +305,9 @@ final class MachineMultiply implements MatrixMultiply {
     long resultBytes = p.bf16Result ? Short.BYTES : Float.BYTES;
     long cRow = p.c + batchIndex * p.cBatchStride + row * p.cStride + resultBytes * groupColumn;
     @Nullable FetchAhead fetched = workers.threads() == 1 ? ahead : null;
-    ahead.nothing();
+    if (fetched != null) {
+      fetched.nothing();
+    }
     for (long panel = startPanel; panel < endPanel; panel++) {
       if (fetched != null && panel == Math.max(startPanel, endPanel - FETCHING_PANELS)) {
         fetchNextRows(row, k);

@@ -70,7 +70,8 @@ public final class VectorLoop {
   }
 
   /**
-   * Runs a program on {@code n} elements.
+   * Runs a program on {@code n} elements, all of them in one call that no collector interrupts:
+   * long arrays go in pieces of some ten thousand.
    *
    * @param a the first array's first element, and so on; of arrays that it has not, anything
    * @param table the address of a {@link #table}, with the call's scalars
